@@ -1,0 +1,254 @@
+//! Durations as the original's operators write them: Go's syntax (`90m`, `1h30m`, `1.5h`). Messages
+//! say what was found and what is expected; naming the flag is left to the caller.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Units of Go's `time.ParseDuration` and their length in nanoseconds. Both micro signs are Go's.
+const UNITS: [(&str, u64); 8] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("µs", 1_000),
+    ("μs", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+];
+
+/// Reads a duration in Go's syntax, up to Go's limit of 2^63 - 1 ns (about 292 years). Parts of a
+/// nanosecond are cut off. The error says what was found and what is expected.
+pub fn parse_go_duration(text: &str) -> Result<Duration, String> {
+    let invalid = || format!("found {text:?}, expected a duration such as 90m, 1h30m or 1.5h");
+    if text.starts_with('-') {
+        return Err(format!(
+            "found {text:?}, expected a duration that is not negative, such as 1h30m"
+        ));
+    }
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    if rest == "0" {
+        return Ok(Duration::ZERO);
+    }
+    if rest.is_empty() {
+        return Err(invalid());
+    }
+    let mut total: u128 = 0;
+    while !rest.is_empty() {
+        let (part, after) = first_part(rest).ok_or_else(invalid)?;
+        // Each part is below 10^32, and the total never gets past one part over the limit.
+        total += part;
+        if total > i64::MAX as u128 {
+            return Err(format!(
+                "found {text:?}, expected a duration of at most 292 years"
+            ));
+        }
+        rest = after;
+    }
+    let nanos = u64::try_from(total).map_err(|_| invalid())?;
+    Ok(Duration::from_nanos(nanos))
+}
+
+/// The period of the continuous queries, which is also the interval between an application's
+/// check-ins: whole seconds, at least one minute, at most Go's 292 years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryPeriod(u64);
+
+impl QueryPeriod {
+    /// Reads a query period in Go's duration syntax.
+    pub fn parse(text: &str) -> Result<QueryPeriod, String> {
+        let period = parse_go_duration(text)?;
+        if period < Duration::from_secs(60) {
+            return Err(format!("found {text:?}, expected a period of at least 1m"));
+        }
+        if period.subsec_nanos() != 0 {
+            return Err(format!(
+                "found {text:?}, expected a period of whole seconds, such as 90m or 1h30m"
+            ));
+        }
+        Ok(QueryPeriod(period.as_secs()))
+    }
+
+    /// The period in seconds, at least 60.
+    pub fn seconds(self) -> u64 {
+        self.0
+    }
+
+    /// The period in whole minutes, rounded down, at least 1.
+    pub fn minutes(self) -> u64 {
+        self.0 / 60
+    }
+
+    /// The period as it is written into a query: in seconds, because InfluxQL has no fractions (`1.5h`).
+    pub fn as_influx(self) -> String {
+        format!("{}s", self.0)
+    }
+
+    /// The period as InfluxDB 1.x prints it back (`SHOW CONTINUOUS QUERIES`): in the largest unit
+    /// that divides it, so `5400s` is `90m` and `86400s` is `1d`.
+    pub fn as_influx_prints(self) -> String {
+        let (unit, seconds) = [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60)]
+            .into_iter()
+            .find(|(_, seconds)| self.0.is_multiple_of(*seconds))
+            .unwrap_or(("s", 1));
+        format!("{}{unit}", self.0 / seconds)
+    }
+}
+
+/// As an operator would write it: `1h30m`.
+impl fmt::Display for QueryPeriod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            (self.0 / 3600, "h"),
+            (self.0 / 60 % 60, "m"),
+            (self.0 % 60, "s"),
+        ];
+        for (count, unit) in parts.into_iter().filter(|(count, _)| *count > 0) {
+            write!(f, "{count}{unit}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Splits the first `<number><unit>` off `text`: its length in nanoseconds, and what follows.
+fn first_part(text: &str) -> Option<(u128, &str)> {
+    let (whole, rest) = split_digits(text);
+    let (fraction, rest) = match rest.strip_prefix('.') {
+        Some(rest) => split_digits(rest),
+        None => ("", rest),
+    };
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let end = rest
+        .find(|c: char| c == '.' || c.is_ascii_digit())
+        .unwrap_or(rest.len());
+    let (name, rest) = rest.split_at(end);
+    let (_, unit) = UNITS.iter().find(|(unit, _)| *unit == name)?;
+    // A number too large for u64 is over the limit in any unit: u64::MAX ns is already.
+    let whole = match whole {
+        "" => 0,
+        digits => digits.parse::<u64>().unwrap_or(u64::MAX),
+    };
+    let nanos = u128::from(whole) * u128::from(*unit) + fraction_of(fraction, *unit);
+    Some((nanos, rest))
+}
+
+/// `0.<digits>` of `unit`, rounded down. The first 18 digits are more than a nanosecond's worth.
+fn fraction_of(digits: &str, unit: u64) -> u128 {
+    let (value, scale) = digits
+        .bytes()
+        .take(18)
+        .fold((0u128, 1u128), |(value, scale), digit| {
+            (value * 10 + u128::from(digit - b'0'), scale * 10)
+        });
+    value * u128::from(unit) / scale
+}
+
+fn split_digits(text: &str) -> (&str, &str) {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    text.split_at(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_mean_what_they_mean_in_go() {
+        for (text, nanos) in [
+            ("0", 0),
+            ("+0", 0),
+            ("0s", 0),
+            ("5s", 5_000_000_000),
+            ("+5s", 5_000_000_000),
+            ("90m", 5_400_000_000_000),
+            ("1h30m", 5_400_000_000_000),
+            ("1.5h", 5_400_000_000_000),
+            ("1.h", 3_600_000_000_000),
+            (".5s", 500_000_000),
+            ("300ms", 300_000_000),
+            ("12us", 12_000),
+            ("12µs", 12_000),
+            ("12μs", 12_000),
+            ("7ns", 7),
+            ("0.5ns", 0),
+            ("1m1m", 120_000_000_000),
+            ("0.3333333333333333333333h", 1_199_999_999_999),
+            ("9223372036854775807ns", i64::MAX as u64),
+        ] {
+            let expected = Duration::from_nanos(nanos);
+            assert_eq!(parse_go_duration(text), Ok(expected), "of {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_named_with_an_example() {
+        for text in [
+            "", "+", ".", "s", ".s", "1", "1.5", "h1", "1 h", " 1h", "1h ", "1d", "1H", "1e3s",
+            "+-1s", "1h-5m", "1..5h", "1hm", "١h", "1h\n",
+        ] {
+            assert_eq!(
+                parse_go_duration(text),
+                Err(format!(
+                    "found {text:?}, expected a duration such as 90m, 1h30m or 1.5h"
+                ))
+            );
+        }
+    }
+
+    #[test]
+    fn a_negative_duration_is_refused_as_such() {
+        assert_eq!(
+            parse_go_duration("-5m").unwrap_err(),
+            "found \"-5m\", expected a duration that is not negative, such as 1h30m"
+        );
+    }
+
+    #[test]
+    fn a_duration_over_the_limit_does_not_overflow() {
+        let long = format!("{}h", "9".repeat(400));
+        let many = "9223372036s".repeat(1000);
+        for text in ["9223372036854775808ns", "2562048h", &long, &many] {
+            let message = parse_go_duration(text).unwrap_err();
+            assert!(message.ends_with("expected a duration of at most 292 years"));
+        }
+    }
+
+    #[test]
+    fn a_query_period_is_at_least_a_minute_of_whole_seconds() {
+        assert_eq!(
+            QueryPeriod::parse("59s").unwrap_err(),
+            "found \"59s\", expected a period of at least 1m"
+        );
+        assert_eq!(
+            QueryPeriod::parse("0").unwrap_err(),
+            "found \"0\", expected a period of at least 1m"
+        );
+        assert_eq!(
+            QueryPeriod::parse("1m500ms").unwrap_err(),
+            "found \"1m500ms\", expected a period of whole seconds, such as 90m or 1h30m"
+        );
+        assert_eq!(QueryPeriod::parse("60000ms").map(|p| p.seconds()), Ok(60));
+    }
+
+    #[test]
+    fn a_query_period_is_rendered_for_clients_queries_and_people() {
+        for (text, minutes, influx, prints, human) in [
+            ("1h", 60, "3600s", "1h", "1h"),
+            ("90m", 90, "5400s", "90m", "1h30m"),
+            ("1.5h", 90, "5400s", "90m", "1h30m"),
+            ("90s", 1, "90s", "90s", "1m30s"),
+            ("1h5s", 60, "3605s", "3605s", "1h5s"),
+            ("24h", 1440, "86400s", "1d", "24h"),
+            ("336h", 20160, "1209600s", "2w", "336h"),
+        ] {
+            let period = QueryPeriod::parse(text).unwrap();
+            assert_eq!(period.minutes(), minutes, "of {text}");
+            assert_eq!(period.as_influx(), influx, "of {text}");
+            assert_eq!(period.as_influx_prints(), prints, "of {text}");
+            assert_eq!(period.to_string(), human, "of {text}");
+        }
+    }
+}

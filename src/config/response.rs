@@ -1,0 +1,234 @@
+//! The response config: the versions that every check-in is answered with, swapped by the operator
+//! on release day. What the operator wrote about a version is handed to the client as it stands, in
+//! the operator's spelling and order, keys unknown here included; it must never be rewritten.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+
+use super::date::parse_date;
+use super::json::{self, Object};
+use super::problem::{Problem, Problems};
+use super::version::parse_version;
+
+/// The tag (exactly so) of the version that the operator recommends.
+pub const LATEST_TAG: &str = "latest";
+
+/// A valid response config: at least one version is tagged `latest`, and no name occurs twice.
+#[derive(Clone, Debug)]
+pub struct ResponseConfig {
+    versions: Vec<Version>,
+    /// Index of the version that [`ResponseConfig::latest`] tells.
+    latest: usize,
+}
+
+/// One version of the application.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// The name as the operator wrote it (`v1.8.0`).
+    pub name: String,
+    /// The name read as a semantic version.
+    pub semver: semver::Version,
+    /// May lie in the future.
+    pub release_date: Timestamp,
+    /// In the operator's order; may be empty.
+    pub tags: Vec<String>,
+    /// The operator's own object, without white space outside strings.
+    json: Box<str>,
+}
+
+impl ResponseConfig {
+    /// All versions in the operator's order, at least one.
+    pub fn versions(&self) -> &[Version] {
+        &self.versions
+    }
+
+    /// The version tagged `latest`; the highest one where several are.
+    pub fn latest(&self) -> &Version {
+        &self.versions[self.latest]
+    }
+
+    /// The body of the answer to every check-in, `interval_minutes` until the next one.
+    pub fn render_answer(&self, interval_minutes: u64) -> Vec<u8> {
+        let versions: Vec<&str> = self.versions.iter().map(|v| &*v.json).collect();
+        let versions = versions.join(",");
+        format!("{{\"versions\":[{versions}],\"requestIntervalInMinutes\":{interval_minutes}}}")
+            .into_bytes()
+    }
+}
+
+impl Version {
+    /// Whether the operator tagged this version `latest`.
+    pub fn is_latest(&self) -> bool {
+        self.tags.iter().any(|tag| tag == LATEST_TAG)
+    }
+}
+
+/// Reads a response config. The error holds every problem found, at least one.
+pub fn parse(text: &str) -> Result<ResponseConfig, Vec<Problem>> {
+    let document = json::document(text).map_err(|problem| vec![problem])?;
+    let found = document.get("versions");
+    let elements = match found.and_then(json::elements) {
+        Some(elements) if !elements.is_empty() => elements,
+        _ => {
+            let message = format!(
+                "found {}, expected an array of at least one version",
+                json::found(found)
+            );
+            return Err(vec![Problem::new("versions", message)]);
+        }
+    };
+
+    let mut reader = Reader::default();
+    let versions: Vec<Version> = elements
+        .into_iter()
+        .enumerate()
+        .filter_map(|(index, raw)| reader.version(index, raw))
+        .collect();
+    if !reader.may_have_latest {
+        let message = "found no version tagged \"latest\", expected at least one";
+        reader.problems.note("versions", message);
+    }
+    let latest = versions
+        .iter()
+        .enumerate()
+        .filter(|(_, version)| version.is_latest())
+        .max_by_key(|(_, version)| &version.semver)
+        .map(|(index, _)| index);
+    match latest {
+        Some(latest) if reader.problems.0.is_empty() => Ok(ResponseConfig { versions, latest }),
+        _ => Err(reader.problems.0),
+    }
+}
+
+/// What has to be known about the versions before.
+#[derive(Default)]
+struct Reader {
+    problems: Problems,
+    /// The index of the version that has a name first.
+    names: HashMap<String, usize>,
+    /// Whether a version is tagged `latest`, or has tags that could not be read: one mistake in the
+    /// tags is not to be reported twice.
+    may_have_latest: bool,
+}
+
+impl Reader {
+    /// `None` where the version has a problem, which is noted.
+    fn version(&mut self, index: usize, raw: &RawValue) -> Option<Version> {
+        let Some(object) = Object::of(raw) else {
+            let found = json::found(Some(raw));
+            let message = format!("found {found}, expected an object that describes a version");
+            self.problems.note(&format!("versions[{index}]"), message);
+            self.may_have_latest = true;
+            return None;
+        };
+        let place = match object.get("name").and_then(json::string) {
+            Some(name) => format!("versions[{index}] {name:?}"),
+            None => format!("versions[{index}]"),
+        };
+        let name = name(object.get("name")).and_then(|name| self.unique(index, name));
+        let release_date = release_date(object.get("releaseDate"));
+        let min_upgradable = min_upgradable_version(object.get_non_null("minUpgradableVersion"));
+        let tags = tags(object.get_non_null("tags"));
+        let extra_info = extra_info(object.get_non_null("extraInfo"));
+        self.may_have_latest |= match &tags {
+            Ok(tags) => tags.iter().any(|tag| tag == LATEST_TAG),
+            Err(_) => true,
+        };
+
+        // All keys are read before the first of them ends this, so that every problem is noted.
+        let name = self.problems.keep(&place, "name", name);
+        let release_date = self.problems.keep(&place, "releaseDate", release_date);
+        let min_upgradable = self
+            .problems
+            .keep(&place, "minUpgradableVersion", min_upgradable);
+        let tags = self.problems.keep(&place, "tags", tags);
+        let extra_info = self.problems.keep(&place, "extraInfo", extra_info);
+        let (name, semver) = name?;
+        min_upgradable?;
+        extra_info?;
+        Some(Version {
+            name,
+            semver,
+            release_date: release_date?,
+            tags: tags?,
+            json: json::compact(raw.get()).into_boxed_str(),
+        })
+    }
+
+    /// Refuses a name that an earlier version has. Names are compared as they are written, as in
+    /// the original: `1.2` and `v1.2.0` are two names.
+    fn unique(
+        &mut self,
+        index: usize,
+        (name, semver): (String, semver::Version),
+    ) -> Result<(String, semver::Version), String> {
+        if let Some(first) = self.names.get(&name) {
+            return Err(format!(
+                "found {name:?}, which is the name of versions[{first}] too, expected each name once"
+            ));
+        }
+        self.names.insert(name.clone(), index);
+        Ok((name, semver))
+    }
+}
+
+fn name(value: Option<&RawValue>) -> Result<(String, semver::Version), String> {
+    let text = value.and_then(json::string);
+    let parsed = text.and_then(|text| Some((parse_version(&text)?, text)));
+    match parsed {
+        Some((semver, text)) => Ok((text, semver)),
+        None => Err(format!(
+            "found {}, expected a semantic version such as \"v1.2.3\"",
+            json::found(value)
+        )),
+    }
+}
+
+fn release_date(value: Option<&RawValue>) -> Result<Timestamp, String> {
+    value
+        .and_then(json::string)
+        .and_then(|text| parse_date(&text))
+        .ok_or_else(|| {
+            let found = json::found(value);
+            format!("found {found}, expected an RFC 3339 date such as \"2024-05-31T12:00:00Z\"")
+        })
+}
+
+fn min_upgradable_version(value: Option<&RawValue>) -> Result<(), String> {
+    let Some(value) = value else { return Ok(()) };
+    match json::string(value) {
+        Some(text) if text.is_empty() || parse_version(&text).is_some() => Ok(()),
+        _ => Err(format!(
+            "found {}, expected \"\" or a semantic version such as \"v1.2.3\"",
+            json::found(Some(value))
+        )),
+    }
+}
+
+fn tags(value: Option<&RawValue>) -> Result<Vec<String>, String> {
+    let Some(value) = value else {
+        return Ok(Vec::new());
+    };
+    serde_json::from_str(value.get()).map_err(|_| {
+        let found = json::found(Some(value));
+        format!("found {found}, expected an array of strings such as [\"latest\", \"stable\"]")
+    })
+}
+
+fn extra_info(value: Option<&RawValue>) -> Result<(), String> {
+    let Some(value) = value else { return Ok(()) };
+    let all_strings = Object::of(value).is_some_and(|object| {
+        let mut values = object.members.iter().map(|(_, value)| value);
+        values.all(|value| json::string(value).is_some())
+    });
+    if all_strings {
+        return Ok(());
+    }
+    let found = json::found(Some(value));
+    Err(format!("found {found}, expected an object of strings"))
+}
+
+#[cfg(test)]
+mod tests;

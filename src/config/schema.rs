@@ -1,0 +1,218 @@
+//! The request schema: which extra tags and fields of a check-in are kept, and what is valid for
+//! them. Values that break it are left out by the check-in; a schema itself is taken whole or not
+//! at all.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::json::{self, Object};
+use super::problem::{Problem, Problems};
+use super::snake::snake_case;
+
+/// Bytes of a string value where the schema gives no `maxLen`, or 0: the original's default.
+pub const DEFAULT_MAX_LEN: usize = 200;
+
+/// What the schema of a key looks like, for messages.
+const EXAMPLE: &str = "{\"dataType\": \"string\", \"maxLen\": 200}";
+
+/// A valid request schema.
+#[derive(Clone, Debug)]
+pub struct RequestSchema {
+    app_version: KeySchema,
+    tags: HashMap<String, KeySchema>,
+    fields: HashMap<String, KeySchema>,
+}
+
+/// What is valid for one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySchema {
+    /// The key in the point: snake case, made once here and shared by every record.
+    pub point_key: Arc<str>,
+    /// The type a value must have.
+    pub data_type: DataType,
+    /// The most bytes a string value may have; without meaning for other types.
+    pub max_len: usize,
+}
+
+/// The types of values; a float is any JSON number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataType {
+    /// `"string"`
+    String,
+    /// `"float"`
+    Float,
+    /// `"boolean"`
+    Boolean,
+}
+
+impl RequestSchema {
+    /// Reads a request schema. The error holds every problem found, at least one.
+    ///
+    /// A key whose point key is a built-in name (`city`, `value`) is accepted, as in the original.
+    pub fn parse(text: &str) -> Result<RequestSchema, Vec<Problem>> {
+        let document = json::document(text).map_err(|problem| vec![problem])?;
+        let mut reader = Reader::default();
+        let app_version = reader.app_version(document.get_non_null("appVersionSchema"));
+        let tags = reader.keys(&document, "extraTagInfoSchema", &[DataType::String]);
+        let all_types = [DataType::String, DataType::Float, DataType::Boolean];
+        let fields = reader.keys(&document, "extraFieldInfoSchema", &all_types);
+        match app_version {
+            Some(app_version) if reader.problems.0.is_empty() => Ok(RequestSchema {
+                app_version,
+                tags,
+                fields,
+            }),
+            _ => Err(reader.problems.0),
+        }
+    }
+
+    /// What is valid for `appVersion`: always a string.
+    pub fn app_version(&self) -> &KeySchema {
+        &self.app_version
+    }
+
+    /// What is valid for the extra tag `key`, in the client's spelling: always a string.
+    pub fn tag(&self, key: &str) -> Option<&KeySchema> {
+        self.tags.get(key)
+    }
+
+    /// What is valid for the extra field `key`, in the client's spelling.
+    pub fn field(&self, key: &str) -> Option<&KeySchema> {
+        self.fields.get(key)
+    }
+
+    /// The keys of the extra tags, in the client's spelling, sorted.
+    pub fn tag_keys(&self) -> Vec<&str> {
+        sorted_keys(&self.tags)
+    }
+
+    /// The keys of the extra fields, in the client's spelling, sorted.
+    pub fn field_keys(&self) -> Vec<&str> {
+        sorted_keys(&self.fields)
+    }
+}
+
+impl DataType {
+    /// The type's name in a schema.
+    pub fn name(self) -> &'static str {
+        match self {
+            DataType::String => "string",
+            DataType::Float => "float",
+            DataType::Boolean => "boolean",
+        }
+    }
+}
+
+fn sorted_keys(schemas: &HashMap<String, KeySchema>) -> Vec<&str> {
+    let mut keys: Vec<&str> = schemas.keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+/// Reads the parts of a schema and notes what is wrong with them.
+#[derive(Default)]
+struct Reader {
+    problems: Problems,
+}
+
+impl Reader {
+    /// A schema without it is taken, where the original did not start: there is only one thing that
+    /// it could say.
+    fn app_version(&mut self, value: Option<&RawValue>) -> Option<KeySchema> {
+        let Some(value) = value else {
+            return Some(KeySchema {
+                point_key: snake_case("appVersion").into(),
+                data_type: DataType::String,
+                max_len: DEFAULT_MAX_LEN,
+            });
+        };
+        self.key("appVersionSchema", "appVersion", value, &[DataType::String])
+    }
+
+    /// The keys below `section`, of which each must have one of `types`.
+    fn keys(
+        &mut self,
+        document: &Object<'_>,
+        section: &str,
+        types: &[DataType],
+    ) -> HashMap<String, KeySchema> {
+        let Some(value) = document.get_non_null(section) else {
+            return HashMap::new();
+        };
+        let Some(object) = Object::of(value) else {
+            let found = json::found(Some(value));
+            self.problems.note(
+                section,
+                format!("found {found}, expected an object of keys"),
+            );
+            return HashMap::new();
+        };
+        let mut schemas = HashMap::new();
+        for (key, value) in &object.members {
+            let place = format!("{section}, {key:?}");
+            if key.is_empty() || key.contains(char::is_control) {
+                let message = "found an empty key or one with control characters, expected a name";
+                self.problems.note(&place, message);
+                continue;
+            }
+            if let Some(schema) = self.key(&place, key, value, types) {
+                schemas.insert(key.clone(), schema);
+            }
+        }
+        schemas
+    }
+
+    /// `None` where the schema of a key has a problem, which is noted.
+    fn key(
+        &mut self,
+        place: &str,
+        key: &str,
+        value: &RawValue,
+        types: &[DataType],
+    ) -> Option<KeySchema> {
+        let Some(object) = Object::of(value) else {
+            let found = json::found(Some(value));
+            let message = format!("found {found}, expected an object such as {EXAMPLE}");
+            self.problems.note(place, message);
+            return None;
+        };
+        let data_type = data_type(object.get("dataType"), types);
+        let max_len = max_len(object.get_non_null("maxLen"));
+        let data_type = self.problems.keep(place, "dataType", data_type);
+        let max_len = self.problems.keep(place, "maxLen", max_len);
+        Some(KeySchema {
+            point_key: snake_case(key).into(),
+            data_type: data_type?,
+            max_len: max_len?,
+        })
+    }
+}
+
+fn data_type(value: Option<&RawValue>, types: &[DataType]) -> Result<DataType, String> {
+    let name = value.and_then(json::string);
+    let known = types.iter().find(|t| name.as_deref() == Some(t.name()));
+    known.copied().ok_or_else(|| {
+        let names: Vec<String> = types.iter().map(|t| format!("{:?}", t.name())).collect();
+        let (found, names) = (json::found(value), names.join(" or "));
+        format!("found {found}, expected {names}")
+    })
+}
+
+fn max_len(value: Option<&RawValue>) -> Result<usize, String> {
+    let Some(value) = value else {
+        return Ok(DEFAULT_MAX_LEN);
+    };
+    match serde_json::from_str::<usize>(value.get()) {
+        Ok(0) => Ok(DEFAULT_MAX_LEN),
+        Ok(max_len) => Ok(max_len),
+        Err(_) => Err(format!(
+            "found {}, expected a whole number of bytes, or 0 for the default of {DEFAULT_MAX_LEN}",
+            json::found(Some(value))
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+use super::*;
+
+fn read(text: &str) -> Result<RequestSchema, String> {
+    RequestSchema::parse(text).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
+        lines.join("\n")
+    })
+}
+
+#[test]
+fn the_sample_is_valid_and_looked_up_by_the_clients_keys() {
+    let schema = read(include_str!("../../../examples/request-schema.json")).unwrap();
+    assert_eq!(
+        schema.tag("kubernetesVersion"),
+        Some(&KeySchema {
+            point_key: "kubernetes_version".into(),
+            data_type: DataType::String,
+            max_len: 64,
+        })
+    );
+    assert_eq!(schema.tag("kubernetes_version"), None);
+    assert_eq!(schema.tag("KUBERNETESVERSION"), None);
+    assert_eq!(schema.tag("nodeCount"), None);
+    assert_eq!(
+        schema.field("nodeCount").unwrap().data_type,
+        DataType::Float
+    );
+    assert_eq!(schema.app_version().max_len, 64);
+    assert_eq!(
+        schema.tag_keys(),
+        ["hostArch", "hostOsDistro", "kubernetesVersion"]
+    );
+    assert_eq!(
+        schema.field_keys(),
+        [
+            "backupEnabled",
+            "defaultFilesystem",
+            "nodeCount",
+            "volumeCount"
+        ]
+    );
+}
+
+#[test]
+fn what_a_schema_leaves_out_is_the_default() {
+    for text in [
+        "{}",
+        r#"{"appVersionSchema": null, "extraTagInfoSchema": null, "extraFieldInfoSchema": null}"#,
+        r#"{"appVersionSchema": {"dataType": "string", "maxLen": 0}}"#,
+        r#"{"appVersionSchema": {"dataType": "string", "maxLen": null, "pattern": "v.*"}}"#,
+    ] {
+        let schema = read(text).unwrap();
+        assert_eq!(schema.app_version().max_len, 200, "of {text}");
+        assert_eq!(&*schema.app_version().point_key, "app_version");
+        assert!(schema.tag_keys().is_empty() && schema.field_keys().is_empty());
+    }
+}
+
+#[test]
+fn the_schemas_own_keys_are_read_in_any_case() {
+    let schema = read(
+        r#"{"APPVERSIONSCHEMA": {"DataType": "string", "MaxLen": 7},
+            "extrafieldinfoschema": {"Count": {"datatype": "float"}, "count": {"dataType": "boolean"}}}"#,
+    )
+    .unwrap();
+    assert_eq!(schema.app_version().max_len, 7);
+    assert_eq!(schema.field("Count").unwrap().data_type, DataType::Float);
+    assert_eq!(schema.field("count").unwrap().data_type, DataType::Boolean);
+}
+
+#[test]
+fn a_key_with_a_built_in_name_is_accepted() {
+    assert!(read(r#"{"extraTagInfoSchema": {"city": {"dataType": "string"}}}"#).is_ok());
+}
+
+#[test]
+fn each_bad_value_is_named_with_what_is_expected() {
+    for (text, expected) in [
+        (
+            r#"{"extraFieldInfoSchema": {"nodeCount": {"dataType": "int"}}}"#,
+            r#"extraFieldInfoSchema, "nodeCount", dataType: found "int", expected "string" or "float" or "boolean""#,
+        ),
+        (
+            r#"{"extraFieldInfoSchema": {"nodeCount": {}}}"#,
+            r#"extraFieldInfoSchema, "nodeCount", dataType: found nothing, expected "string" or "float" or "boolean""#,
+        ),
+        (
+            r#"{"extraFieldInfoSchema": {"nodeCount": {"dataType": "Float"}}}"#,
+            r#"extraFieldInfoSchema, "nodeCount", dataType: found "Float", expected "string" or "float" or "boolean""#,
+        ),
+        (
+            r#"{"extraTagInfoSchema": {"arch": {"dataType": "float"}}}"#,
+            r#"extraTagInfoSchema, "arch", dataType: found "float", expected "string""#,
+        ),
+        (
+            r#"{"appVersionSchema": {"dataType": "boolean"}}"#,
+            r#"appVersionSchema, dataType: found "boolean", expected "string""#,
+        ),
+        (
+            r#"{"appVersionSchema": "string"}"#,
+            r#"appVersionSchema: found "string", expected an object such as {"dataType": "string", "maxLen": 200}"#,
+        ),
+        (
+            r#"{"extraTagInfoSchema": {"arch": null}}"#,
+            r#"extraTagInfoSchema, "arch": found null, expected an object such as {"dataType": "string", "maxLen": 200}"#,
+        ),
+        (
+            r#"{"extraTagInfoSchema": ["arch"]}"#,
+            r#"extraTagInfoSchema: found ["arch"], expected an object of keys"#,
+        ),
+        (
+            r#"{"extraTagInfoSchema": {"": {"dataType": "string"}}}"#,
+            r#"extraTagInfoSchema, "": found an empty key or one with control characters, expected a name"#,
+        ),
+        (
+            r#"{"extraTagInfoSchema": {"a\nb": {"dataType": "string"}}}"#,
+            r#"extraTagInfoSchema, "a\nb": found an empty key or one with control characters, expected a name"#,
+        ),
+        ("[]", "found [], expected a JSON object"),
+        (
+            "{\"extraTagInfoSchema\": {}\n\"x\": 1}",
+            r#"line 2, column 1: expected `,` or `}`, near "\"x\": 1}""#,
+        ),
+    ] {
+        assert_eq!(read(text).unwrap_err(), expected);
+    }
+}
+
+#[test]
+fn a_max_len_that_is_no_number_of_bytes_is_refused() {
+    for max_len in ["-1", "1.5", "\"10\"", "true", "1e3", "99999999999999999999"] {
+        let text = format!(
+            r#"{{"extraTagInfoSchema": {{"arch": {{"dataType": "string", "maxLen": {max_len}}}}}}}"#
+        );
+        assert_eq!(
+            read(&text).unwrap_err(),
+            format!(
+                "extraTagInfoSchema, \"arch\", maxLen: found {max_len}, \
+                 expected a whole number of bytes, or 0 for the default of 200"
+            )
+        );
+    }
+}
+
+#[test]
+fn every_problem_is_told() {
+    let text = r#"{"appVersionSchema": {"maxLen": -1},
+        "extraTagInfoSchema": {"a": 1, "b": {"dataType": "float"}}, "extraFieldInfoSchema": 5}"#;
+    assert_eq!(RequestSchema::parse(text).unwrap_err().len(), 5);
+}
