@@ -1,0 +1,139 @@
+//! Answers on the wire.
+//!
+//! A check-in's answer is one write of bytes that were rendered when the snapshot was loaded; only
+//! the date is added. tiny_http's own `Response` costs a dozen allocations and, for bodies over
+//! 1 KB, a second write, so it is used only where a body was left unread, because it answers first
+//! and drains afterwards.
+
+use std::io::{Cursor, Write};
+use std::time::SystemTime;
+
+use httpdate::HttpDate;
+use tiny_http::{Header, Method, Request, Response};
+
+/// An answer that is rendered once and sent many times.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status line and headers, without the date and the empty line.
+    head: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// `200` with a JSON body.
+    pub fn json(body: Vec<u8>) -> Answer {
+        Answer::new(200, Some("application/json"), None, body)
+    }
+
+    /// `200` without a body.
+    pub fn empty() -> Answer {
+        Answer::new(200, None, None, Vec::new())
+    }
+
+    fn new(status: u16, content_type: Option<&str>, allow: Option<&str>, body: Vec<u8>) -> Answer {
+        let reason = tiny_http::StatusCode(status).default_reason_phrase();
+        let mut head = format!(
+            "HTTP/1.1 {status} {reason}\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+        if let Some(content_type) = content_type {
+            head.push_str(&format!("Content-Type: {content_type}\r\n"));
+        }
+        if let Some(allow) = allow {
+            head.push_str(&format!("Allow: {allow}\r\n"));
+        }
+        Answer {
+            head: head.into_bytes(),
+            body,
+        }
+    }
+
+    /// The body, for tests and for `check-config`.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+/// Why a request is refused. The message goes to the client and never echoes the input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub status: u16,
+    pub message: String,
+    pub allow: Option<&'static str>,
+}
+
+impl Refusal {
+    pub fn new(status: u16, message: impl Into<String>) -> Refusal {
+        Refusal {
+            status,
+            message: message.into(),
+            allow: None,
+        }
+    }
+
+    fn body(&self) -> Vec<u8> {
+        let message = serde_json::Value::from(self.message.as_str());
+        format!("{{\"error\":{message}}}\n").into_bytes()
+    }
+}
+
+/// Whether the connection serves another request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    KeepAlive,
+    Close,
+}
+
+/// Sends an answer to a request whose body was read. `out` is overwritten.
+pub fn send(request: Request, answer: &Answer, then: Then, out: &mut Vec<u8>) -> Then {
+    // HTTP/1.0 clients expect the end of the connection, or a header that we do not send.
+    let then = if *request.http_version() <= (1, 0) {
+        Then::Close
+    } else {
+        then
+    };
+    out.clear();
+    out.extend_from_slice(&answer.head);
+    if then == Then::Close {
+        out.extend_from_slice(b"Connection: close\r\n");
+    }
+    // A Vec takes every write.
+    let _ = write!(out, "Date: {}\r\n\r\n", HttpDate::from(SystemTime::now()));
+    if *request.method() != Method::Head {
+        out.extend_from_slice(&answer.body);
+    }
+    let mut writer = request.into_writer();
+    match writer.write_all(out).and_then(|()| writer.flush()) {
+        Ok(()) => then,
+        // The client is gone; nothing more can be said to it.
+        Err(_) => Then::Close,
+    }
+}
+
+/// Refuses a request whose body was read.
+pub fn refuse(request: Request, refusal: &Refusal, then: Then, out: &mut Vec<u8>) -> Then {
+    let content_type = Some("application/json");
+    let answer = Answer::new(refusal.status, content_type, refusal.allow, refusal.body());
+    send(request, &answer, then, out)
+}
+
+/// Refuses a request whose body was not read to its end: answers first, then the library drains
+/// what it can. The connection must not be used again, since where the next request starts is not
+/// certain.
+pub fn refuse_unread(request: Request, refusal: &Refusal) -> Then {
+    let body = refusal.body();
+    let length = body.len();
+    let mut response = Response::new(
+        refusal.status.into(),
+        Vec::new().into(),
+        Cursor::new(body),
+        Some(length),
+        None,
+    );
+    if let Ok(header) = Header::from_str("Content-Type", "application/json") {
+        response.add_header(header);
+    }
+    // The client is gone if this does not work; the connection ends either way.
+    let _ = request.respond(response);
+    Then::Close
+}

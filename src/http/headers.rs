@@ -1,0 +1,80 @@
+//! What the request's headers say about framing and forwarding, all lines of a name included.
+//!
+//! tiny_http gives out only the first header of a name. Two lengths, or a length that is no number,
+//! are how requests are smuggled past a proxy, so they are looked for here.
+
+use tiny_http::{HeaderField, Headers, Request};
+
+/// The headers of one request that matter here.
+#[derive(Debug)]
+pub struct Seen {
+    pub framing: Framing,
+    /// All `X-Forwarded-For` lines in their order, each followed by a comma, which is what several
+    /// lines of a name mean (RFC 9110, section 5.3).
+    pub forwarded_for: String,
+    /// The client says that this is its last request.
+    pub close: bool,
+}
+
+/// Whether the end of the request is where tiny_http takes it to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    Sound,
+    /// A Content-Length that is no number or stands there twice, or two Transfer-Encodings
+    /// (RFC 9112, section 6.3).
+    Ambiguous,
+    /// `Connection: upgrade`, after which tiny_http takes all that follows for the body.
+    Upgrade,
+}
+
+/// Reads the headers of a request.
+pub fn read(request: &Request) -> Seen {
+    // The copy is the library's only way to get at a second header of the same name.
+    let mut rest = request.headers().clone();
+    let connection = rest
+        .get("Connection")
+        .map(|value| value.as_str().to_ascii_lowercase());
+    let says = |word| {
+        connection
+            .as_deref()
+            .is_some_and(|value| value.contains(word))
+    };
+    let framing = match says("upgrade") {
+        true => Framing::Upgrade,
+        false => framing(&mut rest),
+    };
+    Seen {
+        framing,
+        forwarded_for: forwarded_for(&mut rest),
+        close: says("close"),
+    }
+}
+
+fn framing(rest: &mut Headers) -> Framing {
+    let length = take(rest, "Content-Length");
+    let is_number =
+        |text: String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !length.is_none_or(is_number) || rest.contains("Content-Length") {
+        return Framing::Ambiguous;
+    }
+    if take(rest, "Transfer-Encoding").is_some() && rest.contains("Transfer-Encoding") {
+        return Framing::Ambiguous;
+    }
+    Framing::Sound
+}
+
+fn forwarded_for(rest: &mut Headers) -> String {
+    let mut all = String::new();
+    while let Some(value) = take(rest, "X-Forwarded-For") {
+        all.push_str(&value);
+        all.push(',');
+    }
+    all
+}
+
+/// Takes the first header of that name out, by giving it another name.
+fn take(rest: &mut Headers, name: &str) -> Option<String> {
+    let header = rest.get_header_mut(name)?;
+    header.field = HeaderField::try_from("taken").ok()?;
+    Some(header.value.as_str().to_owned())
+}

@@ -1,0 +1,11 @@
+//! The HTTP side: connections, limits, routes, answers. The only modules that see tiny_http.
+//!
+//! Architecture invariant: a request never waits for InfluxDB, for DNS or for a disk flush.
+
+pub mod answer;
+pub mod client_addr;
+pub mod headers;
+pub mod listener;
+pub mod routes;
+pub mod slots;
+pub mod socket;

@@ -1,0 +1,285 @@
+//! From a request to its answer: what is refused, what is a check-in, and what is recorded of it.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tiny_http::{Method, Request};
+
+use super::answer::{self, Answer, Refusal, Then};
+use super::client_addr::{TrustedProxies, client_addr};
+use super::headers::{self, Framing, Seen};
+use super::slots::InFlight;
+use crate::checkin::geo::{Location, Lookup};
+use crate::checkin::request::CheckIn;
+use crate::checkin::{Record, request};
+use crate::config::Snapshot;
+use crate::service::metrics::Metrics;
+use crate::store::Recorder;
+
+/// Bytes of a body at most.
+const MAX_BODY: usize = 64 * 1024;
+/// Bytes of an `X-Request-Id` at most.
+const MAX_REQUEST_ID: usize = 64;
+
+/// What all connection threads share.
+#[derive(Debug)]
+pub struct App {
+    pub snapshot: ArcSwap<Snapshot>,
+    pub trusted_proxies: TrustedProxies,
+    pub client_timeout: Duration,
+    pub recorder: Recorder,
+    pub in_flight: InFlight,
+    pub metrics: Arc<Metrics>,
+    healthy: Answer,
+}
+
+impl App {
+    pub fn new(
+        snapshot: Snapshot,
+        trusted_proxies: TrustedProxies,
+        client_timeout: Duration,
+        recorder: Recorder,
+        metrics: Arc<Metrics>,
+    ) -> App {
+        App {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            trusted_proxies,
+            client_timeout,
+            recorder,
+            in_flight: InFlight::default(),
+            metrics,
+            healthy: Answer::empty(),
+        }
+    }
+
+    /// Answers one request. `buffers` belong to the connection's thread.
+    pub fn handle(&self, mut request: Request, buffers: &mut Buffers) -> Then {
+        let seen = headers::read(&request);
+        let Some(_flight) = self.in_flight.enter() else {
+            self.metrics.http.refused.add(1);
+            return answer::refuse_unread(request, &Refusal::new(503, "the server is stopping"));
+        };
+        if let Err(refusal) = read_body(
+            &mut request,
+            seen.framing,
+            self.client_timeout,
+            &mut buffers.body,
+        ) {
+            self.metrics.http.refused.add(1);
+            return answer::refuse_unread(request, &refusal);
+        }
+        let then = if seen.close {
+            Then::Close
+        } else {
+            Then::KeepAlive
+        };
+        match self.route(request, &seen, then, buffers) {
+            Ok(then) => {
+                self.metrics.http.answered.add(1);
+                then
+            }
+            Err((request, refusal)) => {
+                self.metrics.http.refused.add(1);
+                answer::refuse(*request, &refusal, then, &mut buffers.out)
+            }
+        }
+    }
+
+    fn route(
+        &self,
+        request: Request,
+        seen: &Seen,
+        then: Then,
+        buffers: &mut Buffers,
+    ) -> Result<Then, (Box<Request>, Refusal)> {
+        let refused = |request, refusal| Err((Box::new(request), refusal));
+        match (path(request.url()), request.method()) {
+            ("/v1/checkupgrade", Method::Post) => {
+                // One look at the snapshot: answer, schema and locations are of one reload.
+                let snapshot = self.snapshot.load();
+                match self.check_in(&request, seen, &snapshot, buffers) {
+                    Ok(()) => Ok(answer::send(
+                        request,
+                        &snapshot.answer,
+                        then,
+                        &mut buffers.out,
+                    )),
+                    Err(refusal) => refused(request, refusal),
+                }
+            }
+            ("/v1/healthcheck", Method::Get | Method::Head) => {
+                Ok(answer::send(request, &self.healthy, then, &mut buffers.out))
+            }
+            ("/v1/checkupgrade", _) => refused(request, not_allowed("POST")),
+            ("/v1/healthcheck", _) => refused(request, not_allowed("GET, HEAD")),
+            _ => refused(request, Refusal::new(404, "unknown path")),
+        }
+    }
+
+    /// Records a check-in. The record is queued before the answer is sent.
+    fn check_in(
+        &self,
+        request: &Request,
+        seen: &Seen,
+        snapshot: &Snapshot,
+        buffers: &mut Buffers,
+    ) -> Result<(), Refusal> {
+        let check_in = request::parse(&buffers.body, snapshot.schema.as_ref())
+            .map_err(|error| Refusal::new(400, error.to_string()))?;
+        let counts = &self.metrics.check_ins;
+        counts.add_left_out(&check_in.left_out);
+        if !check_in.recordable {
+            counts.not_recordable.add(1);
+            return Ok(());
+        }
+        let peer = request.remote_addr().map(|addr| addr.ip());
+        let location = self.locate(peer, seen, snapshot);
+        self.recorder
+            .record(record(&check_in, &location, request, &mut buffers.point));
+        Ok(())
+    }
+
+    /// The client's address is worked out, looked up and forgotten here.
+    fn locate<'a>(
+        &self,
+        peer: Option<IpAddr>,
+        seen: &Seen,
+        snapshot: &'a Snapshot,
+    ) -> Location<'a> {
+        let Some(geodb) = &snapshot.geodb else {
+            return Location::default();
+        };
+        let counts = &self.metrics.check_ins;
+        let forwarded_for = std::iter::once(seen.forwarded_for.as_str());
+        let Some(addr) = client_addr(peer, forwarded_for, &self.trusted_proxies) else {
+            counts.geo_not_found.add(1);
+            return Location::default();
+        };
+        match geodb.locate(addr) {
+            Lookup::Found(location) => {
+                counts.geo_found.add(1);
+                return location;
+            }
+            Lookup::NotFound => counts.geo_not_found.add(1),
+            Lookup::Broken => counts.geo_broken.add(1),
+        }
+        Location::default()
+    }
+}
+
+/// What a connection's thread keeps from request to request, so that it need not be allocated anew.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    body: Vec<u8>,
+    point: Vec<u8>,
+    out: Vec<u8>,
+}
+
+fn record(
+    check_in: &CheckIn<'_>,
+    location: &Location<'_>,
+    request: &Request,
+    scratch: &mut Vec<u8>,
+) -> Record {
+    let request_id = request
+        .headers()
+        .get("X-Request-Id")
+        .map(|value| value.as_str());
+    Record::new(
+        check_in,
+        location,
+        request_id.filter(|id| sound_request_id(id)),
+        scratch,
+    )
+}
+
+fn sound_request_id(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(allowed)
+}
+
+fn not_allowed(allow: &'static str) -> Refusal {
+    let message = format!("method not allowed, expected {allow}");
+    Refusal {
+        allow: Some(allow),
+        ..Refusal::new(405, message)
+    }
+}
+
+/// The path of a request target, without scheme and host (RFC 9112, section 3.2.2), query and a
+/// slash at the end.
+fn path(target: &str) -> &str {
+    let target = match target.strip_prefix("http://") {
+        Some(rest) => rest.find('/').map_or("/", |slash| &rest[slash..]),
+        None => target,
+    };
+    let path = target.split('?').next().unwrap_or(target);
+    path.strip_suffix('/').unwrap_or(path)
+}
+
+/// Reads the whole body into `body`, or says why the request is refused.
+///
+/// The socket's time-out is per read, so a dripped body gets `limit` in total here. Bodies up to
+/// 1 KiB have been read by tiny_http before the request came to us.
+fn read_body(
+    request: &mut Request,
+    framing: Framing,
+    limit: Duration,
+    body: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    body.clear();
+    match framing {
+        Framing::Sound => {}
+        Framing::Ambiguous => {
+            return Err(Refusal::new(400, "the length of the request is ambiguous"));
+        }
+        Framing::Upgrade => {
+            return Err(Refusal::new(400, "connection upgrades are not supported"));
+        }
+    }
+    if request
+        .body_length()
+        .is_some_and(|length| length > MAX_BODY)
+    {
+        return Err(too_large());
+    }
+    let deadline = Instant::now() + limit;
+    let reader = request.as_reader();
+    let mut chunk = [0; 8 * 1024];
+    loop {
+        match reader.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(n) if body.len() + n > MAX_BODY => return Err(too_large()),
+            Ok(n) => body.extend_from_slice(&chunk[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_timeout(&error) => return Err(too_slow()),
+            Err(_) => {
+                return Err(Refusal::new(
+                    400,
+                    "the body is cut off or its chunks are broken",
+                ));
+            }
+        }
+        if Instant::now() > deadline {
+            return Err(too_slow());
+        }
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(413, format!("the body is larger than {MAX_BODY} bytes"))
+}
+
+fn too_slow() -> Refusal {
+    Refusal::new(408, "the body came too slowly")
+}
