@@ -1,0 +1,158 @@
+//! What becomes of a record: spooled on disk by the writer thread, delivered to InfluxDB by the
+//! sender thread.
+//!
+//! Architecture invariants: only [`Record`] crosses the channel, and only line protocol reaches the
+//! spool and InfluxDB. A record that was sent once is sent again byte for byte, so a retry never
+//! counts twice. Nothing here is waited for by a request.
+
+pub mod downsampling;
+pub mod influx;
+pub mod outage;
+pub mod periods;
+pub mod refused;
+pub mod rejected;
+pub mod segment;
+pub mod sender;
+pub mod spool;
+pub mod writer;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::checkin::Record;
+use crate::config::duration::QueryPeriod;
+use crate::service::metrics::Metrics;
+use influx::Influx;
+use sender::Delivery;
+use spool::{Spool, SpoolError};
+
+/// Records that may wait for the writer thread.
+const CHANNEL: usize = 65_536;
+
+/// What the store needs to know.
+#[derive(Debug)]
+pub struct StoreOptions {
+    pub spool_dir: PathBuf,
+    pub spool_max_size: u64,
+    pub database: String,
+    pub query_period: QueryPeriod,
+    /// Without it the spool is where records stay.
+    pub influx: Option<Influx>,
+    pub sync_interval: Duration,
+    pub batch_points: usize,
+}
+
+/// The connection threads' end of the store.
+#[derive(Debug)]
+pub struct Recorder {
+    records: Sender<Record>,
+    metrics: Arc<Metrics>,
+}
+
+impl Recorder {
+    /// Queues a record. Never blocks: where the channel is full, the record is dropped and counted.
+    pub fn record(&self, record: Record) {
+        self.metrics.records.accepted.add(1);
+        if self.records.try_send(record).is_err() {
+            self.metrics.records.dropped_channel_full.add(1);
+        }
+    }
+}
+
+/// The two running threads.
+#[derive(Debug)]
+pub struct Store {
+    writer: JoinHandle<()>,
+    sender: JoinHandle<()>,
+    /// Dropping it tells the writer to write what is queued and end; the sender follows.
+    stop: Sender<()>,
+}
+
+impl Store {
+    /// Opens the spool, takes its lock, and starts both threads. InfluxDB is not waited for.
+    pub fn start(
+        options: StoreOptions,
+        metrics: Arc<Metrics>,
+    ) -> Result<(Store, Recorder), StartError> {
+        let found = Spool::open(
+            &options.spool_dir.join(&options.database),
+            options.spool_max_size,
+            options.influx.is_some(),
+        )?;
+        metrics.records.found.add(found.lines);
+        let spool = Arc::new(found.spool);
+        let (records, queued) = bounded(CHANNEL);
+        let (stop, stopped) = bounded(0);
+        // One wake-up that is waiting is as good as many.
+        let (wake, woken) = bounded(1);
+        let writer = writer::Writer::new(
+            Arc::clone(&spool),
+            Arc::clone(&metrics),
+            options.sync_interval,
+            options.batch_points,
+            found.newest_timestamp,
+        );
+        let delivery = Delivery::new(spool, Arc::clone(&metrics), options);
+        let writer = spawn("writer", move || writer.run(&queued, &stopped, &wake))?;
+        let sender = spawn("sender", move || sender_thread(delivery, &woken))?;
+        let recorder = Recorder { records, metrics };
+        Ok((
+            Store {
+                writer,
+                sender,
+                stop,
+            },
+            recorder,
+        ))
+    }
+
+    /// Writes everything that is queued to the spool, then gives delivery `limit`.
+    /// The caller has seen to it that nobody records any more.
+    pub fn stop(self, limit: Duration) {
+        drop(self.stop);
+        // A thread that panicked has nothing more to write; the panic hook has logged it.
+        let _ = self.writer.join();
+        let deadline = Instant::now() + limit;
+        while !self.sender.is_finished() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn sender_thread(delivery: Delivery, woken: &Receiver<()>) {
+    delivery.run(woken);
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(StartError::Thread)
+}
+
+/// Why the store cannot start.
+#[derive(Debug)]
+pub enum StartError {
+    Spool(SpoolError),
+    Thread(io::Error),
+}
+
+impl From<SpoolError> for StartError {
+    fn from(error: SpoolError) -> Self {
+        StartError::Spool(error)
+    }
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StartError::Spool(error) => error.fmt(f),
+            StartError::Thread(error) => write!(f, "cannot start a thread: {error}"),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The times when InfluxDB does not take records: how long to wait, and one line in the log when
+//! they begin and one when they end, not one per attempt.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::influx::Trouble;
+use super::spool::Spool;
+use crate::checkin::line;
+use crate::service::metrics::Metrics;
+
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// What only the operator can mend is not tried every second.
+const SLOW_WAIT: Duration = Duration::from_secs(10);
+/// A server that asks for more patience than this is asked all the same.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
+
+/// The current outage, if there is one.
+#[derive(Debug, Default)]
+pub struct Outage {
+    since: Option<Instant>,
+    wait: Duration,
+    delivered: u64,
+    /// The kinds of trouble that were logged in this outage.
+    said: Vec<std::mem::Discriminant<Trouble>>,
+}
+
+impl Outage {
+    /// An attempt failed: returns how long to wait for the next one.
+    pub fn failed(
+        &mut self,
+        trouble: &Trouble,
+        url: &str,
+        spool: &Spool,
+        metrics: &Metrics,
+    ) -> Duration {
+        self.since.get_or_insert_with(Instant::now);
+        let kind = std::mem::discriminant(trouble);
+        if !self.said.contains(&kind) {
+            self.said.push(kind);
+            let waiting = waiting(spool, metrics);
+            match trouble {
+                Trouble::Later { .. } | Trouble::DatabaseMissing => {
+                    log::warn!("InfluxDB at {url}: {trouble}; {waiting}, trying again");
+                }
+                Trouble::Denied(_) | Trouble::NotUnderstood(_) => {
+                    log::error!("InfluxDB at {url}: {trouble}; {waiting}, trying again slowly");
+                }
+            }
+        }
+        self.next_wait(trouble)
+    }
+
+    /// Records were delivered: whatever comes next is tried soon.
+    pub fn delivered(&mut self, records: u64) {
+        self.wait = Duration::ZERO;
+        if self.since.is_some() {
+            self.delivered += records;
+        }
+    }
+
+    /// Everything that waited is delivered: says so, if there was an outage.
+    pub fn over(&mut self, metrics: &Metrics) {
+        if let Some(since) = self.since {
+            log::info!(
+                "InfluxDB takes records again after {:.1} s; {} records that had waited are \
+                 delivered, {} waiting",
+                since.elapsed().as_secs_f64(),
+                self.delivered,
+                metrics.records.waiting()
+            );
+            *self = Outage::default();
+        }
+    }
+
+    fn next_wait(&mut self, trouble: &Trouble) -> Duration {
+        let least = match trouble {
+            // The next attempt creates it.
+            Trouble::DatabaseMissing if self.wait.is_zero() => {
+                self.wait = FIRST_WAIT;
+                return Duration::ZERO;
+            }
+            Trouble::Later { .. } | Trouble::DatabaseMissing => FIRST_WAIT,
+            Trouble::Denied(_) | Trouble::NotUnderstood(_) => SLOW_WAIT,
+        };
+        let wait = self.wait.clamp(least, LONGEST_WAIT);
+        self.wait = (wait * 2).min(LONGEST_WAIT);
+        let asked = match trouble {
+            Trouble::Later {
+                retry_after: Some(asked),
+                ..
+            } => (*asked).min(LONGEST_RETRY_AFTER),
+            _ => Duration::ZERO,
+        };
+        wait.mul_f64(jitter()).max(asked)
+    }
+}
+
+/// 0.8 to 1.2, so that several servers do not come back all at once.
+fn jitter() -> f64 {
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .subsec_nanos();
+    0.8 + 0.4 * f64::from(nanos % 1000) / 1000.0
+}
+
+fn waiting(spool: &Spool, metrics: &Metrics) -> String {
+    let waiting = metrics.records.waiting();
+    match oldest_age(spool) {
+        Some(age) => format!(
+            "{waiting} records waiting, the oldest for {} s",
+            age.as_secs()
+        ),
+        None => format!("{waiting} records waiting"),
+    }
+}
+
+/// How long the first line of the oldest segment has been waiting.
+fn oldest_age(spool: &Spool) -> Option<Duration> {
+    let path = spool.oldest_path()?;
+    let mut first = Vec::new();
+    BufReader::new(File::open(path).ok()?)
+        .read_until(b'\n', &mut first)
+        .ok()?;
+    let stamped = Duration::from_nanos(u64::try_from(line::timestamp(&first)?).ok()?);
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()?
+        .checked_sub(stamped)
+}

@@ -1,0 +1,185 @@
+//! The down-sampled periods that got points and are still to be recomputed.
+//!
+//! InfluxDB's continuous queries compute a period once, when it ends, and never see points that
+//! arrive later. So each period that got points is recomputed by the server when nothing more is
+//! expected for it. What is due is kept in the file `periods` beside the segments, written before
+//! the segment with the points is deleted, so a restart forgets none; recomputing one twice changes
+//! nothing.
+//!
+//! The file has a line for each: target measurement, start in seconds since 1970, length in
+//! seconds, separated by spaces.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A period is recomputed this long after its end and after its last delivery: InfluxDB's own
+/// continuous query has run by then, and stragglers of the same second are stored.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// One period of one down-sampled measurement.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Period {
+    /// Seconds since 1970.
+    pub start: i64,
+    /// Length in seconds: the query period in force when the points were delivered.
+    pub seconds: i64,
+    /// The measurement its totals are in.
+    pub target: String,
+}
+
+impl Period {
+    /// The period of that length which holds a timestamp; periods are aligned to 1970, as InfluxDB
+    /// aligns `GROUP BY time()`.
+    pub fn holding(timestamp_ns: i64, seconds: i64, target: &str) -> Period {
+        let second = timestamp_ns.div_euclid(1_000_000_000);
+        Period {
+            start: second - second.rem_euclid(seconds),
+            seconds,
+            target: target.to_owned(),
+        }
+    }
+
+    /// Seconds since 1970 of the first moment after it.
+    pub fn end(&self) -> i64 {
+        self.start.saturating_add(self.seconds)
+    }
+}
+
+/// What is still to be recomputed.
+#[derive(Debug)]
+pub struct Periods {
+    path: PathBuf,
+    /// With the moment of the last delivery into it.
+    due: BTreeMap<Period, Instant>,
+    /// The file lacks some of it.
+    unsaved: bool,
+}
+
+impl Periods {
+    /// Reads what an earlier run left. Lines that make no sense are skipped.
+    pub fn load(spool_dir: &Path) -> Periods {
+        let path = spool_dir.join("periods");
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let now = Instant::now();
+        let due = text
+            .lines()
+            .filter_map(parse)
+            .map(|period| (period, now))
+            .collect();
+        Periods {
+            path,
+            due,
+            unsaved: false,
+        }
+    }
+
+    /// Notes that points were delivered into a period.
+    pub fn note(&mut self, period: Period) {
+        self.unsaved |= self.due.insert(period, Instant::now()).is_none();
+    }
+
+    /// The oldest period for which nothing more is expected. `now` is in seconds since 1970.
+    pub fn next(&self, now: i64) -> Option<Period> {
+        let settle = SETTLE.as_secs() as i64;
+        let ready = |period: &Period, delivered: &Instant| {
+            period.end().saturating_add(settle) <= now && delivered.elapsed() >= SETTLE
+        };
+        self.due
+            .iter()
+            .find(|(period, delivered)| ready(period, delivered))
+            .map(|(p, _)| p.clone())
+    }
+
+    /// A period was recomputed. The file is not written for that: doing it again changes nothing.
+    pub fn done(&mut self, period: &Period) {
+        self.due.remove(period);
+    }
+
+    /// Nothing is due, now or later.
+    pub fn is_empty(&self) -> bool {
+        self.due.is_empty()
+    }
+
+    /// Brings periods that are new since the last time to the disk.
+    pub fn save_new(&mut self) -> io::Result<()> {
+        if self.unsaved { self.save() } else { Ok(()) }
+    }
+
+    /// Brings the whole list to the disk.
+    pub fn save(&mut self) -> io::Result<()> {
+        let new = self.path.with_extension("new");
+        let mut file = File::create(&new)?;
+        let mut text = String::new();
+        for Period {
+            start,
+            seconds,
+            target,
+        } in self.due.keys()
+        {
+            text.push_str(&format!("{target} {start} {seconds}\n"));
+        }
+        file.write_all(text.as_bytes())?;
+        file.sync_data()?;
+        fs::rename(&new, &self.path)?;
+        self.unsaved = false;
+        Ok(())
+    }
+}
+
+fn parse(line: &str) -> Option<Period> {
+    let mut words = line.rsplitn(3, ' ');
+    let seconds = words.next()?.parse().ok().filter(|seconds| *seconds > 0)?;
+    let start = words.next()?.parse().ok()?;
+    Some(Period {
+        start,
+        seconds,
+        target: words.next()?.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_are_aligned_to_1970() {
+        let period = Period::holding(3_601_500_000_000, 3600, "m");
+        assert_eq!((period.start, period.end()), (3600, 7200));
+        assert_eq!(Period::holding(-1, 3600, "m").start, -3600);
+    }
+
+    #[test]
+    fn a_restart_forgets_none() {
+        let dir = std::env::temp_dir().join(format!("periods-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let mut periods = Periods::load(&dir);
+        periods.note(Period::holding(1, 3600, "by country"));
+        periods.save_new().unwrap();
+        let again = Periods::load(&dir);
+        fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(
+            again.due.keys().cloned().collect::<Vec<_>>(),
+            [Period {
+                start: 0,
+                seconds: 3600,
+                target: "by country".to_owned()
+            }]
+        );
+    }
+
+    #[test]
+    fn nothing_is_due_before_it_has_settled() {
+        let dir = Path::new("/nonexistent");
+        let mut periods = Periods::load(dir);
+        let period = Period::holding(0, 60, "m");
+        let long_ago = Instant::now().checked_sub(SETTLE).unwrap();
+        periods.due.insert(period.clone(), long_ago);
+        assert_eq!(periods.next(69), None, "the period ended 9 s ago");
+        assert_eq!(periods.next(70), Some(period.clone()));
+        periods.note(period);
+        assert_eq!(periods.next(70), None, "points were delivered just now");
+    }
+}

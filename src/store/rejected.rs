@@ -1,0 +1,126 @@
+//! Lines that InfluxDB refused for good, kept for a person to look at.
+//!
+//! `rejected/NNNNNNNNNNNNNNNNNNNN.lp` beside the segments: line protocol, with the reason as a
+//! comment above the lines it is for, so that a mended file can be fed to InfluxDB as it is. At most
+//! [`MAX_FILES`] files of about [`FILE_SIZE`]; the oldest goes when there is one more.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::segment::SegmentName;
+
+const FILE_SIZE: u64 = 1024 * 1024;
+const MAX_FILES: usize = 16;
+
+/// Lines that were refused for one reason.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rejected<'a> {
+    /// InfluxDB's words; they can quote a client.
+    pub reason: String,
+    pub lines: Vec<&'a [u8]>,
+}
+
+/// The directory of rejected lines.
+#[derive(Debug)]
+pub struct RejectedDir {
+    dir: PathBuf,
+}
+
+impl RejectedDir {
+    pub fn new(spool_dir: &Path) -> RejectedDir {
+        RejectedDir {
+            dir: spool_dir.join("rejected"),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Adds lines to the newest file.
+    pub fn add(&self, rejected: &Rejected<'_>) -> io::Result<()> {
+        fs::create_dir_all(&self.dir)?;
+        let mut text = format!(
+            "# {} {}\n",
+            jiff::Timestamp::now(),
+            one_line(&rejected.reason)
+        );
+        let mut files = self.files()?;
+        let newest = files.last().copied().unwrap_or(1);
+        let path = self.path_of(newest);
+        let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        let sequence = if size >= FILE_SIZE {
+            newest + 1
+        } else {
+            newest
+        };
+        if files.last() != Some(&sequence) {
+            files.push(sequence);
+        }
+        for old in files.iter().rev().skip(MAX_FILES) {
+            fs::remove_file(self.path_of(*old))?;
+        }
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path_of(sequence))?;
+        let mut bytes = std::mem::take(&mut text).into_bytes();
+        for line in &rejected.lines {
+            bytes.extend_from_slice(line);
+            bytes.push(b'\n');
+        }
+        file.write_all(&bytes)
+    }
+
+    fn files(&self) -> io::Result<Vec<u64>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            files.extend(entry?.file_name().to_str().and_then(SegmentName::parse));
+        }
+        files.sort();
+        Ok(files.into_iter().map(|name| name.sequence).collect())
+    }
+
+    fn path_of(&self, sequence: u64) -> PathBuf {
+        self.dir.join(
+            SegmentName {
+                sequence,
+                lines: None,
+            }
+            .to_string(),
+        )
+    }
+}
+
+/// A reason as one line of a comment or of the log.
+pub fn one_line(reason: &str) -> String {
+    let line = reason.lines().next().unwrap_or_default();
+    line.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_file_goes_when_there_are_too_many() {
+        let dir = std::env::temp_dir().join(format!("rejected-{}", std::process::id()));
+        let rejected = RejectedDir::new(&dir);
+        let line = vec![b'x'; FILE_SIZE as usize];
+        for _ in 0..MAX_FILES + 3 {
+            let lines = vec![line.as_slice()];
+            rejected
+                .add(&Rejected {
+                    reason: "too\nlong".to_owned(),
+                    lines,
+                })
+                .unwrap();
+        }
+        let files = rejected.files().unwrap();
+        let text = fs::read(rejected.path_of(4)).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(files, (4..4 + MAX_FILES as u64).collect::<Vec<_>>());
+        assert!(text.starts_with(b"# ") && text.ends_with(b"x\n"));
+    }
+}

@@ -1,0 +1,246 @@
+//! The writer thread: takes records from the channel, stamps them, and appends them to the spool.
+//!
+//! It never waits for InfluxDB nor for a flush, and it goes on whatever the disk does: what cannot
+//! be written is counted as dropped and said.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, Sender, select};
+
+use super::segment::{AppendError, OpenSegment};
+use super::spool::Spool;
+use crate::checkin::{Record, line};
+use crate::service::logging::Throttle;
+use crate::service::metrics::Metrics;
+
+/// How long the first record of a group waits for others. While the thread sleeps, queueing a
+/// record wakes nobody, which is cheaper than a wake-up for each; and it keeps the promise of 10 ms
+/// from acceptance to the spool.
+const GROUP: Duration = Duration::from_millis(5);
+/// Records in one append at most, so that a burst does not become one huge buffer.
+const GROUP_RECORDS: usize = 4096;
+/// How often an open segment is looked at while no records come.
+const SEAL_CHECK: Duration = Duration::from_millis(250);
+/// A clock that is set back by more than this is followed.
+const CLOCK_TOLERANCE_NS: i64 = 1_000_000_000;
+
+/// The state of the writer thread.
+#[derive(Debug)]
+pub struct Writer {
+    spool: Arc<Spool>,
+    metrics: Arc<Metrics>,
+    sync_interval: Duration,
+    batch_points: u64,
+    open: Option<OpenSegment>,
+    opened: Instant,
+    clock: Clock,
+    buffer: Vec<u8>,
+    disk: Throttle,
+    full: Throttle,
+}
+
+impl Writer {
+    pub fn new(
+        spool: Arc<Spool>,
+        metrics: Arc<Metrics>,
+        sync_interval: Duration,
+        batch_points: usize,
+        newest_timestamp: Option<i64>,
+    ) -> Writer {
+        Writer {
+            spool,
+            metrics,
+            sync_interval,
+            batch_points: batch_points as u64,
+            open: None,
+            opened: Instant::now(),
+            clock: Clock {
+                last: newest_timestamp.unwrap_or(i64::MIN),
+            },
+            buffer: Vec::new(),
+            disk: Throttle::default(),
+            full: Throttle::default(),
+        }
+    }
+
+    /// Runs until `stopped` is disconnected, writes what is queued then, and seals. `wake` tells the
+    /// sender of sealed segments, and of the end by being dropped.
+    pub fn run(mut self, queued: &Receiver<Record>, stopped: &Receiver<()>, wake: &Sender<()>) {
+        loop {
+            let look_again = if self.open.is_some() {
+                SEAL_CHECK
+            } else {
+                Duration::MAX
+            };
+            select! {
+                recv(queued) -> record => {
+                    let Ok(record) = record else { break };
+                    thread::sleep(GROUP);
+                    self.write(std::iter::once(record).chain(queued.try_iter()));
+                }
+                recv(stopped) -> _ => break,
+                default(look_again) => {}
+            }
+            if self.is_due() {
+                self.seal(wake);
+            }
+        }
+        while !queued.is_empty() {
+            self.write(queued.try_iter());
+        }
+        self.seal(wake);
+    }
+
+    fn write(&mut self, records: impl Iterator<Item = Record>) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        let mut count = 0;
+        let now = now_ns();
+        for record in records.take(GROUP_RECORDS) {
+            buffer.extend_from_slice(record.point());
+            line::finish(self.clock.stamp(now), &mut buffer);
+            count += 1;
+        }
+        if let Err(error) = self.append(&buffer, count) {
+            self.metrics.records.dropped_disk.add(count);
+            if let Some(held) = self.disk.tick(count) {
+                log::error!(
+                    "{}: cannot write: {error}; check-ins are still answered, {held} records \
+                     dropped; make room or mend the disk",
+                    self.spool.dir().display()
+                );
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    fn append(&mut self, lines: &[u8], count: u64) -> std::io::Result<()> {
+        self.give_up_deleted();
+        let dropped = self.spool.make_room(lines.len() as u64);
+        if dropped > 0 {
+            self.metrics.records.dropped_spool_full.add(dropped);
+            if let Some(held) = self.full.tick(dropped) {
+                log::error!(
+                    "{}: the spool is full (--spool-max-size), {held} of the oldest records \
+                     dropped",
+                    self.spool.dir().display()
+                );
+            }
+        }
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => {
+                self.opened = Instant::now();
+                self.spool.create_segment()?
+            }
+        };
+        let appended = open.append(lines, count);
+        let sound = self.spool.appended(&open);
+        match appended {
+            Ok(()) if sound => self.open = Some(open),
+            Ok(()) => self.spool.seal(open),
+            Err(AppendError::Undone(error)) => {
+                self.open = Some(open);
+                return Err(error);
+            }
+            Err(AppendError::Torn(error)) => {
+                self.spool.seal(open);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// A deleted file can still be written to, but nobody will find it.
+    fn give_up_deleted(&mut self) {
+        let Some(open) = self.open.take_if(|open| open.is_deleted()) else {
+            return;
+        };
+        self.spool.forget_open();
+        self.metrics.records.dropped_vanished.add(open.lines);
+        log::error!(
+            "{}: somebody deleted the segment that was written to; {} records are lost",
+            self.spool.dir().display(),
+            open.lines
+        );
+    }
+
+    /// While the sender is behind, segments grow; else they are sealed by time or by number.
+    fn is_due(&self) -> bool {
+        let Some(open) = &self.open else { return false };
+        if open.bytes >= self.spool.segment_size() {
+            return true;
+        }
+        let old_or_full =
+            self.opened.elapsed() >= self.sync_interval || open.lines >= self.batch_points;
+        old_or_full && self.spool.is_caught_up()
+    }
+
+    fn seal(&mut self, wake: &Sender<()>) {
+        self.give_up_deleted();
+        if let Some(open) = self.open.take() {
+            self.spool.seal(open);
+            // Full means that the sender is about to wake up anyway.
+            let _ = wake.try_send(());
+        }
+    }
+}
+
+/// Gives each record a timestamp of its own.
+#[derive(Debug)]
+struct Clock {
+    last: i64,
+}
+
+impl Clock {
+    /// `max(now, last + 1)`, so that two equal check-ins are never one point; except that a clock
+    /// set back by more than a second is followed, because a spell in the future must not stamp
+    /// years of records.
+    fn stamp(&mut self, now: i64) -> i64 {
+        let next = self.last.saturating_add(1);
+        if next.saturating_sub(now) > CLOCK_TOLERANCE_NS {
+            log::warn!(
+                "the clock was set back by {} s; check-ins are stamped with the new time",
+                next.saturating_sub(now) / 1_000_000_000
+            );
+            self.last = now;
+        } else {
+            self.last = next.max(now);
+        }
+        self.last
+    }
+}
+
+/// Nanoseconds since 1970; a clock before that counts as 1970.
+fn now_ns() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_moments_get_different_timestamps() {
+        let mut clock = Clock { last: i64::MIN };
+        assert_eq!([clock.stamp(7), clock.stamp(7), clock.stamp(7)], [7, 8, 9]);
+        assert_eq!(clock.stamp(100), 100);
+    }
+
+    #[test]
+    fn a_small_step_back_goes_on_and_a_large_one_is_followed() {
+        let mut clock = Clock { last: i64::MIN };
+        let start = 10 * CLOCK_TOLERANCE_NS;
+        clock.stamp(start);
+        assert_eq!(clock.stamp(start - CLOCK_TOLERANCE_NS / 2), start + 1);
+        assert_eq!(
+            clock.stamp(start - 2 * CLOCK_TOLERANCE_NS),
+            start - 2 * CLOCK_TOLERANCE_NS
+        );
+    }
+}
