@@ -1,0 +1,254 @@
+//! The one table of flags: name, environment variable, default and help text. Everything that
+//! knows a flag (the parser, the help page, the tests) reads it from here.
+
+/// What follows a flag on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Nothing: the flag is on or off.
+    Switch,
+    /// A value; the text is its name in the help page.
+    Value(&'static str),
+}
+
+/// One flag of `upgrade-responder start`.
+#[derive(Debug)]
+pub struct Flag {
+    /// The name as it is typed, with both dashes.
+    pub name: &'static str,
+    /// The environment variable that is read when the flag is absent.
+    pub env: &'static str,
+    pub takes: Takes,
+    /// The default as the operator would write it; empty where there is none.
+    pub default: &'static str,
+    /// One or more lines of help.
+    pub help: &'static str,
+}
+
+const fn value(
+    name: &'static str,
+    env: &'static str,
+    metavar: &'static str,
+    default: &'static str,
+    help: &'static str,
+) -> Flag {
+    Flag {
+        name,
+        env,
+        takes: Takes::Value(metavar),
+        default,
+        help,
+    }
+}
+
+const fn switch(name: &'static str, env: &'static str, help: &'static str) -> Flag {
+    Flag {
+        name,
+        env,
+        takes: Takes::Switch,
+        default: "",
+        help,
+    }
+}
+
+/// Every flag, in the order of the help page.
+pub static FLAGS: &[Flag] = &[
+    value(
+        "--upgrade-response-config",
+        "UPGRADE_RESPONSE_CONFIG",
+        "FILE",
+        "",
+        "JSON file with the versions to answer with; required",
+    ),
+    value(
+        "--application-name",
+        "APPLICATION_NAME",
+        "NAME",
+        "",
+        "the InfluxDB database is NAME_upgrade_responder; required",
+    ),
+    value(
+        "--request-schema",
+        "REQUEST_SCHEMA",
+        "FILE",
+        "",
+        "JSON file that lists the extra tags and fields to store;\n\
+         without it all are stored, within hard caps",
+    ),
+    value(
+        "--geodb",
+        "GEODB",
+        "FILE",
+        "",
+        "MaxMind DB file with cities or countries;\nwithout it no locations are stored",
+    ),
+    value(
+        "--query-period",
+        "QUERY_PERIOD",
+        "DURATION",
+        "1h",
+        "how often each installation checks in: 90m, 1h30m, 1.5h; at least 1m",
+    ),
+    value(
+        "--listen",
+        "LISTEN",
+        "ADDR:PORT",
+        "",
+        "address to listen on, or unix:/path (default: 0.0.0.0 and --port)",
+    ),
+    value(
+        "--port",
+        "PORT",
+        "PORT",
+        "8314",
+        "port to listen on, on all IPv4 addresses",
+    ),
+    value(
+        "--trusted-proxies",
+        "TRUSTED_PROXIES",
+        "CIDR,...",
+        "",
+        "whose X-Forwarded-For is believed\n(default: loopback, private and link-local networks)",
+    ),
+    value(
+        "--max-connections",
+        "MAX_CONNECTIONS",
+        "N",
+        "1024",
+        "connections served at once; more wait in the kernel's queue",
+    ),
+    value(
+        "--client-timeout",
+        "CLIENT_TIMEOUT",
+        "DURATION",
+        "75s",
+        "a silent client is cut off after this, reading and writing",
+    ),
+    value(
+        "--influxdb-url",
+        "INFLUXDB_URL",
+        "URL",
+        "",
+        "InfluxDB 1.x; without it records stay in the spool",
+    ),
+    value(
+        "--influxdb-user",
+        "INFLUXDB_USER",
+        "NAME",
+        "",
+        "InfluxDB user",
+    ),
+    value(
+        "--influxdb-pass",
+        "INFLUXDB_PASS",
+        "PASSWORD",
+        "",
+        "InfluxDB password; visible to other users of the machine,\nso prefer a file",
+    ),
+    value(
+        "--influxdb-pass-file",
+        "INFLUXDB_PASS_FILE",
+        "FILE",
+        "",
+        "file with the InfluxDB password; under systemd the credential\n\
+         'influxdb-pass' is read by itself",
+    ),
+    value(
+        "--influxdb-ca-file",
+        "INFLUXDB_CA_FILE",
+        "FILE",
+        "",
+        "PEM file with the authorities to trust for an https URL,\ninstead of the built-in ones",
+    ),
+    switch(
+        "--influxdb-insecure-tls",
+        "INFLUXDB_INSECURE_TLS",
+        "do not verify InfluxDB's certificate",
+    ),
+    value(
+        "--cache-sync-interval",
+        "CACHE_SYNC_INTERVAL",
+        "SECONDS",
+        "1",
+        "how often records are sent to InfluxDB",
+    ),
+    value(
+        "--cache-size",
+        "CACHE_SIZE",
+        "POINTS",
+        "5000",
+        "points in one request to InfluxDB at most (the original's 100\n\
+         costs InfluxDB a request every 100 points)",
+    ),
+    value(
+        "--spool-dir",
+        "SPOOL_DIR",
+        "DIR",
+        "",
+        "where records wait for InfluxDB (default: $STATE_DIRECTORY/spool,\n\
+         else ./upgrade-responder-spool)",
+    ),
+    value(
+        "--spool-max-size",
+        "SPOOL_MAX_SIZE",
+        "SIZE",
+        "1GiB",
+        "over this size the oldest waiting records are dropped",
+    ),
+    value(
+        "--scarf-endpoint",
+        "SCARF_ENDPOINT",
+        "URL",
+        "",
+        "accepted; nothing is sent",
+    ),
+    value(
+        "--scarf-timeout",
+        "SCARF_TIMEOUT",
+        "SECONDS",
+        "",
+        "accepted; nothing is sent",
+    ),
+    switch(
+        "--debug",
+        "DEBUG",
+        "log more; also -d, also before the command",
+    ),
+];
+
+/// Looks a flag up by its name with dashes.
+pub fn find(name: &str) -> Option<&'static Flag> {
+    FLAGS.iter().find(|flag| flag.name == name)
+}
+
+/// The help page.
+pub fn help() -> String {
+    let mut page = String::from(
+        "upgrade-responder answers upgrade checks and counts them in InfluxDB.\n\n\
+         usage: upgrade-responder [--debug] start <flags>\n\
+         \x20      upgrade-responder help | --help | --version\n\n\
+         Each flag can also be set by the environment variable in brackets; the flag wins.\n\n",
+    );
+    for flag in FLAGS {
+        page.push_str(&describe(flag));
+    }
+    page.push_str(
+        "\nexit status: 0 asked to stop, 1 failed while running, 2 wrong usage, \
+         78 wrong configuration\n",
+    );
+    page
+}
+
+fn describe(flag: &Flag) -> String {
+    let metavar = match flag.takes {
+        Takes::Switch => String::new(),
+        Takes::Value(metavar) => format!(" {metavar}"),
+    };
+    let mut text = format!("  {}{metavar} [{}]\n", flag.name, flag.env);
+    for line in flag.help.lines() {
+        text.push_str(&format!("        {line}\n"));
+    }
+    if !flag.default.is_empty() {
+        text.push_str(&format!("        default: {}\n", flag.default));
+    }
+    text
+}

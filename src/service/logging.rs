@@ -1,0 +1,88 @@
+//! Log lines: what they look like and how often a cause may repeat.
+//!
+//! The contract, for all of this program: ERROR and WARN need a person, INFO tells the story of a
+//! day in few lines, DEBUG may be noisy. No line holds a client's address or a secret; text that a
+//! client sent is only ever quoted and escaped.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use log::LevelFilter;
+
+/// A cause is logged once in this time.
+const REPEAT_AFTER: Duration = Duration::from_secs(60);
+
+/// Starts logging to stderr, and makes a panic a log line.
+pub fn start(debug: bool) {
+    let level = if debug {
+        LevelFilter::Debug
+    } else {
+        LevelFilter::Info
+    };
+    env_logger::Builder::new()
+        .filter_level(LevelFilter::Warn)
+        .filter_module("upgrade_responder", level)
+        .format(|out, record| {
+            let level = record.level();
+            let style = out.default_level_style(level);
+            writeln!(
+                out,
+                "{} {style}{level:5}{style:#} {}",
+                out.timestamp(),
+                record.args()
+            )
+        })
+        .init();
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let thread = std::thread::current();
+        // The accept loop expects the library's unwrap of a failed dup(2), and says so itself.
+        if thread.name() != Some("accept") {
+            log::error!(
+                "bug: {place}: {}",
+                panic.payload_as_str().unwrap_or("panicked")
+            );
+        }
+    }));
+}
+
+/// Lets a repeating cause be said once a minute, with the number of what was held back meanwhile.
+#[derive(Debug, Default)]
+pub struct Throttle {
+    said: Option<Instant>,
+    count: u64,
+}
+
+impl Throttle {
+    /// Counts `n` more; when it is time to speak, returns how many there were since the last time.
+    pub fn tick(&mut self, n: u64) -> Option<Burst> {
+        self.count += n;
+        let since = self.said.map(|said| said.elapsed());
+        if since.is_some_and(|since| since < REPEAT_AFTER) {
+            return None;
+        }
+        self.said = Some(Instant::now());
+        let count = std::mem::take(&mut self.count);
+        Some(Burst { count, since })
+    }
+}
+
+/// How many there were, and since when.
+#[derive(Clone, Copy, Debug)]
+pub struct Burst {
+    pub count: u64,
+    /// Since this was last said; `None` the first time.
+    pub since: Option<Duration>,
+}
+
+impl std::fmt::Display for Burst {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.since {
+            None => write!(f, "{}", self.count),
+            Some(since) => write!(f, "{} (in the last {} s)", self.count, since.as_secs()),
+        }
+    }
+}
