@@ -1,0 +1,227 @@
+//! The real binary: started, watched, signalled, ended.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::client::{Address, Connection};
+use super::geodb;
+use super::process::Process;
+use super::scratch::{Scratch, free_port};
+
+/// The response config a server answers from unless a test says otherwise. It lies in the scratch
+/// folder as `response-config.json`, to be replaced at will.
+pub const RESPONSE_CONFIG: &str = r#"{"versions": [
+    {"name": "v1.0.0", "releaseDate": "2024-01-10T00:00:00Z", "minUpgradableVersion": "", "tags": ["stable"]},
+    {"name": "v1.1.0", "releaseDate": "2024-06-20T00:00:00Z", "minUpgradableVersion": "v1.0.0", "tags": ["latest"]}
+]}"#;
+
+/// The application name, and so the beginning of the database's name.
+pub const APPLICATION: &str = "myapp";
+/// The database that follows from [`APPLICATION`].
+pub const DATABASE: &str = "myapp_upgrade_responder";
+
+const BINARY: &str = env!("CARGO_BIN_EXE_upgrade-responder");
+/// Time to start in, or to end by itself after a bad start.
+const START: Duration = Duration::from_secs(20);
+/// Time to stop in after SIGTERM: 5 s of it belong to the last delivery.
+const STOP: Duration = Duration::from_secs(20);
+
+/// A command line in the making. It can be started more than once: the port and the spool stay.
+#[derive(Clone)]
+pub struct Server {
+    folder: PathBuf,
+    flags: Vec<(String, Option<OsString>)>,
+    environment: Vec<(String, OsString)>,
+}
+
+/// What a command that ended by itself left behind.
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A server that has said that it is ready. Dropping it kills it.
+pub struct Running {
+    process: Process,
+    address: Address,
+}
+
+/// Runs the binary with just these arguments, for commands that end by themselves.
+#[track_caller]
+pub fn run(scratch: &Scratch, arguments: &[&str]) -> Ended {
+    let mut command = Command::new(BINARY);
+    command.args(arguments);
+    ended(Process::start(scratch.path(), command))
+}
+
+impl Server {
+    /// `start` with a response config, the sample geo database, a free port of 127.0.0.1 and a spool in
+    /// the scratch folder, without request schema and without InfluxDB.
+    pub fn new(scratch: &Scratch) -> Server {
+        let server = Server {
+            folder: scratch.path().to_path_buf(),
+            flags: Vec::new(),
+            environment: Vec::new(),
+        };
+        let config = scratch.join("response-config.json");
+        if !config.exists() {
+            scratch.write("response-config.json", RESPONSE_CONFIG);
+        }
+        server
+            .arg("--upgrade-response-config", config)
+            .arg("--application-name", APPLICATION)
+            .arg("--geodb", geodb::sample(scratch))
+            .arg("--listen", Address::local(free_port()).to_string())
+            .arg("--spool-dir", scratch.join("spool"))
+    }
+
+    /// Sets a flag; a value it had before is forgotten.
+    pub fn arg(self, flag: &str, value: impl AsRef<OsStr>) -> Server {
+        let value = value.as_ref().to_os_string();
+        let mut server = self.without(flag);
+        server.flags.push((flag.to_string(), Some(value)));
+        server
+    }
+
+    /// Sets a flag that takes no value.
+    pub fn switch(self, flag: &str) -> Server {
+        let mut server = self.without(flag);
+        server.flags.push((flag.to_string(), None));
+        server
+    }
+
+    /// Takes a flag away, a default of [`Server::new`] for example.
+    pub fn without(mut self, flag: &str) -> Server {
+        self.flags.retain(|(name, _)| name != flag);
+        self
+    }
+
+    /// Sets an environment variable; but for PATH there are no others.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Server {
+        let value = value.as_ref().to_os_string();
+        self.environment.push((name.to_string(), value));
+        self
+    }
+
+    /// Starts the server and waits until it logs that it is ready. A server that ends or stays silent
+    /// fails the test with its command, status, output and log.
+    #[track_caller]
+    pub fn start(&self) -> Running {
+        let mut process = Process::start(&self.folder, self.command());
+        process.wait_until_ready(START, |process| says_ready(&process.stderr()));
+        Running {
+            process,
+            address: self.address(),
+        }
+    }
+
+    /// Starts the server and expects it to end by itself with this exit code.
+    #[track_caller]
+    pub fn expect_exit(&self, code: i32) -> Ended {
+        let mut process = Process::start(&self.folder, self.command());
+        process.wait(START);
+        let report = process.report();
+        let ended = ended(process);
+        assert_eq!(ended.code, Some(code), "another exit code:\n{report}");
+        ended
+    }
+
+    /// Where this server listens, as its flags and environment say.
+    pub fn address(&self) -> Address {
+        let Some(listen) = self.value("--listen", "LISTEN") else {
+            let port = self.value("--port", "PORT").unwrap_or("8314");
+            return Address::local(port.parse().unwrap());
+        };
+        match listen.strip_prefix("unix:") {
+            Some(path) => Address::Unix(PathBuf::from(path)),
+            None => Address::Tcp(listen.parse().unwrap()),
+        }
+    }
+
+    fn value(&self, flag: &str, variable: &str) -> Option<&str> {
+        let flags = self.flags.iter();
+        let flags = flags.filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let variables = self.environment.iter().map(|(name, value)| (name, value));
+        flags
+            .chain(variables)
+            .find(|(name, _)| *name == flag || *name == variable)
+            .and_then(|(_, value)| value.to_str())
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(BINARY);
+        command.arg("start");
+        for (flag, value) in &self.flags {
+            command.arg(flag).args(value);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+impl Running {
+    pub fn addr(&self) -> &Address {
+        &self.address
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> String {
+        self.process.stderr()
+    }
+
+    /// A new connection to the server.
+    #[track_caller]
+    pub fn connect(&self) -> Connection {
+        Connection::open(&self.address).unwrap_or_else(|e| panic!("{}: {e}", self.address))
+    }
+
+    /// Sends a signal: `Signal::HUP`, or `Signal::STOP` and `Signal::CONT`.
+    pub fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Asks the server to stop and returns its exit code and log once it has.
+    #[track_caller]
+    pub fn terminate(mut self) -> Ended {
+        self.process.signal(Signal::TERM);
+        self.process.wait(STOP);
+        ended(self.process)
+    }
+
+    /// Ends the server with SIGKILL, as a crash would.
+    pub fn kill(mut self) {
+        self.process.kill();
+    }
+
+    /// Waits for the end of a server that ends by itself.
+    #[track_caller]
+    pub fn wait(mut self, limit: Duration) -> Ended {
+        self.process.wait(limit);
+        ended(self.process)
+    }
+}
+
+/// The word by itself: "already" says nothing.
+fn says_ready(log: &str) -> bool {
+    log.split(|c: char| !c.is_alphanumeric())
+        .any(|word| word == "ready")
+}
+
+#[track_caller]
+fn ended(mut process: Process) -> Ended {
+    let status = process.wait(START);
+    Ended {
+        code: status.code(),
+        stdout: process.stdout(),
+        stderr: process.stderr(),
+    }
+}
