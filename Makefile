@@ -1,0 +1,43 @@
+# make          builds ./bin/upgrade-responder
+# make run      builds and starts it with the sample configuration, and prints a request to try
+# make test     installs what the tests need (Debian), then runs the format check, lints and all tests
+# make clean    removes what was built
+
+PORT ?= 8314
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+RELEASE := $(TARGET)/release/upgrade-responder
+SAMPLE_GEODB := $(TARGET)/sample.mmdb
+
+.PHONY: build run test clean
+
+build:
+	cargo build --release --locked
+	install -D $(RELEASE) bin/upgrade-responder
+
+run: build $(SAMPLE_GEODB)
+	@printf '%s\n' '' \
+	  'Once the server says that it is ready, send it a check-in from another terminal:' '' \
+	  "  curl -H 'X-Forwarded-For: 203.0.113.7' http://127.0.0.1:$(PORT)/v1/checkupgrade \\" \
+	  "    -d '{\"appVersion\":\"v1.0.0\",\"extraTagInfo\":{\"kubernetesVersion\":\"v1.31.2\"},\"extraFieldInfo\":{\"nodeCount\":3}}'" '' \
+	  'See what it recorded:  cat upgrade-responder-spool/*/*.lp' 'Ctrl-C stops it.' ''
+	@exec ./bin/upgrade-responder start \
+	  --port $(PORT) \
+	  --application-name sample \
+	  --upgrade-response-config examples/response-config.json \
+	  --request-schema examples/request-schema.json \
+	  --geodb $(SAMPLE_GEODB) \
+	  --spool-dir ./upgrade-responder-spool
+
+$(SAMPLE_GEODB): examples/sample-geodb.rs
+	cargo run --release --locked --example sample-geodb -- $@
+
+test:
+	tests/install-debian-packages
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	cargo test --locked
+
+clean:
+	cargo clean
+	rm -rf bin
