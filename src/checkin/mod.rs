@@ -4,6 +4,7 @@
 //! from a [`CheckIn`](request::CheckIn) and a [`Location`](geo::Location), neither of which has room
 //! for one.
 
+pub mod body;
 pub mod geo;
 pub mod line;
 pub mod record;

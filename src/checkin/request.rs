@@ -1,13 +1,9 @@
-//! The body of `POST /v1/checkupgrade`: from bytes to a [`CheckIn`] that holds only what the
-//! request schema allows, or to the reason for a 400.
-//!
-//! Nothing of the input is echoed in an error, and nothing of a refused request is kept.
+//! What of a request's body is taken: a [`CheckIn`] holds only what the request schema, or without
+//! one the hard caps, allow.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-
+use super::body::{self, BadRequest, Json, Pairs};
 use super::line::RESERVED_KEYS;
 use crate::config::schema::{DEFAULT_MAX_LEN, DataType, KeySchema, RequestSchema};
 use crate::config::snake::snake_case;
@@ -55,22 +51,12 @@ pub struct LeftOut {
     pub reserved: u32,
 }
 
-/// Why a body is refused with 400. The text goes to the client.
-#[derive(Debug, PartialEq, Eq)]
-pub struct BadRequest(String);
-
-impl fmt::Display for BadRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// Reads a body. Keys match in any case, the last of a repeated key wins, unknown keys are ignored.
 pub fn parse<'a>(
     body: &'a [u8],
     schema: Option<&'a RequestSchema>,
 ) -> Result<CheckIn<'a>, BadRequest> {
-    let raw = read(body)?;
+    let raw = body::read(body)?;
     let app_version_max = schema.map_or(DEFAULT_MAX_LEN, |schema| schema.app_version().max_len);
     let mut left_out = LeftOut::default();
     let tags = tags(raw.extra_info, raw.extra_tags, schema, &mut left_out);
@@ -82,31 +68,6 @@ pub fn parse<'a>(
         fields,
         left_out,
     })
-}
-
-/// The keys and values of an extra map, in the client's order.
-type Pairs<'a> = Vec<(Cow<'a, str>, Json<'a>)>;
-
-fn read(body: &[u8]) -> Result<Raw<'_>, BadRequest> {
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let raw = json
-        .deserialize_map(RawVisitor)
-        .and_then(|raw| json.end().map(|()| raw))
-        .map_err(|error| BadRequest(describe(&error)))?;
-    match raw.wrong_type {
-        Some(what) => Err(BadRequest(what.to_owned())),
-        None => Ok(raw),
-    }
-}
-
-/// serde_json's own texts can quote the input, so only the place and the kind are passed on.
-fn describe(error: &serde_json::Error) -> String {
-    let what = match error.classify() {
-        serde_json::error::Category::Data => "the body is not a JSON object",
-        serde_json::error::Category::Eof => "the body ends too early",
-        _ => "the body is not valid JSON",
-    };
-    format!("{what} (line {}, column {})", error.line(), error.column())
 }
 
 /// Merges the deprecated `extraInfo` under `extraTagInfo`, validates, and sorts by point key.
@@ -203,187 +164,4 @@ fn collect<'a, T>(
 fn sound(key: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     !key.is_empty() && key.len() <= MAX_KEY_LEN && key.bytes().all(allowed)
-}
-
-/// The body as it was sent.
-#[derive(Default)]
-struct Raw<'a> {
-    app_version: Cow<'a, str>,
-    extra_info: Pairs<'a>,
-    extra_tags: Pairs<'a>,
-    extra_fields: Pairs<'a>,
-    /// The first key with a value of a wrong type, as the client is told.
-    wrong_type: Option<&'static str>,
-}
-
-impl<'a> Raw<'a> {
-    fn set_app_version(&mut self, value: Json<'a>) {
-        match value {
-            Json::Text(text) => self.app_version = text,
-            Json::Null => self.app_version = Cow::Borrowed(""),
-            _ => self.wrong("appVersion is not a string"),
-        }
-    }
-
-    /// The pairs of a map of strings, in which `null` may stand for a string.
-    fn strings(&mut self, value: Json<'a>, wrong: &'static str) -> Pairs<'a> {
-        let pairs = self.object(value, wrong);
-        if !pairs
-            .iter()
-            .all(|(_, value)| matches!(value, Json::Text(_) | Json::Null))
-        {
-            self.wrong(wrong);
-        }
-        pairs
-    }
-
-    fn object(&mut self, value: Json<'a>, wrong: &'static str) -> Pairs<'a> {
-        match value {
-            Json::Object(pairs) => return pairs,
-            Json::Null => {}
-            _ => self.wrong(wrong),
-        }
-        Vec::new()
-    }
-
-    fn wrong(&mut self, what: &'static str) {
-        self.wrong_type.get_or_insert(what);
-    }
-}
-
-/// A JSON value, as deep as a check-in goes: an object inside an extra map comes as `Other`.
-#[derive(Debug)]
-enum Json<'a> {
-    Null,
-    Boolean(bool),
-    Number(f64),
-    Text(Cow<'a, str>),
-    Object(Pairs<'a>),
-    Other,
-}
-
-/// The top level of the body.
-struct RawVisitor;
-
-impl<'de> Visitor<'de> for RawVisitor {
-    type Value = Raw<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw<'de>, A::Error> {
-        let mut raw = Raw::default();
-        while let Some(key) = map.next_key_seed(Text)? {
-            if key.eq_ignore_ascii_case("appVersion") {
-                raw.set_app_version(map.next_value_seed(Value { depth: 0 })?);
-            } else if key.eq_ignore_ascii_case("extraInfo") {
-                let value = map.next_value_seed(Value { depth: 1 })?;
-                raw.extra_info = raw.strings(value, "extraInfo is not an object of strings");
-            } else if key.eq_ignore_ascii_case("extraTagInfo") {
-                let value = map.next_value_seed(Value { depth: 1 })?;
-                raw.extra_tags = raw.strings(value, "extraTagInfo is not an object of strings");
-            } else if key.eq_ignore_ascii_case("extraFieldInfo") {
-                let value = map.next_value_seed(Value { depth: 1 })?;
-                raw.extra_fields = raw.object(value, "extraFieldInfo is not an object");
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(raw)
-    }
-}
-
-/// Any JSON value, with `depth` levels of objects.
-#[derive(Clone, Copy)]
-struct Value {
-    depth: u8,
-}
-
-impl<'de> DeserializeSeed<'de> for Value {
-    type Value = Json<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Json<'de>, D::Error> {
-        json.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Value {
-    type Value = Json<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
-        Ok(Json::Boolean(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(value as f64))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(value as f64))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(value))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
-        Ok(Json::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
-        Ok(Json::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json<'de>, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Json::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
-        let Some(depth) = self.depth.checked_sub(1) else {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return Ok(Json::Other);
-        };
-        let mut pairs = Vec::new();
-        while let Some(key) = map.next_key_seed(Text)? {
-            pairs.push((key, map.next_value_seed(Value { depth })?));
-        }
-        Ok(Json::Object(pairs))
-    }
-}
-
-/// A key, borrowed from the body where it holds no escapes.
-struct Text;
-
-impl<'de> DeserializeSeed<'de> for Text {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Cow<'de, str>, D::Error> {
-        json.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Text {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Cow<'de, str>, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
 }
