@@ -4,8 +4,10 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use upgrade_responder::cli::options::StartOptions;
 use upgrade_responder::cli::{self, Command};
 use upgrade_responder::service::run::{self, RunError};
+use upgrade_responder::service::{check_config, set_query_period};
 
 /// Exit statuses after sysexits.h, where they have one.
 const FAILED: u8 = 1;
@@ -17,25 +19,41 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(error) => return fail(&error, USAGE),
     };
-    match command {
-        Command::Help => say(&cli::help()),
-        Command::Version => say(concat!(
-            "upgrade-responder ",
-            env!("CARGO_PKG_VERSION"),
-            "\n"
-        )),
-        Command::Start(options) => match run::run(*options) {
-            Ok(()) => {}
-            Err(error @ RunError::Configuration(_)) => return fail(&error, CONFIGURATION),
-            Err(error @ RunError::System(_)) => return fail(&error, FAILED),
-        },
+    let ended = match command {
+        Command::Help => return say(&cli::help()),
+        Command::Version => {
+            return say(&format!(
+                "upgrade-responder {}\n",
+                env!("CARGO_PKG_VERSION")
+            ));
+        }
+        Command::CheckConfig { options, online } => return check(&options, online),
+        Command::Start(options) => run::run(*options),
+        Command::SetQueryPeriod(options) => set_query_period::run(&options, &mut std::io::stdout()),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ RunError::Configuration(_)) => fail(&error, CONFIGURATION),
+        Err(error @ RunError::System(_)) => fail(&error, FAILED),
     }
-    ExitCode::SUCCESS
 }
 
-fn say(text: &str) {
+fn check(options: &StartOptions, online: bool) -> ExitCode {
+    let report = check_config::run(options, online);
+    let said = say(&report.text);
+    if report.errors.is_empty() {
+        return said;
+    }
+    for error in &report.errors {
+        eprintln!("error: {error}");
+    }
+    ExitCode::from(CONFIGURATION)
+}
+
+fn say(text: &str) -> ExitCode {
     // A reader that has closed the pipe has seen enough.
     let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
 }
 
 fn fail(error: &dyn std::fmt::Display, status: u8) -> ExitCode {

@@ -105,6 +105,15 @@ impl GeoDb {
         jiff::Timestamp::from_second(seconds).ok()
     }
 
+    /// Type and date for a person: `"GeoLite2-City" of 2026-11-17`.
+    pub fn describe(&self) -> String {
+        match self.build_time() {
+            // The date of an RFC 3339 time.
+            Some(built) => format!("{:?} of {:.10}", self.database_type(), built.to_string()),
+            None => format!("{:?} of an unknown date", self.database_type()),
+        }
+    }
+
     fn from_bytes(bytes: Vec<u8>) -> Result<GeoDb, GeoError> {
         if bytes.is_empty() {
             return Err(GeoError::Empty);

@@ -10,9 +10,33 @@ pub enum Takes {
     Value(&'static str),
 }
 
-/// One flag of `upgrade-responder start`.
+/// The commands that take flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// A flag for all of them; those that a command has no use for are ignored, so that one
+    /// environment file serves all.
+    All,
+    Start,
+    CheckConfig,
+    SetQueryPeriod,
+}
+
+impl For {
+    /// The command's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            For::All => "any command",
+            For::Start => "start",
+            For::CheckConfig => "check-config",
+            For::SetQueryPeriod => "set-query-period",
+        }
+    }
+}
+
+/// One flag.
 #[derive(Debug)]
 pub struct Flag {
+    pub command: For,
     /// The name as it is typed, with both dashes.
     pub name: &'static str,
     /// The environment variable that is read when the flag is absent.
@@ -32,6 +56,7 @@ const fn value(
     help: &'static str,
 ) -> Flag {
     Flag {
+        command: For::All,
         name,
         env,
         takes: Takes::Value(metavar),
@@ -42,12 +67,17 @@ const fn value(
 
 const fn switch(name: &'static str, env: &'static str, help: &'static str) -> Flag {
     Flag {
+        command: For::All,
         name,
         env,
         takes: Takes::Switch,
         default: "",
         help,
     }
+}
+
+const fn only(command: For, flag: Flag) -> Flag {
+    Flag { command, ..flag }
 }
 
 /// Every flag, in the order of the help page.
@@ -87,6 +117,20 @@ pub static FLAGS: &[Flag] = &[
         "DURATION",
         "1h",
         "how often each installation checks in: 90m, 1h30m, 1.5h; at least 1m",
+    ),
+    value(
+        "--down-sample-tags",
+        "DOWN_SAMPLE_TAGS",
+        "TAG,...",
+        "",
+        "extra tags, in snake case, that get totals per period of their own",
+    ),
+    value(
+        "--reload-interval",
+        "RELOAD_INTERVAL",
+        "DURATION",
+        "5s",
+        "how often the three files are looked at for changes;\n0: only on SIGHUP",
     ),
     value(
         "--listen",
@@ -208,6 +252,11 @@ pub static FLAGS: &[Flag] = &[
         "",
         "accepted; nothing is sent",
     ),
+    only(For::CheckConfig, switch("--online", "", "ask InfluxDB too")),
+    only(
+        For::SetQueryPeriod,
+        switch("--dry-run", "", "say what would be done, and do nothing"),
+    ),
     switch(
         "--debug",
         "DEBUG",
@@ -225,7 +274,12 @@ pub fn help() -> String {
     let mut page = String::from(
         "upgrade-responder answers upgrade checks and counts them in InfluxDB.\n\n\
          usage: upgrade-responder [--debug] start <flags>\n\
+         \x20      upgrade-responder check-config [--online] <the flags of start>\n\
+         \x20      upgrade-responder set-query-period [--dry-run] <the flags of start>\n\
          \x20      upgrade-responder help | --help | --version\n\n\
+         start             serves until SIGTERM or SIGINT; SIGHUP loads the files again\n\
+         check-config      says what start would serve and every problem in the files\n\
+         set-query-period  gives the continuous queries in InfluxDB another period\n\n\
          Each flag can also be set by the environment variable in brackets; the flag wins.\n\n",
     );
     for flag in FLAGS {
@@ -243,7 +297,10 @@ fn describe(flag: &Flag) -> String {
         Takes::Switch => String::new(),
         Takes::Value(metavar) => format!(" {metavar}"),
     };
-    let mut text = format!("  {}{metavar} [{}]\n", flag.name, flag.env);
+    let mut text = match (flag.command, flag.env) {
+        (For::All, env) => format!("  {}{metavar} [{env}]\n", flag.name),
+        (command, _) => format!("  {}{metavar} (of {})\n", flag.name, command.name()),
+    };
     for line in flag.help.lines() {
         text.push_str(&format!("        {line}\n"));
     }

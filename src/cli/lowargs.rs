@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 
 use super::UsageError;
-use super::flags::{FLAGS, Flag, Takes, find};
+use super::flags::{FLAGS, Flag, For, Takes, find};
 
 /// The command line and environment, reduced to a command word and the flags' values.
 #[derive(Debug)]
@@ -56,6 +56,18 @@ impl LowArgs {
         })
     }
 
+    /// Refuses the flags that only another command takes.
+    pub fn refuse_flags_of_others(&self, command: For) -> Result<(), UsageError> {
+        let wrong = |s: &&Setting| s.flag.command != For::All && s.flag.command != command;
+        match self.settings.iter().find(wrong) {
+            Some(setting) => {
+                let (name, owner) = (setting.flag.name, setting.flag.command.name());
+                Err(UsageError::WrongCommand(name.to_owned(), owner))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The setting of a flag, if it was given by argument or environment.
     pub fn get(&self, name: &str) -> Option<&Setting> {
         self.settings
@@ -90,6 +102,9 @@ fn from_args(
 }
 
 fn from_env(env: &dyn Fn(&str) -> Option<OsString>, flag: &'static Flag) -> Option<Setting> {
+    if flag.env.is_empty() {
+        return None;
+    }
     let value = env(flag.env).filter(|value| !value.is_empty())?;
     Some(Setting {
         flag,
@@ -164,9 +179,9 @@ fn split_flag(arg: &OsStr) -> Option<(&str, Option<OsString>)> {
 
 fn switch_is_on(name: &str, inline: Option<OsString>) -> Result<bool, UsageError> {
     let Some(value) = inline else { return Ok(true) };
-    super::parse_bool(&value.to_string_lossy()).map_err(|expected| UsageError::BadValue {
+    super::values::parse_bool(&value.to_string_lossy()).map_err(|expected| UsageError::BadValue {
         source: name.to_owned(),
-        found: value.to_string_lossy().into_owned(),
+        found: Some(value.to_string_lossy().into_owned()),
         expected,
     })
 }

@@ -24,7 +24,7 @@ pub struct ResponseConfig {
 }
 
 /// One version of the application.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
     /// The name as the operator wrote it (`v1.8.0`).
     pub name: String,

@@ -18,7 +18,7 @@ pub const DEFAULT_MAX_LEN: usize = 200;
 const EXAMPLE: &str = "{\"dataType\": \"string\", \"maxLen\": 200}";
 
 /// A valid request schema.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestSchema {
     app_version: KeySchema,
     tags: HashMap<String, KeySchema>,
@@ -86,6 +86,11 @@ impl RequestSchema {
     /// The keys of the extra tags, in the client's spelling, sorted.
     pub fn tag_keys(&self) -> Vec<&str> {
         sorted_keys(&self.tags)
+    }
+
+    /// The tags as they are stored, in snake case.
+    pub fn point_tags(&self) -> impl Iterator<Item = &str> {
+        self.tags.values().map(|rule| &*rule.point_key)
     }
 
     /// The keys of the extra fields, in the client's spelling, sorted.

@@ -2,7 +2,7 @@
 //!
 //! Architecture invariant: no counter is labelled by anything a client chose.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::checkin::request::LeftOut;
 
@@ -28,6 +28,7 @@ pub struct Metrics {
     pub check_ins: CheckInMetrics,
     pub records: RecordMetrics,
     pub influx: InfluxMetrics,
+    pub config: ConfigMetrics,
 }
 
 /// Requests by what became of them.
@@ -114,4 +115,13 @@ pub struct InfluxMetrics {
     pub stored: Counter,
     pub refused: Counter,
     pub retried: Counter,
+}
+
+/// The state of the snapshot.
+#[derive(Debug, Default)]
+pub struct ConfigMetrics {
+    pub reloaded: Counter,
+    pub refused: Counter,
+    /// The files on disk were refused: what is served is older than they are.
+    pub outdated: AtomicBool,
 }

@@ -2,14 +2,18 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use crossbeam_channel::{Receiver, after, never, select, unbounded};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::logging;
 use super::metrics::Metrics;
-use crate::cli::{InfluxOptions, Listen, Password, StartOptions};
+use super::reload::Reload;
+use crate::cli::options::{InfluxOptions, Listen, Password, StartOptions};
+use crate::config::watch::Fingerprints;
 use crate::config::{LoadError, Snapshot};
 use crate::http::listener;
 use crate::http::routes::App;
@@ -60,13 +64,13 @@ impl From<StartError> for RunError {
     }
 }
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT; SIGHUP loads the files again.
 pub fn run(options: StartOptions) -> Result<(), RunError> {
     logging::start(options.debug);
-    // Before anything that takes time, so that an early signal ends the process in order too.
-    let mut signals =
-        Signals::new([SIGTERM, SIGINT]).map_err(|e| RunError::System(e.to_string()))?;
-    let snapshot = Snapshot::load(&options.files, options.query_period)?;
+    // Before anything that takes time, so that an early signal is not lost.
+    let signals = signals().map_err(|error| RunError::System(error.to_string()))?;
+    let files = Fingerprints::of(&options.sources);
+    let snapshot = Snapshot::load(&options.sources, &files, None)?;
     let database = options.database.name();
     let influx = options
         .influxdb
@@ -76,15 +80,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     let listener = socket::bind(&options.listen, options.client_timeout)?;
     let metrics = Arc::new(Metrics::default());
     let (store, recorder) = Store::start(
-        StoreOptions {
-            spool_dir: options.spool_dir.clone(),
-            spool_max_size: options.spool_max_size,
-            database,
-            query_period: options.query_period,
-            influx,
-            sync_interval: options.sync_interval,
-            batch_points: options.batch_points,
-        },
+        store_options(&options, database, influx),
         Arc::clone(&metrics),
     )?;
     say_what_is_missing(&options);
@@ -100,15 +96,14 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
     log::info!("{ready}");
 
-    let signal = signals.forever().next().unwrap_or(SIGTERM);
-    log::info!(
-        "stopping on signal {}",
-        if signal == SIGINT {
-            "SIGINT"
-        } else {
-            "SIGTERM"
-        }
+    let reload = Reload::new(
+        options.sources,
+        options.reload_interval,
+        files,
+        Arc::clone(&app),
+        Arc::clone(&metrics),
     );
+    serve_until_stopped(&signals, reload);
     acceptor.stop();
     app.in_flight.finish(FINISH_REQUESTS);
     store.stop(LAST_DELIVERY);
@@ -120,7 +115,51 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     Ok(())
 }
 
-fn connect(options: &InfluxOptions, database: &str) -> Result<Influx, RunError> {
+/// Signals as messages, so that one can be waited for with a limit.
+fn signals() -> std::io::Result<Receiver<i32>> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let (sender, receiver) = unbounded();
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if sender.send(signal).is_err() {
+                    return;
+                }
+            }
+        })?;
+    Ok(receiver)
+}
+
+fn serve_until_stopped(signals: &Receiver<i32>, mut reload: Reload) {
+    loop {
+        let look = reload.next_look().map_or_else(never, after);
+        select! {
+            recv(signals) -> signal => match signal {
+                Ok(SIGHUP) => reload.load("SIGHUP"),
+                Ok(SIGINT) => return log::info!("stopping on SIGINT"),
+                _ => return log::info!("stopping on SIGTERM"),
+            },
+            recv(look) -> _ => reload.look(),
+        }
+    }
+}
+
+fn store_options(options: &StartOptions, database: String, influx: Option<Influx>) -> StoreOptions {
+    StoreOptions {
+        spool_dir: options.spool_dir.clone(),
+        spool_max_size: options.spool_max_size,
+        database,
+        query_period: options.sources.query_period,
+        extra_tags: options.sources.down_sample_tags.clone(),
+        influx,
+        sync_interval: options.sync_interval,
+        batch_points: options.batch_points,
+    }
+}
+
+/// A client for what the flags say of InfluxDB.
+pub fn connect(options: &InfluxOptions, database: &str) -> Result<Influx, RunError> {
     let password = match &options.password {
         Password::None => String::new(),
         Password::Text(text) => text.clone(),
@@ -145,7 +184,7 @@ fn connect(options: &InfluxOptions, database: &str) -> Result<Influx, RunError> 
 
 /// What the operator left out, so that nobody wonders later why it is not there.
 fn say_what_is_missing(options: &StartOptions) {
-    if options.files.geodb.is_none() {
+    if options.sources.geodb.is_none() {
         log::info!("no --geodb: check-ins are stored without a location");
     }
     if options.influxdb.is_none() {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::influx::{Influx, QueryError, Series, Trouble};
+use super::influx::{Influx, QueryError, Trouble};
 use super::periods::Period;
 use crate::checkin::line::MEASUREMENT;
 use crate::config::duration::QueryPeriod;
@@ -14,77 +14,121 @@ use crate::config::duration::QueryPeriod;
 const RECOMPUTE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One down-sampled measurement and the continuous query that fills it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Downsampling {
-    pub query: &'static str,
+    pub query: String,
     /// The measurement with the totals.
-    pub target: &'static str,
+    pub target: String,
     /// The tag that is kept.
-    pub tag: Option<&'static str>,
+    pub tag: Option<String>,
 }
 
-/// The original's three.
-pub const DOWNSAMPLINGS: [Downsampling; 3] = [
-    Downsampling {
-        query: "cq_upgrade_request_down_sampling",
-        target: "upgrade_request_down_sampling",
-        tag: None,
-    },
-    Downsampling {
-        query: "cq_by_app_version_down_sampling",
-        target: "by_app_version_down_sampling",
-        tag: Some("app_version"),
-    },
-    Downsampling {
-        query: "cq_by_country_code_down_sampling",
-        target: "by_country_code_down_sampling",
-        tag: Some("country_isocode"),
-    },
-];
+/// A continuous query as it is in the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Existing {
+    pub name: String,
+    /// What it fills and the length in seconds of its periods; `None` where it is not one that
+    /// counts check-ins as this server does.
+    pub defined: Option<(Downsampling, i64)>,
+}
+
+/// The original's three, and one for each extra tag, named as its README tells to name them.
+pub fn wanted(extra_tags: &[String]) -> Vec<Downsampling> {
+    let by = |name: &str, tag: Option<&str>| Downsampling {
+        query: format!("cq_{name}_down_sampling"),
+        target: format!("{name}_down_sampling"),
+        tag: tag.map(str::to_owned),
+    };
+    let mut wanted = vec![
+        by("upgrade_request", None),
+        by("by_app_version", Some("app_version")),
+        by("by_country_code", Some("country_isocode")),
+    ];
+    wanted.extend(
+        extra_tags
+            .iter()
+            .map(|tag| by(&format!("by_{tag}"), Some(tag))),
+    );
+    wanted
+}
 
 impl Downsampling {
-    fn create(&self, database: &str, period: QueryPeriod) -> String {
+    /// The statement that creates the continuous query.
+    pub fn create(&self, database: &str, period: QueryPeriod) -> String {
         format!(
             "CREATE CONTINUOUS QUERY {} ON {} BEGIN SELECT count(\"value\") AS \"total\" INTO {} \
              FROM {} GROUP BY time({}){} END",
-            quoted(self.query),
+            quoted(&self.query),
             quoted(database),
-            quoted(self.target),
+            quoted(&self.target),
             quoted(MEASUREMENT),
             period.as_influx(),
             self.group(),
         )
     }
 
+    /// The statement that drops the continuous query.
+    pub fn drop(&self, database: &str) -> String {
+        format!(
+            "DROP CONTINUOUS QUERY {} ON {}",
+            quoted(&self.query),
+            quoted(database)
+        )
+    }
+
     fn group(&self) -> String {
         self.tag
+            .as_ref()
             .map(|tag| format!(", {}", quoted(tag)))
             .unwrap_or_default()
     }
-
-    /// What a continuous query's text in `SHOW CONTINUOUS QUERIES` says.
-    fn compare(&self, text: &str) -> Existing {
-        let text = text.replace('"', "");
-        let same = || {
-            let (head, rest) = text.split_once("GROUP BY time(")?;
-            let (period, tail) = rest.split_once(')')?;
-            let expected_tail = self.tag.map(|tag| format!(", {tag}")).unwrap_or_default();
-            let sound = head.contains("BEGIN SELECT count(value) AS total INTO ")
-                && head.contains(&format!(".{} FROM ", self.target))
-                && head.ends_with(&format!(".{MEASUREMENT} "))
-                && tail.strip_suffix(" END") == Some(&expected_tail);
-            if sound { influx_seconds(period) } else { None }
-        };
-        same().map_or(Existing::Other, Existing::Period)
-    }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Existing {
-    /// Ours, with this period in seconds.
-    Period(i64),
-    /// Another definition under our name.
-    Other,
+/// The continuous queries of the database.
+pub fn existing(influx: &Influx, timeout: Duration) -> Result<Vec<Existing>, QueryError> {
+    let series = influx.query("SHOW CONTINUOUS QUERIES", timeout)?;
+    let rows = series
+        .iter()
+        .filter(|series| series.name == influx.database());
+    let existing = rows.flat_map(|series| &series.values).filter_map(|row| {
+        let (name, text) = (row.first()?.as_str()?, row.get(1)?.as_str()?);
+        Some(Existing {
+            name: name.to_owned(),
+            defined: understand(name, text),
+        })
+    });
+    Ok(existing.collect())
+}
+
+/// Reads a query's text as InfluxDB prints it: names without the quotes they do not need, and the
+/// period in its largest unit. A hand-made query by another tag is understood too.
+fn understand(name: &str, text: &str) -> Option<(Downsampling, i64)> {
+    let text = text.replace('"', "");
+    let (head, rest) = text.split_once("GROUP BY time(")?;
+    let (period, tail) = rest.split_once(')')?;
+    let (head, select) = head.split_once(" BEGIN SELECT count(value) AS total INTO ")?;
+    let (into, from) = select.trim_end().split_once(" FROM ")?;
+    let (target_policy, target) = into.rsplit_once('.')?;
+    // From the points to the same retention policy, at InfluxDB's own intervals: what is recreated
+    // without these would be another query.
+    if head.contains(" RESAMPLE ") || from != format!("{target_policy}.{MEASUREMENT}") {
+        return None;
+    }
+    let group = tail.strip_suffix(" END")?;
+    let tag = match group.strip_prefix(", ") {
+        Some(tag) if !tag.contains([',', '(']) => Some(tag.to_owned()),
+        None if group.is_empty() => None,
+        _ => return None,
+    };
+    let target = target.to_owned();
+    Some((
+        Downsampling {
+            query: name.to_owned(),
+            target,
+            tag,
+        },
+        influx_seconds(period)?,
+    ))
 }
 
 /// What was found or made; the periods by which totals are recomputed.
@@ -97,68 +141,66 @@ pub struct InForce {
 }
 
 /// Creates the database and the continuous queries that are missing. What cannot be created, for
-/// lack of rights, is a note: writing may work all the same. Existing queries are never changed.
-pub fn set_up(influx: &Influx, period: QueryPeriod, timeout: Duration) -> Result<InForce, Trouble> {
+/// lack of rights, is a note: writing may work all the same. Existing queries are never changed, and
+/// those that somebody made by hand in the same way are kept in repair too.
+pub fn set_up(
+    influx: &Influx,
+    period: QueryPeriod,
+    extra_tags: &[String],
+    timeout: Duration,
+) -> Result<InForce, Trouble> {
     let database = influx.database();
-    let mut in_force = InForce {
-        periods: Vec::new(),
-        notes: Vec::new(),
-    };
+    let mut notes = Vec::new();
     let creation = influx.query(&format!("CREATE DATABASE {}", quoted(database)), timeout);
     let mut denied = passed_on(creation)?.err();
-    let existing = match passed_on(influx.query("SHOW CONTINUOUS QUERIES", timeout))? {
-        Ok(series) => queries_of(&series, database),
-        Err(why) => {
-            denied.get_or_insert(why);
-            Vec::new()
-        }
-    };
-    for downsampling in DOWNSAMPLINGS {
+    let existing = passed_on(existing(influx, timeout))?.unwrap_or_else(|why| {
+        denied.get_or_insert(why);
+        Vec::new()
+    });
+    let mut periods: Vec<(Downsampling, i64)> = existing
+        .iter()
+        .filter_map(|existing| existing.defined.clone())
+        .collect();
+    for wanted in wanted(extra_tags) {
         let ours = period.seconds() as i64;
-        let text = existing.iter().find(|(name, _)| name == downsampling.query);
-        let seconds = match text.map(|(_, text)| downsampling.compare(text)) {
-            Some(Existing::Period(seconds)) => {
-                if seconds != ours {
-                    in_force
-                        .notes
-                        .push(other_period(&downsampling, database, seconds, period));
+        let there = existing
+            .iter()
+            .find(|existing| existing.name == wanted.query);
+        match there.map(|existing| &existing.defined) {
+            Some(Some((same, seconds))) if *same == wanted => {
+                if *seconds != ours {
+                    notes.push(other_period(&wanted, database, *seconds, period));
                 }
-                seconds
+                continue;
             }
-            Some(Existing::Other) => {
-                in_force.notes.push(format!(
-                    "continuous query {} in {database} is not what this server would create; its \
-                     totals may differ",
-                    downsampling.query
-                ));
-                ours
-            }
+            Some(_) => notes.push(format!(
+                "continuous query {} in {database} is not what this server would create; its \
+                 totals may differ",
+                wanted.query
+            )),
             None => {
-                let creation = influx.query(&downsampling.create(database, period), timeout);
+                let creation = influx.query(&wanted.create(database, period), timeout);
                 if let Err(why) = passed_on(creation)? {
                     denied.get_or_insert(why);
                 }
-                ours
             }
-        };
-        in_force.periods.push((downsampling, seconds));
+        }
+        periods.push((wanted, ours));
     }
     // The server recomputes every period anyway, so only InfluxDB's own run is missing.
     if let Some(why) = denied {
-        in_force.notes.push(format!(
+        notes.push(format!(
             "cannot create or see database {database} or its continuous queries: {why}; if the \
              database exists, all works without"
         ));
     }
-    Ok(in_force)
+    Ok(InForce { periods, notes })
 }
 
 /// Passes on trouble that writing would meet too, and gives back a refusal as its text.
-fn passed_on(
-    result: Result<Vec<Series>, QueryError>,
-) -> Result<Result<Vec<Series>, String>, Trouble> {
+fn passed_on<T>(result: Result<T, QueryError>) -> Result<Result<T, String>, Trouble> {
     match result {
-        Ok(series) => Ok(Ok(series)),
+        Ok(answer) => Ok(Ok(answer)),
         Err(QueryError::Refused(text)) => Ok(Err(text)),
         Err(QueryError::Trouble(Trouble::Denied(what))) if what.contains("not authorized") => {
             Ok(Err(what))
@@ -168,48 +210,45 @@ fn passed_on(
 }
 
 fn other_period(
-    downsampling: &Downsampling,
+    wanted: &Downsampling,
     database: &str,
     seconds: i64,
     period: QueryPeriod,
 ) -> String {
     format!(
-        "continuous query {name} in {database} has a period of {seconds}s, --query-period is \
-         {period} ({}s); totals go on by {seconds}s. To change it: DROP CONTINUOUS QUERY {} ON {} \
-         and restart this server",
+        "continuous query {} in {database} has a period of {seconds}s, --query-period is {period} \
+         ({}s); totals go on by {seconds}s. To change it: upgrade-responder set-query-period",
+        wanted.query,
         period.seconds(),
-        quoted(downsampling.query),
-        quoted(database),
-        name = downsampling.query,
     )
 }
 
-/// Name and text of the continuous queries of a database.
-fn queries_of(series: &[Series], database: &str) -> Vec<(String, String)> {
-    let of_database = series.iter().filter(|series| series.name == database);
-    of_database
-        .flat_map(|series| &series.values)
-        .filter_map(|row| Some((row.first()?.as_str()?.into(), row.get(1)?.as_str()?.into())))
-        .collect()
-}
-
 /// Recomputes the totals of one period from its points. Doing it again changes nothing.
-pub fn recompute(influx: &Influx, period: &Period) -> Result<(), QueryError> {
-    let Some(downsampling) = DOWNSAMPLINGS.iter().find(|d| d.target == period.target) else {
-        // Left by a version that knew other targets; there is nothing to compute it by.
+pub fn recompute(influx: &Influx, in_force: &InForce, period: &Period) -> Result<(), QueryError> {
+    let mut downsamplings = in_force
+        .periods
+        .iter()
+        .map(|(downsampling, _)| downsampling);
+    let Some(downsampling) = downsamplings.find(|d| d.target == period.target) else {
+        // Its query was dropped meanwhile, and with it the reason to have totals.
         return Ok(());
     };
     let statement = format!(
         "SELECT count(\"value\") AS \"total\" INTO {} FROM {} WHERE time >= {}s AND time < {}s \
          GROUP BY time({}s){}",
-        quoted(downsampling.target),
+        quoted(&downsampling.target),
         quoted(MEASUREMENT),
         period.start,
         period.end(),
         period.seconds,
         downsampling.group(),
     );
-    influx.query(&statement, RECOMPUTE_TIMEOUT).map(drop)
+    // A user that may write but not read is no reason to stop delivering.
+    match passed_on(influx.query(&statement, RECOMPUTE_TIMEOUT)) {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(refusal)) => Err(QueryError::Refused(refusal)),
+        Err(trouble) => Err(QueryError::Trouble(trouble)),
+    }
 }
 
 /// An InfluxQL identifier.
@@ -254,13 +293,14 @@ mod tests {
                  time({period}){tag} END"
             )
         };
-        let by_version = DOWNSAMPLINGS[1];
-        assert_eq!(
-            by_version.compare(&text("90m", ", app_version")),
-            Existing::Period(5400)
-        );
-        assert_eq!(by_version.compare(&text("1h", "")), Existing::Other);
-        assert_eq!(by_version.compare("nonsense"), Existing::Other);
+        let by_version = wanted(&[]).remove(1);
+        let name = by_version.query.clone();
+        let understood = understand(&name, &text("90m", ", app_version"));
+        assert_eq!(understood, Some((by_version.clone(), 5400)));
+        let without_tag = understand(&name, &text("1h", "")).unwrap();
+        assert_ne!(without_tag.0, by_version);
+        assert_eq!(understand(&name, "nonsense"), None);
+        assert_eq!(understand(&name, &text("1h", ", a, b")), None);
     }
 
     #[test]

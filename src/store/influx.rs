@@ -194,6 +194,21 @@ impl Influx {
         &self.database
     }
 
+    /// Asks whether InfluxDB is there, and for its version.
+    pub fn ping(&self, timeout: Duration) -> Result<String, Trouble> {
+        let request = self
+            .authorized(self.agent.get(format!("{}/ping", self.url.base)))
+            .config()
+            .timeout_global(Some(timeout))
+            .build();
+        let answer = request.call().map_err(|error| unreachable(&error))?;
+        let version = answer.headers().get("X-Influxdb-Version").cloned();
+        match version.as_ref().and_then(|value| value.to_str().ok()) {
+            Some(version) => Ok(version.to_owned()),
+            None => Err(trouble(&Answer::read(answer))),
+        }
+    }
+
     /// Writes lines; `timeout` covers the whole request.
     pub fn write(&self, lines: &[u8], timeout: Duration) -> Outcome {
         let request = self

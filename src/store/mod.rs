@@ -41,6 +41,8 @@ pub struct StoreOptions {
     pub spool_max_size: u64,
     pub database: String,
     pub query_period: QueryPeriod,
+    /// Extra tags with a down-sampled measurement of their own.
+    pub extra_tags: Vec<String>,
     /// Without it the spool is where records stay.
     pub influx: Option<Influx>,
     pub sync_interval: Duration,

@@ -35,6 +35,7 @@ pub struct Delivery {
     metrics: Arc<Metrics>,
     influx: Option<Influx>,
     query_period: QueryPeriod,
+    extra_tags: Vec<String>,
     batch_points: usize,
     /// Shrinks when InfluxDB says that a request is too large.
     batch_bytes: usize,
@@ -74,6 +75,7 @@ impl Delivery {
             metrics,
             influx: options.influx,
             query_period: options.query_period,
+            extra_tags: options.extra_tags,
             batch_points: options.batch_points,
             batch_bytes: BATCH_BYTES,
             in_force: None,
@@ -128,7 +130,8 @@ impl Delivery {
         let (Some(influx), None) = (&self.influx, &self.in_force) else {
             return Ok(());
         };
-        let in_force = downsampling::set_up(influx, self.query_period, self.timeout())?;
+        let in_force =
+            downsampling::set_up(influx, self.query_period, &self.extra_tags, self.timeout())?;
         log::info!(
             "InfluxDB at {} is ready, database {:?}",
             influx.url(),
@@ -159,10 +162,10 @@ impl Delivery {
     }
 
     fn recompute(&mut self, period: &Period) -> Result<(), Trouble> {
-        let Some(influx) = &self.influx else {
+        let (Some(influx), Some(in_force)) = (&self.influx, &self.in_force) else {
             return Ok(());
         };
-        match downsampling::recompute(influx, period) {
+        match downsampling::recompute(influx, in_force, period) {
             Ok(()) => log::debug!("recomputed {} from {}s", period.target, period.start),
             Err(QueryError::Trouble(trouble)) => return Err(trouble),
             Err(QueryError::Refused(why)) => log::warn!(
@@ -289,7 +292,7 @@ impl Delivery {
                 let start = timestamp.div_euclid(seconds.saturating_mul(1_000_000_000));
                 if last.replace(start) != Some(start) {
                     self.periods
-                        .note(Period::holding(timestamp, *seconds, downsampling.target));
+                        .note(Period::holding(timestamp, *seconds, &downsampling.target));
                 }
             }
         }

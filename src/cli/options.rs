@@ -1,0 +1,277 @@
+//! From the flags' texts to what each command needs to know.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::flags;
+use super::lowargs::LowArgs;
+use super::usage::UsageError;
+use super::values;
+use crate::config::duration::QueryPeriod;
+use crate::http::client_addr::TrustedProxies;
+use crate::store::influx::InfluxUrl;
+
+/// Everything `start` needs to know, checked for form but not for the state of the machine.
+#[derive(Debug)]
+pub struct StartOptions {
+    pub debug: bool,
+    pub sources: ConfigSources,
+    /// How often the files are looked at for changes; `None` for SIGHUP only.
+    pub reload_interval: Option<Duration>,
+    pub listen: Listen,
+    pub trusted_proxies: TrustedProxies,
+    /// Connections served at once, 1 to 100,000.
+    pub max_connections: usize,
+    /// How long a client may be silent, reading or writing; 1 s to 1 h.
+    pub client_timeout: Duration,
+    /// `<application-name>_upgrade_responder`.
+    pub database: Database,
+    pub influxdb: Option<InfluxOptions>,
+    /// How often records are sent, 1 s to 1 h.
+    pub sync_interval: Duration,
+    /// Points in one request at most, 1 to 100,000.
+    pub batch_points: usize,
+    pub spool_dir: PathBuf,
+    /// Bytes the waiting records may take on disk.
+    pub spool_max_size: u64,
+    /// The original's Scarf flags were given; nothing is sent.
+    pub scarf_given: bool,
+}
+
+/// What a snapshot is made from and checked against.
+#[derive(Clone, Debug)]
+pub struct ConfigSources {
+    pub response: PathBuf,
+    pub schema: Option<PathBuf>,
+    pub geodb: Option<PathBuf>,
+    pub query_period: QueryPeriod,
+    /// Extra tags that get a down-sampled measurement of their own, in snake case.
+    pub down_sample_tags: Vec<String>,
+}
+
+/// What `set-query-period` needs to know.
+#[derive(Debug)]
+pub struct SetPeriodOptions {
+    pub debug: bool,
+    pub database: Database,
+    pub influxdb: InfluxOptions,
+    pub query_period: QueryPeriod,
+    pub down_sample_tags: Vec<String>,
+    /// Say what would be done, and do nothing.
+    pub dry_run: bool,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Tcp(addr) => write!(f, "{addr}"),
+            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// The application's name and the InfluxDB database that is named after it.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pub application: String,
+}
+
+impl Database {
+    /// The database's name, by the original's rule.
+    pub fn name(&self) -> String {
+        format!("{}_upgrade_responder", self.application)
+    }
+}
+
+/// How to reach InfluxDB.
+#[derive(Debug)]
+pub struct InfluxOptions {
+    pub url: InfluxUrl,
+    pub user: Option<String>,
+    pub password: Password,
+    pub ca_file: Option<PathBuf>,
+    pub insecure_tls: bool,
+}
+
+/// Where the InfluxDB password is to be had. Has no `Display`, and its `Debug` hides the text.
+pub enum Password {
+    None,
+    Text(String),
+    File(PathBuf),
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Password::None => f.write_str("None"),
+            Password::Text(_) => f.write_str("Text(…)"),
+            Password::File(path) => write!(f, "File({})", path.display()),
+        }
+    }
+}
+
+type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+impl StartOptions {
+    pub(super) fn from(low: &LowArgs, env: Env<'_>) -> Result<StartOptions, UsageError> {
+        let response = path(low, "--upgrade-response-config").ok_or(UsageError::Missing(
+            "--upgrade-response-config",
+            "UPGRADE_RESPONSE_CONFIG",
+        ))?;
+        let sync_interval = typed(low, "--cache-sync-interval", |text| {
+            values::number(text, 1, 3600, "a number of seconds")
+        })?;
+        Ok(StartOptions {
+            debug: switch(low, "--debug")?,
+            sources: ConfigSources {
+                response,
+                schema: path(low, "--request-schema"),
+                geodb: path(low, "--geodb"),
+                query_period: typed(low, "--query-period", QueryPeriod::parse)?,
+                down_sample_tags: typed(low, "--down-sample-tags", values::tags)?,
+            },
+            reload_interval: typed(low, "--reload-interval", values::reload_interval)?,
+            listen: listen(low)?,
+            trusted_proxies: match low.get("--trusted-proxies") {
+                Some(_) => typed(low, "--trusted-proxies", TrustedProxies::parse)?,
+                None => TrustedProxies::default(),
+            },
+            max_connections: typed(low, "--max-connections", |text| {
+                values::number(text, 1, 100_000, "a number of connections")
+            })?,
+            client_timeout: typed(low, "--client-timeout", values::client_timeout)?,
+            database: database(low)?,
+            influxdb: influxdb(low, env)?,
+            sync_interval: Duration::from_secs(sync_interval),
+            batch_points: typed(low, "--cache-size", |text| {
+                values::number(text, 1, 100_000, "a number of points")
+            })?,
+            spool_dir: path(low, "--spool-dir").unwrap_or_else(|| default_spool_dir(env)),
+            spool_max_size: typed(low, "--spool-max-size", values::size)?,
+            scarf_given: low.get("--scarf-endpoint").is_some()
+                || low.get("--scarf-timeout").is_some(),
+        })
+    }
+}
+
+impl SetPeriodOptions {
+    pub(super) fn from(low: &LowArgs, env: Env<'_>) -> Result<SetPeriodOptions, UsageError> {
+        Ok(SetPeriodOptions {
+            debug: switch(low, "--debug")?,
+            database: database(low)?,
+            influxdb: influxdb(low, env)?
+                .ok_or(UsageError::Missing("--influxdb-url", "INFLUXDB_URL"))?,
+            query_period: typed(low, "--query-period", QueryPeriod::parse)?,
+            down_sample_tags: typed(low, "--down-sample-tags", values::tags)?,
+            dry_run: switch(low, "--dry-run")?,
+        })
+    }
+}
+
+/// The value of a flag, or its default, understood by `parse`, whose error says what is expected.
+fn typed<T>(
+    low: &LowArgs,
+    name: &'static str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<T, UsageError> {
+    let (source, found) = match low.get(name) {
+        Some(setting) => (
+            setting.source.clone(),
+            setting.value.to_string_lossy().into_owned(),
+        ),
+        None => {
+            let default = flags::find(name).map_or("", |flag| flag.default);
+            (name.to_owned(), default.to_owned())
+        }
+    };
+    parse(&found).map_err(|expected| UsageError::BadValue {
+        source,
+        found: Some(found),
+        expected,
+    })
+}
+
+/// Whether a flag without a value is on.
+pub(super) fn switch(low: &LowArgs, name: &'static str) -> Result<bool, UsageError> {
+    match low.get(name) {
+        Some(_) => typed(low, name, values::parse_bool),
+        None => Ok(false),
+    }
+}
+
+fn path(low: &LowArgs, name: &str) -> Option<PathBuf> {
+    low.get(name).map(|setting| PathBuf::from(&setting.value))
+}
+
+fn text(low: &LowArgs, name: &str) -> Option<String> {
+    low.get(name)
+        .map(|setting| setting.value.to_string_lossy().into_owned())
+}
+
+fn database(low: &LowArgs) -> Result<Database, UsageError> {
+    match low.get("--application-name") {
+        Some(_) => typed(low, "--application-name", values::application_name),
+        None => Err(UsageError::Missing(
+            "--application-name",
+            "APPLICATION_NAME",
+        )),
+    }
+}
+
+fn listen(low: &LowArgs) -> Result<Listen, UsageError> {
+    if low.get("--listen").is_some() {
+        return typed(low, "--listen", values::listen);
+    }
+    let port = typed(low, "--port", |text| {
+        values::number(text, 1, u16::MAX, "a port number")
+    })?;
+    Ok(Listen::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))))
+}
+
+fn influxdb(low: &LowArgs, env: Env<'_>) -> Result<Option<InfluxOptions>, UsageError> {
+    if low.get("--influxdb-url").is_none() {
+        return Ok(None);
+    }
+    let url = typed(low, "--influxdb-url", InfluxUrl::parse).map_err(UsageError::without_value)?;
+    Ok(Some(InfluxOptions {
+        url,
+        user: text(low, "--influxdb-user"),
+        password: password(low, env),
+        ca_file: path(low, "--influxdb-ca-file"),
+        insecure_tls: switch(low, "--influxdb-insecure-tls")?,
+    }))
+}
+
+/// The password itself before a file with it, what the operator named before what systemd offers.
+fn password(low: &LowArgs, env: Env<'_>) -> Password {
+    if let Some(text) = text(low, "--influxdb-pass") {
+        return Password::Text(text);
+    }
+    if let Some(path) = path(low, "--influxdb-pass-file") {
+        return Password::File(path);
+    }
+    let credential =
+        env("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join("influxdb-pass"));
+    match credential.filter(|path| path.exists()) {
+        Some(path) => Password::File(path),
+        None => Password::None,
+    }
+}
+
+/// `$STATE_DIRECTORY` is set by systemd for a unit with `StateDirectory=`.
+fn default_spool_dir(env: Env<'_>) -> PathBuf {
+    match env("STATE_DIRECTORY").filter(|dir| !dir.is_empty()) {
+        Some(dir) => PathBuf::from(dir).join("spool"),
+        None => PathBuf::from("./upgrade-responder-spool"),
+    }
+}

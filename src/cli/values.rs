@@ -1,0 +1,115 @@
+//! How the values of flags are written. Each error says what is expected.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::options::{Database, Listen};
+use crate::config::duration::parse_go_duration;
+
+/// The spellings Go's `strconv.ParseBool` takes, which the original's `DEBUG` is read with.
+pub fn parse_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("true or false".to_owned()),
+    }
+}
+
+pub fn number<T>(text: &str, least: T, most: T, what: &str) -> Result<T, String>
+where
+    T: std::str::FromStr + PartialOrd + fmt::Display + Copy,
+{
+    let expected = || format!("{what} from {least} to {most}");
+    let number = text.parse::<T>().map_err(|_| expected())?;
+    if number < least || number > most {
+        Err(expected())
+    } else {
+        Ok(number)
+    }
+}
+
+pub fn client_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_go_duration(text)?;
+    let allowed = Duration::from_secs(1)..=Duration::from_secs(3600);
+    if allowed.contains(&timeout) {
+        Ok(timeout)
+    } else {
+        Err("a duration from 1s to 1h, such as 75s".to_owned())
+    }
+}
+
+/// The name becomes part of a database's and of a directory's name, so it holds what both take.
+pub fn application_name(text: &str) -> Result<Database, String> {
+    let usable = !text.is_empty()
+        && text.len() <= 100
+        && !text.starts_with('.')
+        && !text
+            .chars()
+            .any(|c| c.is_control() || matches!(c, '/' | '\\'));
+    if !usable {
+        return Err("1 to 100 bytes without slashes, control characters or a leading dot".into());
+    }
+    Ok(Database {
+        application: text.to_owned(),
+    })
+}
+
+pub fn size(text: &str) -> Result<u64, String> {
+    let expected = || "a size of at least 64KiB, such as 500MiB or 1GiB".to_owned();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "" | "B" => 0,
+        "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
+        "T" | "TiB" => 40,
+        _ => return Err(expected()),
+    };
+    let number: u64 = number.parse().map_err(|_| expected())?;
+    let bytes = number.checked_mul(1 << shift).ok_or_else(expected)?;
+    if bytes < 64 * 1024 {
+        Err(expected())
+    } else {
+        Ok(bytes)
+    }
+}
+
+pub fn listen(text: &str) -> Result<Listen, String> {
+    match text.strip_prefix("unix:") {
+        Some(path) if path.starts_with('/') => Ok(Listen::Unix(path.into())),
+        Some(_) => Err("an absolute path after 'unix:'".to_owned()),
+        None => text.parse().map(Listen::Tcp).map_err(|_| {
+            "ADDRESS:PORT, such as 127.0.0.1:8314 or [::]:8314, or unix:/path".to_owned()
+        }),
+    }
+}
+
+/// `None` for `0`: not at all.
+pub fn reload_interval(text: &str) -> Result<Option<Duration>, String> {
+    let interval = parse_go_duration(text)?;
+    if interval.is_zero() {
+        return Ok(None);
+    }
+    let allowed = Duration::from_secs(1)..=Duration::from_secs(86_400);
+    if allowed.contains(&interval) {
+        Ok(Some(interval))
+    } else {
+        Err("a duration from 1s to 24h, such as 5s, or 0 for never".to_owned())
+    }
+}
+
+/// Tags in snake case, separated by commas; each once.
+pub fn tags(text: &str) -> Result<Vec<String>, String> {
+    let mut tags: Vec<String> = Vec::new();
+    for tag in text.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+        let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        if tag.len() > 64 || !tag.bytes().all(sound) {
+            return Err("tags in snake case, such as kubernetes_version,host_arch".to_owned());
+        }
+        if !tags.iter().any(|other| other == tag) {
+            tags.push(tag.to_owned());
+        }
+    }
+    Ok(tags)
+}

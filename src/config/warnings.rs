@@ -1,0 +1,94 @@
+//! What is valid but probably not meant.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Snapshot;
+use super::response::ResponseConfig;
+use super::schema::RequestSchema;
+use crate::checkin::line::RESERVED_KEYS;
+
+/// Geo databases are published weekly or monthly, and addresses move.
+const GEODB_AGE: SignedDuration = SignedDuration::from_hours(60 * 24);
+
+/// Everything about a snapshot that a person should look at.
+pub fn warnings(snapshot: &Snapshot, now: Timestamp) -> Vec<String> {
+    let mut warnings = response(&snapshot.response, now);
+    if let Some(request_schema) = &snapshot.schema {
+        warnings.extend(schema(request_schema));
+    }
+    if let Some(geodb) = &snapshot.geodb
+        && geodb
+            .build_time()
+            .is_some_and(|built| now.duration_since(built) > GEODB_AGE)
+    {
+        warnings.push(format!(
+            "the geo database is older than 60 days: {}",
+            geodb.describe()
+        ));
+    }
+    warnings
+}
+
+fn response(config: &ResponseConfig, now: Timestamp) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for version in config.versions() {
+        if version.tags.is_empty() {
+            warnings.push(format!("version {:?} has no tags", version.name));
+        }
+        if version.release_date > now {
+            warnings.push(format!(
+                "version {:?} has a release date in the future, {}",
+                version.name, version.release_date
+            ));
+        }
+    }
+    let highest = config
+        .versions()
+        .iter()
+        .max_by_key(|version| &version.semver);
+    if let Some(highest) = highest.filter(|v| v.semver > config.latest().semver) {
+        warnings.push(format!(
+            "{:?} is tagged latest, but {:?} is higher",
+            config.latest().name,
+            highest.name
+        ));
+    }
+    warnings
+}
+
+fn schema(schema: &RequestSchema) -> Vec<String> {
+    let tags = schema
+        .tag_keys()
+        .into_iter()
+        .map(|key| ("tag", key, schema.tag(key)));
+    let fields = schema
+        .field_keys()
+        .into_iter()
+        .map(|key| ("field", key, schema.field(key)));
+    let mut spellings: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for (kind, key, rule) in tags.chain(fields) {
+        let Some(rule) = rule else { continue };
+        spellings
+            .entry((kind, &*rule.point_key))
+            .or_default()
+            .push(key);
+    }
+    let mut warnings = Vec::new();
+    for ((kind, point_key), keys) in spellings {
+        if RESERVED_KEYS.contains(&point_key) {
+            warnings.push(format!(
+                "{kind} {:?} of the schema is never stored: {point_key:?} is a name of the point's own",
+                keys[0]
+            ));
+        } else if keys.len() > 1 {
+            warnings.push(format!(
+                "{kind}s {} of the schema are all stored as {point_key:?}; of one check-in only the \
+                 first is kept",
+                keys.iter().map(|key| format!("{key:?}")).collect::<Vec<_>>().join(", ")
+            ));
+        }
+    }
+    warnings
+}
