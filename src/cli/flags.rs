@@ -239,6 +239,13 @@ pub static FLAGS: &[Flag] = &[
         "over this size the oldest waiting records are dropped",
     ),
     value(
+        "--metrics-listen",
+        "METRICS_LISTEN",
+        "ADDR:PORT",
+        "",
+        "serve /metrics (Prometheus) and /healthz there; off by default",
+    ),
+    value(
         "--scarf-endpoint",
         "SCARF_ENDPOINT",
         "URL",

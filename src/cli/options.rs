@@ -37,6 +37,8 @@ pub struct StartOptions {
     pub spool_dir: PathBuf,
     /// Bytes the waiting records may take on disk.
     pub spool_max_size: u64,
+    /// Where to serve metrics, if anywhere.
+    pub metrics_listen: Option<Listen>,
     /// The original's Scarf flags were given; nothing is sent.
     pub scarf_given: bool,
 }
@@ -158,6 +160,10 @@ impl StartOptions {
             })?,
             spool_dir: path(low, "--spool-dir").unwrap_or_else(|| default_spool_dir(env)),
             spool_max_size: typed(low, "--spool-max-size", values::size)?,
+            metrics_listen: match low.get("--metrics-listen") {
+                Some(_) => Some(typed(low, "--metrics-listen", values::listen)?),
+                None => None,
+            },
             scarf_given: low.get("--scarf-endpoint").is_some()
                 || low.get("--scarf-timeout").is_some(),
         })

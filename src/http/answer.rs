@@ -30,6 +30,11 @@ impl Answer {
         Answer::new(200, None, None, Vec::new())
     }
 
+    /// A text, such as a page of metrics.
+    pub fn text(status: u16, content_type: &str, body: String) -> Answer {
+        Answer::new(status, Some(content_type), None, body.into_bytes())
+    }
+
     fn new(status: u16, content_type: Option<&str>, allow: Option<&str>, body: Vec<u8>) -> Answer {
         let reason = tiny_http::StatusCode(status).default_reason_phrase();
         let mut head = format!(

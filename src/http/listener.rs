@@ -12,32 +12,37 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tiny_http::{Listener, Server, SslContextWrap};
+use tiny_http::{Listener, Request, Server, SslContextWrap};
 
-use super::routes::{App, Buffers};
+use super::answer::Then;
+use super::routes::Buffers;
 use super::slots::{Slot, Slots};
+use super::socket::Bound;
+use super::threads::{Job, Threads};
 use crate::service::logging::Throttle;
 
-/// How long a connection thread waits for its next connection before it ends.
-const IDLE_THREAD: Duration = Duration::from_secs(10);
-/// Connection threads parse JSON of bounded depth and copy small buffers.
-const STACK: usize = 256 * 1024;
 /// Pause after a failed accept(2); without one, an EMFILE is met again at once.
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// File descriptors for everything but connections.
 const OTHER_FILES: u64 = 64;
 
-/// tiny_http's name for it cannot be spelled: the type is not exported.
-type Job = Box<dyn FnOnce(&mut Buffers) + Send>;
+/// What connections are accepted for.
+pub trait Handler: Send + Sync {
+    /// Answers one request. `buffers` belong to the connection's thread.
+    fn handle(&self, request: Request, buffers: &mut Buffers) -> Then;
+    /// A connection was accepted.
+    fn connected(&self) {}
+    /// A request was malformed, and refused by tiny_http itself.
+    fn broken(&self) {}
+}
 
 /// The running accept loop.
 #[derive(Debug)]
 pub struct Acceptor {
     thread: JoinHandle<()>,
-    slots: Arc<Slots>,
+    pub slots: Arc<Slots>,
     /// Dropping it wakes the loop's poll(2).
     wake: OwnedFd,
 }
@@ -53,15 +58,21 @@ impl Acceptor {
 }
 
 /// Starts to accept connections, `max_connections` at once at most.
-pub fn start(listener: Listener, max_connections: usize, app: Arc<App>) -> io::Result<Acceptor> {
+pub fn start(
+    bound: Vec<Bound>,
+    max_connections: usize,
+    handler: Arc<dyn Handler>,
+) -> io::Result<Acceptor> {
     let slots = Slots::new(cap_by_open_files(max_connections));
     // Never shutdown(2) to end a blocking accept(2): the socket may be shared with systemd.
     let (woken, wake) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let mut accept_loop = AcceptLoop {
-        listener,
+        listeners: bound.into_iter().map(|bound| bound.listener).collect(),
         woken,
         slots: Arc::clone(&slots),
-        threads: Threads::new(app),
+        threads: Threads::new(),
+        handler,
+        last: 0,
         trouble: Throttle::default(),
     };
     let thread = thread::Builder::new()
@@ -101,36 +112,51 @@ fn cap_by_open_files(max_connections: usize) -> usize {
 }
 
 struct AcceptLoop {
-    listener: Listener,
+    listeners: Vec<Listener>,
     woken: OwnedFd,
     slots: Arc<Slots>,
     threads: Threads,
+    handler: Arc<dyn Handler>,
+    /// The listener whose turn it was.
+    last: usize,
     trouble: Throttle,
 }
 
 impl AcceptLoop {
     fn run(&mut self) {
         while let Some(slot) = self.slots.take() {
-            if !self.wait_for_connection() {
-                return;
+            match self.wait_for_connection() {
+                Some(index) => self.accept(index, slot),
+                None => return,
             }
-            self.accept(slot);
         }
     }
 
-    /// False when the loop is to end.
-    fn wait_for_connection(&self) -> bool {
-        let mut fds = [
-            PollFd::new(&self.listener, PollFlags::IN),
-            PollFd::new(&self.woken, PollFlags::IN),
-        ];
-        // An interrupted poll reports nothing ready, and accept then finds nothing.
-        let _ = poll(&mut fds, None);
-        fds[1].revents().is_empty()
+    /// The listener that has a connection; `None` when the loop is to end. The listeners take turns.
+    fn wait_for_connection(&mut self) -> Option<usize> {
+        let woken = PollFd::new(&self.woken, PollFlags::IN);
+        let listeners = self
+            .listeners
+            .iter()
+            .map(|fd| PollFd::new(fd, PollFlags::IN));
+        let mut fds: Vec<PollFd<'_>> = listeners.chain([woken]).collect();
+        let count = self.listeners.len();
+        loop {
+            // An interrupted poll leaves nothing ready.
+            let _ = poll(&mut fds, None);
+            if !fds[count].revents().is_empty() {
+                return None;
+            }
+            let turns = (1..=count).map(|turn| (self.last + turn) % count);
+            if let Some(index) = turns.into_iter().find(|&i| !fds[i].revents().is_empty()) {
+                self.last = index;
+                return Some(index);
+            }
+        }
     }
 
-    fn accept(&mut self, slot: Slot) {
-        let listener = &self.listener;
+    fn accept(&mut self, index: usize, slot: Slot) {
+        let listener = &self.listeners[index];
         // Inside, a failed dup(2) is unwrapped.
         let accepted = catch_unwind(AssertUnwindSafe(|| {
             let no_tls = SslContextWrap::build_ssl_capabilities(None).map_err(io::Error::other)?;
@@ -138,16 +164,17 @@ impl AcceptLoop {
         }));
         match accepted {
             Ok(Ok(Some(connection))) => {
-                let app = Arc::clone(&self.threads.app);
-                app.metrics.http.connections.add(1);
+                let handler = Arc::clone(&self.handler);
+                handler.connected();
                 let job: Job = Box::new(move |buffers| {
                     let _slot = slot;
                     for request in connection {
-                        let Ok(request) = request else {
-                            app.metrics.http.broken.add(1);
-                            return;
+                        let request = match request {
+                            Ok(request) => request,
+                            Err(error) if is_end(&error) => return,
+                            Err(_) => return handler.broken(),
                         };
-                        if app.handle(request, buffers) == super::answer::Then::Close {
+                        if handler.handle(request, buffers) == Then::Close {
                             return;
                         }
                     }
@@ -171,6 +198,12 @@ impl AcceptLoop {
     }
 }
 
+/// The client went away or was silent too long, rather than saying something wrong. The library's
+/// error type cannot be named from outside, so its text has to tell.
+fn is_end(error: &impl std::fmt::Display) -> bool {
+    error.to_string().starts_with("[ReadIoError]")
+}
+
 /// Errors of accept(2) that are over with that connection.
 fn nothing_yet(error: &io::Error) -> bool {
     matches!(
@@ -181,43 +214,4 @@ fn nothing_yet(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::ConnectionReset
     )
-}
-
-/// Connection threads, made when needed and kept for a while.
-struct Threads {
-    app: Arc<App>,
-    /// Has no room: a send succeeds only when a thread is waiting at the other end.
-    waiting: (Sender<Job>, Receiver<Job>),
-}
-
-impl Threads {
-    fn new(app: Arc<App>) -> Threads {
-        Threads {
-            app,
-            waiting: bounded(0),
-        }
-    }
-
-    fn give(&self, job: Job) -> io::Result<()> {
-        let job = match self.waiting.0.try_send(job) {
-            Ok(()) => return Ok(()),
-            Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => job,
-        };
-        let next = self.waiting.1.clone();
-        thread::Builder::new()
-            .name("connection".to_owned())
-            .stack_size(STACK)
-            .spawn(move || serve(job, &next))
-            .map(drop)
-    }
-}
-
-fn serve(first: Job, next: &Receiver<Job>) {
-    let mut buffers = Buffers::default();
-    let mut job = Some(first);
-    while let Some(current) = job.take() {
-        // A panic is a bug, and is logged by the panic hook; it must not cost a thread and a slot.
-        let _ = catch_unwind(AssertUnwindSafe(|| current(&mut buffers)));
-        job = next.recv_timeout(IDLE_THREAD).ok();
-    }
 }

@@ -6,6 +6,8 @@ pub mod answer;
 pub mod client_addr;
 pub mod headers;
 pub mod listener;
+pub mod metrics_page;
 pub mod routes;
 pub mod slots;
 pub mod socket;
+mod threads;

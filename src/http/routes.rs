@@ -11,6 +11,7 @@ use tiny_http::{Method, Request};
 use super::answer::{self, Answer, Refusal, Then};
 use super::client_addr::{TrustedProxies, client_addr};
 use super::headers::{self, Framing, Seen};
+use super::listener::Handler;
 use super::slots::InFlight;
 use crate::checkin::geo::{Location, Lookup};
 use crate::checkin::request::CheckIn;
@@ -55,20 +56,16 @@ impl App {
         }
     }
 
-    /// Answers one request. `buffers` belong to the connection's thread.
-    pub fn handle(&self, mut request: Request, buffers: &mut Buffers) -> Then {
+    fn answer(&self, mut request: Request, buffers: &mut Buffers) -> Then {
+        let counts = &self.metrics.http;
         let seen = headers::read(&request);
         let Some(_flight) = self.in_flight.enter() else {
-            self.metrics.http.refused.add(1);
+            counts.refused(503);
             return answer::refuse_unread(request, &Refusal::new(503, "the server is stopping"));
         };
-        if let Err(refusal) = read_body(
-            &mut request,
-            seen.framing,
-            self.client_timeout,
-            &mut buffers.body,
-        ) {
-            self.metrics.http.refused.add(1);
+        let body = &mut buffers.body;
+        if let Err(refusal) = read_body(&mut request, seen.framing, self.client_timeout, body) {
+            counts.refused(refusal.status);
             return answer::refuse_unread(request, &refusal);
         }
         let then = if seen.close {
@@ -78,11 +75,11 @@ impl App {
         };
         match self.route(request, &seen, then, buffers) {
             Ok(then) => {
-                self.metrics.http.answered.add(1);
+                counts.status_200.add(1);
                 then
             }
             Err((request, refusal)) => {
-                self.metrics.http.refused.add(1);
+                counts.refused(refusal.status);
                 answer::refuse(*request, &refusal, then, &mut buffers.out)
             }
         }
@@ -137,6 +134,7 @@ impl App {
         }
         let peer = request.remote_addr().map(|addr| addr.ip());
         let location = self.locate(peer, seen, snapshot);
+        counts.recorded.add(1);
         self.recorder
             .record(record(&check_in, &location, request, &mut buffers.point));
         Ok(())
@@ -170,12 +168,33 @@ impl App {
     }
 }
 
+impl Handler for App {
+    fn handle(&self, request: Request, buffers: &mut Buffers) -> Then {
+        if path(request.url()) == "/v1/healthcheck" {
+            return self.answer(request, buffers);
+        }
+        let start = Instant::now();
+        let then = self.answer(request, buffers);
+        self.metrics.http.handling.observe(start.elapsed());
+        then
+    }
+
+    fn connected(&self) {
+        self.metrics.http.connections.add(1);
+    }
+
+    fn broken(&self) {
+        self.metrics.http.malformed.add(1);
+    }
+}
+
 /// What a connection's thread keeps from request to request, so that it need not be allocated anew.
 #[derive(Debug, Default)]
 pub struct Buffers {
     body: Vec<u8>,
     point: Vec<u8>,
-    out: Vec<u8>,
+    /// What is sent.
+    pub out: Vec<u8>,
 }
 
 fn record(

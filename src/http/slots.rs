@@ -14,6 +14,8 @@ pub struct Slots {
 #[derive(Debug)]
 struct State {
     free: usize,
+    /// How many were given back so far: the sign that connections come to an end.
+    returned: u64,
     stopping: bool,
 }
 
@@ -25,6 +27,7 @@ impl Slots {
     pub fn new(max_connections: usize) -> Arc<Slots> {
         let state = State {
             free: max_connections,
+            returned: 0,
             stopping: false,
         };
         Arc::new(Slots {
@@ -46,6 +49,12 @@ impl Slots {
         Some(Slot(Arc::clone(self)))
     }
 
+    /// Free slots, and how many were given back since the start.
+    pub fn free(&self) -> (usize, u64) {
+        let state = self.lock();
+        (state.free, state.returned)
+    }
+
     /// Lets nobody take a slot any more.
     pub fn stop(&self) {
         self.lock().stopping = true;
@@ -60,7 +69,10 @@ impl Slots {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.lock().free += 1;
+        let mut state = self.0.lock();
+        state.free += 1;
+        state.returned += 1;
+        drop(state);
         self.0.freed.notify_one();
     }
 }

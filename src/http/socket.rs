@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
+use listenfd::ListenFd;
+use socket2::{Domain, SockRef, Socket, Type};
 use tiny_http::Listener;
 
 use crate::cli::options::Listen;
@@ -31,20 +32,100 @@ impl fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
+/// A listening socket and how others reach it.
+#[derive(Debug)]
+pub struct Bound {
+    pub listener: Listener,
+    /// For the log.
+    pub name: String,
+    /// For the server's own requests to itself.
+    pub reach: Reach,
+}
+
+/// An address to connect to.
+#[derive(Clone, Debug)]
+pub enum Reach {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// The sockets to serve on: those that systemd passed, or else the one at `listen`.
+pub fn open(listen: &Listen, client_timeout: Duration) -> Result<Vec<Bound>, BindError> {
+    let passed = passed(client_timeout).map_err(|error| BindError {
+        listen: listen.clone(),
+        why: format!("the sockets passed by systemd cannot be used: {error}"),
+    })?;
+    if passed.is_empty() {
+        Ok(vec![bind(listen, client_timeout)?])
+    } else {
+        Ok(passed)
+    }
+}
+
+/// Takes over the sockets of a .socket unit (sd_listen_fds(3)).
+fn passed(client_timeout: Duration) -> io::Result<Vec<Bound>> {
+    let mut passed = ListenFd::from_env();
+    let mut bound = Vec::new();
+    for index in 0..passed.len() {
+        if let Ok(Some(listener)) = passed.take_unix_listener(index) {
+            listener.set_nonblocking(true)?;
+            let path = listener.local_addr()?.as_pathname().map(Path::to_owned);
+            let path = path.ok_or_else(|| io::Error::other("a unix socket without a path"))?;
+            let name = format!("unix:{} (passed by systemd)", path.display());
+            let listener = Listener::Unix(listener);
+            bound.push(Bound {
+                listener,
+                name,
+                reach: Reach::Unix(path),
+            });
+        } else if let Some(listener) = passed.take_tcp_listener(index)? {
+            prepare(&SockRef::from(&listener), client_timeout)?;
+            let addr = listener.local_addr()?;
+            let name = format!("{addr} (passed by systemd)");
+            let listener = Listener::Tcp(listener);
+            bound.push(Bound {
+                listener,
+                name,
+                reach: Reach::Tcp(local(addr)),
+            });
+        }
+    }
+    Ok(bound)
+}
+
 /// Opens the socket to listen on.
 ///
 /// Accepted TCP sockets inherit the time-outs and TCP_NODELAY from the listening one. tiny_http
 /// writes head and body apart, so without TCP_NODELAY a kept-alive answer of 1.5 KB waits 44 ms for
 /// a delayed ACK. Unix-socket peers are local proxies and have no time-out.
-pub fn bind(listen: &Listen, client_timeout: Duration) -> Result<Listener, BindError> {
-    let bound = match listen {
-        Listen::Tcp(addr) => bind_tcp(*addr, client_timeout).map_err(|error| explain(&error)),
-        Listen::Unix(path) => bind_unix(path),
+pub fn bind(listen: &Listen, client_timeout: Duration) -> Result<Bound, BindError> {
+    let (bound, reach) = match listen {
+        Listen::Tcp(addr) => {
+            let bound = bind_tcp(*addr, client_timeout).map_err(|error| explain(&error));
+            (bound, Reach::Tcp(local(*addr)))
+        }
+        Listen::Unix(path) => (bind_unix(path), Reach::Unix(path.clone())),
     };
-    bound.map_err(|why| BindError {
-        listen: listen.clone(),
-        why,
-    })
+    match bound {
+        Ok(listener) => Ok(Bound {
+            listener,
+            name: listen.to_string(),
+            reach,
+        }),
+        Err(why) => Err(BindError {
+            listen: listen.clone(),
+            why,
+        }),
+    }
+}
+
+/// Where a socket that listens on all addresses is reached from this machine.
+fn local(addr: SocketAddr) -> SocketAddr {
+    match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, addr.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, addr.port()).into(),
+        _ => addr,
+    }
 }
 
 fn explain(error: &io::Error) -> String {
@@ -69,15 +150,19 @@ fn bind_tcp(addr: SocketAddr, client_timeout: Duration) -> io::Result<Listener> 
         // [::] serves IPv4 too, whatever net.ipv6.bindv6only says.
         socket.set_only_v6(false)?;
     }
+    prepare(&SockRef::from(&socket), client_timeout)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(Listener::Tcp(socket.into()))
+}
+
+fn prepare(socket: &SockRef<'_>, client_timeout: Duration) -> io::Result<()> {
     socket.set_read_timeout(Some(client_timeout))?;
     socket.set_write_timeout(Some(client_timeout))?;
     socket.set_tcp_nodelay(true)?;
-    socket.bind(&addr.into())?;
-    socket.listen(BACKLOG)?;
     // A connection that is gone again when it should be accepted must not block the accept loop.
     // Accepted sockets do not inherit this one.
-    socket.set_nonblocking(true)?;
-    Ok(Listener::Tcp(socket.into()))
+    socket.set_nonblocking(true)
 }
 
 fn bind_unix(path: &Path) -> Result<Listener, String> {

@@ -7,7 +7,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use log::LevelFilter;
+use log::{Level, LevelFilter};
 
 /// A cause is logged once in this time.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
@@ -19,20 +19,32 @@ pub fn start(debug: bool) {
     } else {
         LevelFilter::Info
     };
-    env_logger::Builder::new()
+    let mut builder = env_logger::Builder::new();
+    builder
         .filter_level(LevelFilter::Warn)
-        .filter_module("upgrade_responder", level)
-        .format(|out, record| {
-            let level = record.level();
+        .filter_module("upgrade_responder", level);
+    if to_journal() {
+        // The journal has its own time and understands a priority (sd-daemon(3)).
+        builder.format(|out, record| {
+            writeln!(
+                out,
+                "<{}>{}",
+                priority(record.level()),
+                one_line(record.args())
+            )
+        });
+    } else {
+        builder.format(|out, record| {
+            let (level, time) = (record.level(), out.timestamp());
             let style = out.default_level_style(level);
             writeln!(
                 out,
-                "{} {style}{level:5}{style:#} {}",
-                out.timestamp(),
-                record.args()
+                "{time} {style}{level:5}{style:#} {}",
+                one_line(record.args())
             )
-        })
-        .init();
+        });
+    }
+    builder.init();
     std::panic::set_hook(Box::new(|panic| {
         let place = panic
             .location()
@@ -47,6 +59,42 @@ pub fn start(debug: bool) {
             );
         }
     }));
+}
+
+/// Says why the program does not run, before or without [`start`].
+pub fn say_fatal(error: &dyn std::fmt::Display) {
+    if to_journal() {
+        eprintln!("<3>{}", one_line(error));
+    } else {
+        eprintln!("upgrade-responder: {error}");
+    }
+}
+
+/// Whether stderr goes to the journal: systemd names its device and inode (systemd.exec(5)).
+fn to_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    let Ok(stderr) = rustix::fs::fstat(std::io::stderr()) else {
+        return false;
+    };
+    stream == format!("{}:{}", stderr.st_dev, stderr.st_ino)
+}
+
+/// Nothing that is logged can begin a line of its own.
+fn one_line(text: impl std::fmt::Display) -> String {
+    text.to_string()
+        .replace('\n', "; ")
+        .replace(char::is_control, "\u{fffd}")
+}
+
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
 }
 
 /// Lets a repeating cause be said once a minute, with the number of what was held back meanwhile.

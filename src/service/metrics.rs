@@ -3,6 +3,7 @@
 //! Architecture invariant: no counter is labelled by anything a client chose.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::checkin::request::LeftOut;
 
@@ -21,6 +22,20 @@ impl Counter {
     }
 }
 
+/// A number that is set.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Everything that is counted, from the start of the process.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -29,21 +44,59 @@ pub struct Metrics {
     pub records: RecordMetrics,
     pub influx: InfluxMetrics,
     pub config: ConfigMetrics,
+    pub health: HealthMetrics,
 }
 
 /// Requests by what became of them.
 #[derive(Debug, Default)]
 pub struct HttpMetrics {
     pub connections: Counter,
-    pub answered: Counter,
-    pub refused: Counter,
-    /// Broken off before there was a request to answer, or refused by tiny_http itself.
-    pub broken: Counter,
+    /// Malformed, and refused by tiny_http itself.
+    pub malformed: Counter,
+    pub status_200: Counter,
+    pub status_400: Counter,
+    pub status_404: Counter,
+    pub status_405: Counter,
+    pub status_408: Counter,
+    pub status_413: Counter,
+    pub status_503: Counter,
+    /// From the moment a request was read to its answer; health checks, the server's own
+    /// included, are left out.
+    pub handling: Histogram,
+}
+
+impl HttpMetrics {
+    /// Counts an answer by its status.
+    pub fn refused(&self, status: u16) {
+        let counter = match status {
+            404 => &self.status_404,
+            405 => &self.status_405,
+            408 => &self.status_408,
+            413 => &self.status_413,
+            503 => &self.status_503,
+            _ => &self.status_400,
+        };
+        counter.add(1);
+    }
+
+    /// Requests that were answered with another status than 200.
+    pub fn refusals(&self) -> u64 {
+        let refusals = [
+            &self.status_400,
+            &self.status_404,
+            &self.status_405,
+            &self.status_408,
+            &self.status_413,
+            &self.status_503,
+        ];
+        refusals.into_iter().map(Counter::get).sum()
+    }
 }
 
 /// Check-ins and what was left out of them.
 #[derive(Debug, Default)]
 pub struct CheckInMetrics {
+    pub recorded: Counter,
     /// Answered, but not recorded, because `appVersion` breaks the schema.
     pub not_recordable: Counter,
     pub not_in_schema: Counter,
@@ -93,6 +146,17 @@ pub struct RecordMetrics {
     pub dropped_vanished: Counter,
 }
 
+impl ConfigMetrics {
+    /// A snapshot was loaded just now.
+    pub fn loaded_now(&self) {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        self.loaded.set(since.as_secs());
+        self.outdated.store(false, Ordering::Relaxed);
+    }
+}
+
 impl RecordMetrics {
     /// Records lost for any reason.
     pub fn dropped(&self) -> u64 {
@@ -122,6 +186,83 @@ pub struct InfluxMetrics {
 pub struct ConfigMetrics {
     pub reloaded: Counter,
     pub refused: Counter,
+    /// When the snapshot in use was loaded, in seconds since 1970.
+    pub loaded: Gauge,
     /// The files on disk were refused: what is served is older than they are.
     pub outdated: AtomicBool,
+}
+
+/// What `/healthz` reports.
+#[derive(Debug, Default)]
+pub struct HealthMetrics {
+    /// The server does not answer its own requests.
+    pub deaf: AtomicBool,
+    /// The last append to the spool did not work.
+    pub disk_failing: AtomicBool,
+}
+
+/// Upper bounds of the histogram's buckets in seconds; what is above them has a bucket too.
+pub const BUCKETS: [f64; 14] = [
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05,
+    0.1, 1.0, 10.0,
+];
+
+/// Durations, counted by bucket.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [Counter; BUCKETS.len() + 1],
+    nanos: Counter,
+}
+
+impl Histogram {
+    pub fn observe(&self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        self.buckets[BUCKETS.partition_point(|bound| *bound < seconds)].add(1);
+        self.nanos
+            .add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// How many there were in each bucket, the last one being above all bounds.
+    pub fn counts(&self) -> [u64; BUCKETS.len() + 1] {
+        std::array::from_fn(|index| self.buckets[index].get())
+    }
+
+    pub fn count(&self) -> u64 {
+        self.counts().iter().sum()
+    }
+
+    pub fn sum_seconds(&self) -> f64 {
+        self.nanos.get() as f64 / 1e9
+    }
+}
+
+/// The upper bound in seconds of the bucket in which the given share of the counts is reached.
+pub fn quantile(counts: &[u64; BUCKETS.len() + 1], share: f64) -> f64 {
+    let wanted = share * counts.iter().sum::<u64>() as f64;
+    let mut seen = 0;
+    for (count, bound) in counts.iter().zip(BUCKETS) {
+        seen += count;
+        if seen as f64 >= wanted {
+            return bound;
+        }
+    }
+    f64::INFINITY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_the_bound_of_its_bucket() {
+        let histogram = Histogram::default();
+        for micros in [20, 20, 20, 700] {
+            histogram.observe(Duration::from_micros(micros));
+        }
+        assert_eq!(quantile(&histogram.counts(), 0.5), 0.000_025);
+        assert_eq!(quantile(&histogram.counts(), 0.99), 0.001);
+        histogram.observe(Duration::from_secs(60));
+        assert_eq!(quantile(&histogram.counts(), 0.99), f64::INFINITY);
+        assert_eq!(histogram.count(), 5);
+    }
 }

@@ -1,8 +1,12 @@
-//! The running service: start and stop in the right order, counters, logging.
+//! The running service: start and stop in the right order, counters, logging, systemd, and the two
+//! commands that look after it.
 
 pub mod check_config;
+pub mod health;
 pub mod logging;
 pub mod metrics;
+pub mod notify;
 pub mod reload;
 pub mod run;
 pub mod set_query_period;
+pub mod summary;

@@ -80,7 +80,7 @@ impl Reload {
                 }
                 self.app.snapshot.store(Arc::new(snapshot));
                 counts.reloaded.add(1);
-                counts.outdated.store(false, Ordering::Relaxed);
+                counts.loaded_now();
             }
             Err(error) => {
                 log::error!(

@@ -3,24 +3,32 @@
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, after, never, select, unbounded};
+use crossbeam_channel::{Receiver, after, bounded, never, select, tick, unbounded};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::logging;
+use super::health::{self, Health, SelfCheck};
 use super::metrics::Metrics;
 use super::reload::Reload;
+use super::summary::{self, Summary};
+use super::{logging, notify};
 use crate::cli::options::{InfluxOptions, Listen, Password, StartOptions};
 use crate::config::watch::Fingerprints;
 use crate::config::{LoadError, Snapshot};
-use crate::http::listener;
+use crate::http::listener::{self, Acceptor, Handler};
+use crate::http::metrics_page::MetricsPage;
 use crate::http::routes::App;
-use crate::http::socket::{self, BindError};
+use crate::http::socket::{self, BindError, Bound, Reach};
 use crate::store::influx::{Influx, Tls};
 use crate::store::{StartError, Store, StoreOptions};
 
+/// How often what happened is summed up in the log.
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(300);
+/// Connections to the metrics at once, and how long one may take.
+const METRICS_CONNECTIONS: usize = 8;
+const METRICS_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a stop waits for requests in flight.
 const FINISH_REQUESTS: Duration = Duration::from_secs(5);
 /// How long a stop waits for the last delivery.
@@ -77,14 +85,19 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         .as_ref()
         .map(|influx| connect(influx, &database))
         .transpose()?;
-    let listener = socket::bind(&options.listen, options.client_timeout)?;
+    let bound = socket::open(&options.listen, options.client_timeout)?;
+    let metrics_listen = options.metrics_listen.as_ref();
+    let metrics_bound = metrics_listen
+        .map(|at| socket::bind(at, METRICS_TIMEOUT))
+        .transpose()?;
     let metrics = Arc::new(Metrics::default());
+    metrics.config.loaded_now();
     let (store, recorder) = Store::start(
         store_options(&options, database, influx),
         Arc::clone(&metrics),
     )?;
     say_what_is_missing(&options);
-    let ready = ready_line(&options, &snapshot, &metrics);
+    let ready = ready_line(&options, &bound, &snapshot, &metrics);
     let app = Arc::new(App::new(
         snapshot,
         options.trusted_proxies,
@@ -92,9 +105,18 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         recorder,
         Arc::clone(&metrics),
     ));
-    let acceptor = listener::start(listener, options.max_connections, Arc::clone(&app))
-        .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
+    let reaches = bound.iter().map(|bound| bound.reach.clone()).collect();
+    let acceptor = accept(bound, options.max_connections, Arc::clone(&app) as _)?;
+    let metrics_acceptor = metrics_bound
+        .map(|bound| {
+            log::info!("metrics on {}", bound.name);
+            let page = metrics_page(&metrics, &store, &acceptor, options.max_connections);
+            accept(vec![bound], METRICS_CONNECTIONS, Arc::new(page))
+        })
+        .transpose()?;
+    let deaf = self_checks(reaches, options.client_timeout, &acceptor, &metrics)?;
     log::info!("{ready}");
+    notify::ready();
 
     let reload = Reload::new(
         options.sources,
@@ -103,16 +125,84 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         Arc::clone(&app),
         Arc::clone(&metrics),
     );
-    serve_until_stopped(&signals, reload);
+    let ended = serve_until_stopped(&signals, &deaf, reload, Summary::new(Arc::clone(&metrics)));
+    notify::stopping();
     acceptor.stop();
     app.in_flight.finish(FINISH_REQUESTS);
     store.stop(LAST_DELIVERY);
+    if let Some(acceptor) = metrics_acceptor {
+        acceptor.stop();
+    }
     if let Listen::Unix(path) = &options.listen {
         // The next start would replace it too.
         let _ = std::fs::remove_file(path);
     }
-    log::info!("stopped: {}", totals(&metrics));
-    Ok(())
+    log::info!("stopped: {}", summary::totals(&metrics));
+    ended
+}
+
+fn accept(
+    bound: Vec<Bound>,
+    max_connections: usize,
+    handler: Arc<dyn Handler>,
+) -> Result<Acceptor, RunError> {
+    listener::start(bound, max_connections, handler).map_err(|error| no_thread(&error))
+}
+
+fn no_thread(error: &std::io::Error) -> RunError {
+    RunError::System(format!("cannot start a thread: {error}"))
+}
+
+fn metrics_page(
+    metrics: &Arc<Metrics>,
+    store: &Store,
+    acceptor: &Acceptor,
+    max_connections: usize,
+) -> MetricsPage {
+    MetricsPage {
+        metrics: Arc::clone(metrics),
+        spool: store.spool(),
+        slots: Arc::clone(&acceptor.slots),
+        max_connections,
+        started: Instant::now(),
+    }
+}
+
+/// Checks each socket from a thread of its own, feeds the watchdog, and tells when the server is
+/// deaf.
+fn self_checks(
+    reaches: Vec<Reach>,
+    client_timeout: Duration,
+    acceptor: &Acceptor,
+    metrics: &Arc<Metrics>,
+) -> Result<Receiver<()>, RunError> {
+    let (tell, deaf) = bounded(1);
+    let interval =
+        notify::watchdog_interval().map_or(health::INTERVAL, |w| w.min(health::INTERVAL));
+    for (index, reach) in reaches.into_iter().enumerate() {
+        let slots = Arc::clone(&acceptor.slots);
+        let metrics = Arc::clone(metrics);
+        let mut check = SelfCheck::new(reach, client_timeout, slots, Arc::clone(&metrics));
+        let tell = tell.clone();
+        let checks = move || loop {
+            match check.check() {
+                // One socket's life is enough for the watchdog: a deaf one ends the process anyway.
+                Health::Alive | Health::Suspect if index == 0 => {
+                    notify::alive();
+                    notify::status(&summary::status(&metrics));
+                }
+                Health::Alive | Health::Suspect => {}
+                // Full means that it has been told already.
+                Health::Deaf => drop(tell.try_send(())),
+            }
+            thread::sleep(interval);
+        };
+        thread::Builder::new()
+            .name("self-check".to_owned())
+            .spawn(checks)
+            .map_err(|error| no_thread(&error))?;
+    }
+    Ok(deaf)
 }
 
 /// Signals as messages, so that one can be waited for with a limit.
@@ -131,16 +221,40 @@ fn signals() -> std::io::Result<Receiver<i32>> {
     Ok(receiver)
 }
 
-fn serve_until_stopped(signals: &Receiver<i32>, mut reload: Reload) {
+fn serve_until_stopped(
+    signals: &Receiver<i32>,
+    deaf: &Receiver<()>,
+    mut reload: Reload,
+    mut summary: Summary,
+) -> Result<(), RunError> {
+    let summary_due = tick(SUMMARY_INTERVAL);
     loop {
         let look = reload.next_look().map_or_else(never, after);
         select! {
             recv(signals) -> signal => match signal {
-                Ok(SIGHUP) => reload.load("SIGHUP"),
-                Ok(SIGINT) => return log::info!("stopping on SIGINT"),
-                _ => return log::info!("stopping on SIGTERM"),
+                Ok(SIGHUP) => {
+                    notify::reloading();
+                    reload.load("SIGHUP");
+                    notify::ready();
+                }
+                signal => {
+                    let name = if signal == Ok(SIGINT) { "SIGINT" } else { "SIGTERM" };
+                    log::info!("stopping on {name}");
+                    return Ok(());
+                }
             },
             recv(look) -> _ => reload.look(),
+            recv(summary_due) -> _ => {
+                if let Some(line) = summary.since_last() {
+                    log::info!("{line}");
+                }
+            }
+            recv(deaf) -> _ => {
+                let why = "the server does not answer its own requests any more, so it ends to be \
+                           started again";
+                log::error!("{why}");
+                return Err(RunError::System(why.to_owned()));
+            }
         }
     }
 }
@@ -205,28 +319,20 @@ fn say_what_is_missing(options: &StartOptions) {
     }
 }
 
-fn ready_line(options: &StartOptions, snapshot: &Snapshot, metrics: &Metrics) -> String {
+fn ready_line(
+    options: &StartOptions,
+    bound: &[Bound],
+    snapshot: &Snapshot,
+    metrics: &Metrics,
+) -> String {
+    let names: Vec<&str> = bound.iter().map(|bound| bound.name.as_str()).collect();
     format!(
         "ready on {}: application {:?}, database {:?}, {} versions, latest {:?}, {} records found in the spool",
-        options.listen,
+        names.join(" and "),
         options.database.application,
         options.database.name(),
         snapshot.response.versions().len(),
         snapshot.response.latest().name,
         metrics.records.found.get(),
-    )
-}
-
-/// The equation of [`RecordMetrics`](super::metrics::RecordMetrics).
-fn totals(metrics: &Metrics) -> String {
-    let records = &metrics.records;
-    format!(
-        "records found {} + accepted {} = delivered {} + waiting {} + rejected {} + dropped {}",
-        records.found.get(),
-        records.accepted.get(),
-        records.delivered.get(),
-        records.waiting(),
-        records.rejected.get(),
-        records.dropped(),
     )
 }

@@ -73,6 +73,7 @@ pub struct Store {
     sender: JoinHandle<()>,
     /// Dropping it tells the writer to write what is queued and end; the sender follows.
     stop: Sender<()>,
+    spool: Arc<Spool>,
 }
 
 impl Store {
@@ -99,7 +100,7 @@ impl Store {
             options.batch_points,
             found.newest_timestamp,
         );
-        let delivery = Delivery::new(spool, Arc::clone(&metrics), options);
+        let delivery = Delivery::new(Arc::clone(&spool), Arc::clone(&metrics), options);
         let writer = spawn("writer", move || writer.run(&queued, &stopped, &wake))?;
         let sender = spawn("sender", move || sender_thread(delivery, &woken))?;
         let recorder = Recorder { records, metrics };
@@ -108,9 +109,15 @@ impl Store {
                 writer,
                 sender,
                 stop,
+                spool,
             },
             recorder,
         ))
+    }
+
+    /// The spool, to be looked at.
+    pub fn spool(&self) -> Arc<Spool> {
+        Arc::clone(&self.spool)
     }
 
     /// Writes everything that is queued to the spool, then gives delivery `limit`.

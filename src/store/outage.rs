@@ -1,13 +1,10 @@
 //! The times when InfluxDB does not take records: how long to wait, and one line in the log when
 //! they begin and one when they end, not one per attempt.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::influx::Trouble;
 use super::spool::Spool;
-use crate::checkin::line;
 use crate::service::metrics::Metrics;
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -109,25 +106,11 @@ fn jitter() -> f64 {
 
 fn waiting(spool: &Spool, metrics: &Metrics) -> String {
     let waiting = metrics.records.waiting();
-    match oldest_age(spool) {
+    match spool.oldest_age() {
         Some(age) => format!(
             "{waiting} records waiting, the oldest for {} s",
             age.as_secs()
         ),
         None => format!("{waiting} records waiting"),
     }
-}
-
-/// How long the first line of the oldest segment has been waiting.
-fn oldest_age(spool: &Spool) -> Option<Duration> {
-    let path = spool.oldest_path()?;
-    let mut first = Vec::new();
-    BufReader::new(File::open(path).ok()?)
-        .read_until(b'\n', &mut first)
-        .ok()?;
-    let stamped = Duration::from_nanos(u64::try_from(line::timestamp(&first)?).ok()?);
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()?
-        .checked_sub(stamped)
 }

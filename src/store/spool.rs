@@ -38,6 +38,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::segment::{OpenSegment, SegmentName};
 use crate::checkin::line;
@@ -186,6 +187,13 @@ impl Spool {
         SEGMENT_SIZE.min(self.max_size / 8)
     }
 
+    /// Bytes in all segments, and bytes allowed.
+    pub fn size(&self) -> (u64, u64) {
+        let state = self.lock();
+        let open = state.open.as_ref().map_or(0, |open| open.bytes);
+        (state.sealed_bytes + open, self.max_size)
+    }
+
     /// The sender has nothing to do, so a segment that is sealed now is sent at once.
     pub fn is_caught_up(&self) -> bool {
         self.delivering && self.lock().sealed.is_empty()
@@ -288,9 +296,33 @@ impl Spool {
         Some(oldest.clone())
     }
 
-    /// The file of the oldest sealed segment.
-    pub fn oldest_path(&self) -> Option<PathBuf> {
-        Some(self.lock().sealed.front()?.path(&self.dir))
+    /// How long the oldest record has been waiting, by its timestamp.
+    pub fn oldest_age(&self) -> Option<Duration> {
+        let mut first = Vec::new();
+        let file = File::open(self.oldest_path()?).ok()?;
+        BufReader::new(file).read_until(b'\n', &mut first).ok()?;
+        let stamped = Duration::from_nanos(u64::try_from(line::timestamp(&first)?).ok()?);
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .ok()?
+            .checked_sub(stamped)
+    }
+
+    fn oldest_path(&self) -> Option<PathBuf> {
+        let state = self.lock();
+        if let Some(segment) = state.sealed.front() {
+            return Some(segment.path(&self.dir));
+        }
+        let sequence = state.open.as_ref()?.sequence;
+        Some(
+            self.dir.join(
+                SegmentName {
+                    sequence,
+                    lines: None,
+                }
+                .to_string(),
+            ),
+        )
     }
 
     /// Gives the oldest segment back, to be sent later.

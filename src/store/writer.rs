@@ -4,6 +4,7 @@
 //! be written is counted as dropped and said.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -103,7 +104,10 @@ impl Writer {
             line::finish(self.clock.stamp(now), &mut buffer);
             count += 1;
         }
-        if let Err(error) = self.append(&buffer, count) {
+        let appended = self.append(&buffer, count);
+        let failing = &self.metrics.health.disk_failing;
+        failing.store(appended.is_err(), Ordering::Relaxed);
+        if let Err(error) = appended {
             self.metrics.records.dropped_disk.add(count);
             if let Some(held) = self.disk.tick(count) {
                 log::error!(

@@ -1,0 +1,305 @@
+//! `/metrics` in the Prometheus text format and `/healthz`, on a listener of their own that is not
+//! for the internet. This module renders; [`crate::service::metrics`] counts.
+//!
+//! Architecture invariant: no label holds anything a client chose.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use tiny_http::{Method, Request};
+
+use super::answer::{self, Answer, Refusal, Then};
+use super::listener::Handler;
+use super::routes::Buffers;
+use super::slots::Slots;
+use crate::service::metrics::{BUCKETS, Histogram, Metrics};
+use crate::store::spool::Spool;
+
+/// What Prometheus asks for.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Everything the page shows.
+#[derive(Debug)]
+pub struct MetricsPage {
+    pub metrics: Arc<Metrics>,
+    pub spool: Arc<Spool>,
+    pub slots: Arc<Slots>,
+    pub max_connections: usize,
+    pub started: Instant,
+}
+
+impl Handler for MetricsPage {
+    fn handle(&self, request: Request, buffers: &mut Buffers) -> Then {
+        let path = request.url().split('?').next().unwrap_or_default();
+        let known = matches!(path, "/metrics" | "/healthz");
+        if !known || !matches!(request.method(), Method::Get | Method::Head) {
+            let refusal = Refusal::new(404, "expected GET /metrics or /healthz");
+            return answer::refuse_unread(request, &refusal);
+        }
+        let page = if path == "/metrics" {
+            Answer::text(200, TEXT_FORMAT, self.render())
+        } else {
+            self.healthz()
+        };
+        answer::send(request, &page, Then::Close, &mut buffers.out)
+    }
+}
+
+impl MetricsPage {
+    /// 200, or 503 with a line for each reason.
+    fn healthz(&self) -> Answer {
+        let health = &self.metrics.health;
+        let (size, max) = self.spool.size();
+        let reasons = [
+            (
+                health.deaf.load(Ordering::Relaxed),
+                "deaf: own requests are not answered",
+            ),
+            (
+                health.disk_failing.load(Ordering::Relaxed),
+                "disk: the spool cannot be written",
+            ),
+            (size > max / 10 * 9, "spool: over 90 % of --spool-max-size"),
+            (
+                self.metrics.config.outdated.load(Ordering::Relaxed),
+                "configuration: the files on disk are invalid, older ones are served",
+            ),
+        ];
+        let failing: Vec<&str> = reasons
+            .iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, why)| *why)
+            .collect();
+        match failing.as_slice() {
+            [] => Answer::text(200, "text/plain", "ok\n".to_owned()),
+            reasons => Answer::text(503, "text/plain", reasons.join("\n") + "\n"),
+        }
+    }
+
+    fn render(&self) -> String {
+        let mut page = Page(String::with_capacity(8 * 1024));
+        self.requests(&mut page);
+        self.check_ins(&mut page);
+        self.records(&mut page);
+        self.state(&mut page);
+        page.0
+    }
+
+    fn requests(&self, page: &mut Page) {
+        let http = &self.metrics.http;
+        page.counter(
+            "connections_total",
+            "Connections accepted.",
+            http.connections.get(),
+        );
+        page.counter(
+            "requests_malformed_total",
+            "Malformed requests.",
+            http.malformed.get(),
+        );
+        page.family(
+            "requests_total",
+            "Requests answered, by status.",
+            "status",
+            &[
+                ("200", http.status_200.get()),
+                ("400", http.status_400.get()),
+                ("404", http.status_404.get()),
+                ("405", http.status_405.get()),
+                ("408", http.status_408.get()),
+                ("413", http.status_413.get()),
+                ("503", http.status_503.get()),
+            ],
+        );
+        page.histogram(
+            "request_duration_seconds",
+            "Time from reading a request to its answer.",
+            &http.handling,
+        );
+    }
+
+    fn check_ins(&self, page: &mut Page) {
+        let counts = &self.metrics.check_ins;
+        page.family(
+            "check_ins_total",
+            "Check-ins answered, by what became of them.",
+            "outcome",
+            &[
+                ("recorded", counts.recorded.get()),
+                ("app_version_invalid", counts.not_recordable.get()),
+            ],
+        );
+        page.family(
+            "keys_left_out_total",
+            "Extra tags and fields that were left out, by reason.",
+            "reason",
+            &[
+                ("not_in_schema", counts.not_in_schema.get()),
+                ("wrong_type", counts.wrong_type.get()),
+                ("too_long", counts.too_long.get()),
+                ("bad_key", counts.bad_key.get()),
+                ("reserved", counts.reserved.get()),
+            ],
+        );
+        page.family(
+            "geo_lookups_total",
+            "Look-ups in the geo database, by result.",
+            "result",
+            &[
+                ("found", counts.geo_found.get()),
+                ("not_found", counts.geo_not_found.get()),
+                ("broken", counts.geo_broken.get()),
+            ],
+        );
+    }
+
+    fn records(&self, page: &mut Page) {
+        let records = &self.metrics.records;
+        page.counter(
+            "records_found_total",
+            "Records in the spool at start.",
+            records.found.get(),
+        );
+        page.counter(
+            "records_accepted_total",
+            "Records made of check-ins.",
+            records.accepted.get(),
+        );
+        page.counter(
+            "records_delivered_total",
+            "Records stored by InfluxDB.",
+            records.delivered.get(),
+        );
+        page.counter(
+            "records_rejected_total",
+            "Records refused by InfluxDB for good.",
+            records.rejected.get(),
+        );
+        page.family(
+            "records_dropped_total",
+            "Records lost, by reason.",
+            "reason",
+            &[
+                ("channel_full", records.dropped_channel_full.get()),
+                ("disk", records.dropped_disk.get()),
+                ("spool_full", records.dropped_spool_full.get()),
+                ("vanished", records.dropped_vanished.get()),
+            ],
+        );
+        let influx = &self.metrics.influx;
+        page.family(
+            "influxdb_writes_total",
+            "Write requests to InfluxDB, by outcome.",
+            "outcome",
+            &[
+                ("stored", influx.stored.get()),
+                ("refused", influx.refused.get()),
+                ("retried", influx.retried.get()),
+            ],
+        );
+    }
+
+    fn state(&self, page: &mut Page) {
+        let (size, max) = self.spool.size();
+        let age = self.spool.oldest_age().map_or(0.0, |age| age.as_secs_f64());
+        let config = &self.metrics.config;
+        let outdated = u64::from(config.outdated.load(Ordering::Relaxed));
+        let loaded = self.metrics.config.loaded.get();
+        // One slot is always with the accept loop, for the next connection.
+        let connections = self.max_connections.saturating_sub(self.slots.free().0 + 1);
+        page.gauge(
+            "records_waiting",
+            "Records in channel and spool.",
+            self.metrics.records.waiting(),
+        );
+        page.gauge("spool_bytes", "Bytes of the spool's segments.", size);
+        page.gauge("spool_max_bytes", "Bytes the spool may take.", max);
+        page.gauge(
+            "spool_oldest_age_seconds",
+            "Age of the oldest waiting record.",
+            age,
+        );
+        page.gauge("connections", "Connections being served.", connections);
+        page.counter(
+            "config_reloads_total",
+            "Configurations taken after the start.",
+            config.reloaded.get(),
+        );
+        page.counter(
+            "config_refusals_total",
+            "Configurations refused after the start.",
+            config.refused.get(),
+        );
+        page.gauge(
+            "config_outdated",
+            "1 while the files on disk are invalid.",
+            outdated,
+        );
+        page.gauge(
+            "config_loaded_timestamp_seconds",
+            "When the configuration in use was loaded.",
+            loaded,
+        );
+        page.gauge(
+            "uptime_seconds",
+            "Time since the start.",
+            self.started.elapsed().as_secs(),
+        );
+    }
+}
+
+/// The text of a page. A String takes every write.
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, help: &str, kind: &str) {
+        let _ = writeln!(self.0, "# HELP upgrade_responder_{name} {help}");
+        let _ = writeln!(self.0, "# TYPE upgrade_responder_{name} {kind}");
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, help, "counter");
+        let _ = writeln!(self.0, "upgrade_responder_{name} {value}");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
+        self.head(name, help, "gauge");
+        let _ = writeln!(self.0, "upgrade_responder_{name} {value}");
+    }
+
+    fn family(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) {
+        self.head(name, help, "counter");
+        for (of, value) in values {
+            let _ = writeln!(
+                self.0,
+                "upgrade_responder_{name}{{{label}=\"{of}\"}} {value}"
+            );
+        }
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.head(name, help, "histogram");
+        let counts = histogram.counts();
+        let mut total = 0;
+        for (count, bound) in counts.iter().zip(BUCKETS) {
+            total += count;
+            let _ = writeln!(
+                self.0,
+                "upgrade_responder_{name}_bucket{{le=\"{bound}\"}} {total}"
+            );
+        }
+        total += counts[BUCKETS.len()];
+        let _ = writeln!(
+            self.0,
+            "upgrade_responder_{name}_bucket{{le=\"+Inf\"}} {total}"
+        );
+        let _ = writeln!(
+            self.0,
+            "upgrade_responder_{name}_sum {}",
+            histogram.sum_seconds()
+        );
+        let _ = writeln!(self.0, "upgrade_responder_{name}_count {total}");
+    }
+}

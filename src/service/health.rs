@@ -1,0 +1,126 @@
+//! The self-check: a real request to our own listener, so that a server that is alive but deaf does
+//! not stay so. It feeds systemd's watchdog.
+//!
+//! It exists because tiny_http can be brought to lose a thread for good, and because whatever else
+//! makes a server deaf shows here too. With every slot taken by idle clients the server is busy, not
+//! deaf: then only a time without any answer and any freed slot counts.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::metrics::Metrics;
+use crate::http::slots::Slots;
+use crate::http::socket::Reach;
+
+/// How often the server asks itself.
+pub const INTERVAL: Duration = Duration::from_secs(2);
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Deaf for this long with slots to spare, the process ends.
+const LIMIT: Duration = Duration::from_secs(8);
+/// Deaf with every slot taken, it ends this long after the client time-out, by which idle clients
+/// should have been cut off.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// Asks the server through one of its sockets.
+#[derive(Debug)]
+pub struct SelfCheck {
+    reach: Reach,
+    client_timeout: Duration,
+    slots: Arc<Slots>,
+    metrics: Arc<Metrics>,
+    /// When there was a sign of life, and how many answers and freed slots there were then.
+    alive: Instant,
+    seen: (u64, u64),
+}
+
+/// What a check came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    Alive,
+    /// No answer this time.
+    Suspect,
+    /// No answer for too long.
+    Deaf,
+}
+
+impl SelfCheck {
+    pub fn new(
+        reach: Reach,
+        client_timeout: Duration,
+        slots: Arc<Slots>,
+        metrics: Arc<Metrics>,
+    ) -> SelfCheck {
+        let alive = Instant::now();
+        SelfCheck {
+            reach,
+            client_timeout,
+            slots,
+            metrics,
+            alive,
+            seen: (0, 0),
+        }
+    }
+
+    /// Asks once; takes [`PATIENCE`] at most.
+    pub fn check(&mut self) -> Health {
+        let (free, returned) = self.slots.free();
+        let answered = ask(&self.reach).is_ok();
+        // At the cap our own request waits like everybody's, but others may be served.
+        let seen = (self.metrics.http.handling.count(), returned);
+        let moved = free == 0 && seen != self.seen;
+        self.seen = seen;
+        let health = if answered || moved {
+            self.alive = Instant::now();
+            Health::Alive
+        } else {
+            let limit = if free == 0 {
+                self.client_timeout + MARGIN
+            } else {
+                LIMIT
+            };
+            if self.alive.elapsed() >= limit {
+                Health::Deaf
+            } else {
+                Health::Suspect
+            }
+        };
+        self.metrics
+            .health
+            .deaf
+            .store(health != Health::Alive, Ordering::Relaxed);
+        health
+    }
+}
+
+fn ask(reach: &Reach) -> io::Result<()> {
+    match reach {
+        Reach::Tcp(addr) => {
+            let stream = TcpStream::connect_timeout(addr, PATIENCE)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            exchange(stream)
+        }
+        Reach::Unix(path) => {
+            let stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            exchange(stream)
+        }
+    }
+}
+
+fn exchange(mut stream: impl Read + Write) -> io::Result<()> {
+    stream.write_all(b"GET /v1/healthcheck HTTP/1.1\r\nHost: self\r\nConnection: close\r\n\r\n")?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer)?;
+    if &answer == b"HTTP/1.1 200" {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::InvalidData.into())
+    }
+}

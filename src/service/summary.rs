@@ -1,0 +1,105 @@
+//! The day's story in few lines: what happened since the last summary, if anything did.
+
+use std::sync::Arc;
+
+use super::metrics::{BUCKETS, Metrics, quantile};
+
+/// Counts since the last time something was said.
+#[derive(Debug)]
+pub struct Summary {
+    metrics: Arc<Metrics>,
+    last: Counts,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    recorded: u64,
+    refused: u64,
+    delivered: u64,
+    rejected: u64,
+    dropped: u64,
+    handling: [u64; BUCKETS.len() + 1],
+}
+
+impl Counts {
+    fn of(metrics: &Metrics) -> Counts {
+        let http = &metrics.http;
+        Counts {
+            recorded: metrics.check_ins.recorded.get(),
+            refused: http.refusals(),
+            delivered: metrics.records.delivered.get(),
+            rejected: metrics.records.rejected.get(),
+            dropped: metrics.records.dropped(),
+            handling: http.handling.counts(),
+        }
+    }
+}
+
+impl Summary {
+    pub fn new(metrics: Arc<Metrics>) -> Summary {
+        Summary {
+            metrics,
+            last: Counts::default(),
+        }
+    }
+
+    /// The summary of what happened since the last one; `None` for nothing.
+    pub fn since_last(&mut self) -> Option<String> {
+        let now = Counts::of(&self.metrics);
+        let last = std::mem::replace(&mut self.last, now);
+        let something = (
+            now.recorded,
+            now.refused,
+            now.delivered,
+            now.rejected,
+            now.dropped,
+        ) != (
+            last.recorded,
+            last.refused,
+            last.delivered,
+            last.rejected,
+            last.dropped,
+        );
+        something.then(|| {
+            let handling = std::array::from_fn(|i| now.handling[i] - last.handling[i]);
+            format!(
+                "{} check-ins recorded, {} requests refused, {} records delivered, {} waiting, {} \
+                 rejected, {} dropped; 99 % handled within {} ms",
+                now.recorded - last.recorded,
+                now.refused - last.refused,
+                now.delivered - last.delivered,
+                self.metrics.records.waiting(),
+                now.rejected - last.rejected,
+                now.dropped - last.dropped,
+                quantile(&handling, 0.99) * 1000.0,
+            )
+        })
+    }
+}
+
+/// The counts since the start, for `systemctl status`.
+pub fn status(metrics: &Metrics) -> String {
+    let records = &metrics.records;
+    format!(
+        "{} check-ins recorded, {} records delivered, {} waiting, {} rejected, {} dropped",
+        metrics.check_ins.recorded.get(),
+        records.delivered.get(),
+        records.waiting(),
+        records.rejected.get(),
+        records.dropped(),
+    )
+}
+
+/// The equation of [`RecordMetrics`](super::metrics::RecordMetrics), for the log at the end.
+pub fn totals(metrics: &Metrics) -> String {
+    let records = &metrics.records;
+    format!(
+        "records found {} + accepted {} = delivered {} + waiting {} + rejected {} + dropped {}",
+        records.found.get(),
+        records.accepted.get(),
+        records.delivered.get(),
+        records.waiting(),
+        records.rejected.get(),
+        records.dropped(),
+    )
+}
