@@ -4,4 +4,5 @@
 
 mod harness_itself;
 mod harness_server;
+mod readme;
 mod support;
