@@ -21,7 +21,11 @@ struct Constant(Answer);
 impl Handler for Constant {
     fn handle(&self, mut request: Request, buffers: &mut Buffers) -> Then {
         let mut body = [0; 64 * 1024];
-        while request.as_reader().read(&mut body).is_ok_and(|read| read > 0) {}
+        while request
+            .as_reader()
+            .read(&mut body)
+            .is_ok_and(|read| read > 0)
+        {}
         answer::send(request, &self.0, Then::KeepAlive, &mut buffers.out)
     }
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::checkin::Record;
 use crate::config::duration::QueryPeriod;
@@ -58,13 +58,24 @@ pub struct Recorder {
 
 impl Recorder {
     /// Queues a record. Never blocks: where the channel is full, the record is dropped and counted.
-    pub fn record(&self, record: Record) {
-        self.metrics.records.accepted.add(1);
-        if self.records.try_send(record).is_err() {
-            self.metrics.records.dropped_channel_full.add(1);
+    /// Fails only when the store has stopped: then the check-in was not accepted.
+    pub fn record(&self, record: Record) -> Result<(), Stopped> {
+        let counts = &self.metrics.records;
+        match self.records.try_send(record) {
+            Ok(()) => counts.accepted.add(1),
+            Err(TrySendError::Full(_)) => {
+                counts.accepted.add(1);
+                counts.dropped_channel_full.add(1);
+            }
+            Err(TrySendError::Disconnected(_)) => return Err(Stopped),
         }
+        Ok(())
     }
 }
+
+/// The store takes no records any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
 
 /// The two running threads.
 #[derive(Debug)]
