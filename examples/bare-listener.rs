@@ -3,7 +3,6 @@
 //! `bare-listener ADDRESS:PORT [BYTES]` runs until it is killed. The benchmarks compare the server
 //! with it.
 
-use std::io::Read;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! `upgrade-responder start`: everything in its order, from the files to the last record.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use super::metrics::Metrics;
 use super::reload::Reload;
 use super::summary::{self, Summary};
 use super::{logging, notify};
-use crate::cli::options::{InfluxOptions, Listen, Password, StartOptions};
+use crate::cli::options::{InfluxOptions, Password, StartOptions};
 use crate::config::watch::Fingerprints;
 use crate::config::{LoadError, Snapshot};
 use crate::http::listener::{self, Acceptor, Handler};
@@ -105,6 +106,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         recorder,
         Arc::clone(&metrics),
     ));
+    let socket_files: Vec<PathBuf> = bound.iter().filter_map(Bound::file).collect();
     let reaches = bound.iter().map(|bound| bound.reach.clone()).collect();
     let acceptor = accept(bound, options.max_connections, Arc::clone(&app) as _)?;
     let metrics_acceptor = metrics_bound
@@ -133,9 +135,9 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     if let Some(acceptor) = metrics_acceptor {
         acceptor.stop();
     }
-    if let Listen::Unix(path) = &options.listen {
+    for file in socket_files {
         // The next start would replace it too.
-        let _ = std::fs::remove_file(path);
+        let _ = std::fs::remove_file(file);
     }
     log::info!("stopped: {}", summary::totals(&metrics));
     ended
