@@ -3,6 +3,7 @@
 //! Architecture invariant: the three form one [`Snapshot`], loaded as a whole or not at all, and a
 //! request reads it once. Nothing here listens, locks or writes.
 
+pub mod allowed;
 pub mod changes;
 pub mod date;
 pub mod duration;

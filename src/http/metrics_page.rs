@@ -139,6 +139,7 @@ impl MetricsPage {
                 ("not_in_schema", counts.not_in_schema.get()),
                 ("wrong_type", counts.wrong_type.get()),
                 ("too_long", counts.too_long.get()),
+                ("not_allowed", counts.not_allowed.get()),
                 ("bad_key", counts.bad_key.get()),
                 ("reserved", counts.reserved.get()),
             ],

@@ -5,10 +5,12 @@
 //! spool and InfluxDB. A record that was sent once is sent again byte for byte, so a retry never
 //! counts twice. Nothing here is waited for by a request.
 
+pub mod cardinality;
 pub mod downsampling;
 pub mod influx;
 pub mod outage;
 pub mod periods;
+pub mod point;
 pub mod refused;
 pub mod rejected;
 pub mod segment;
