@@ -5,15 +5,19 @@
 //! spool and InfluxDB. A record that was sent once is sent again byte for byte, so a retry never
 //! counts twice. Nothing here is waited for by a request.
 
+pub mod batch;
 pub mod downsampling;
+pub mod drops;
 pub mod influx;
 pub mod outage;
 pub mod periods;
+pub mod recovery;
 pub mod refused;
 pub mod rejected;
 pub mod segment;
 pub mod sender;
 pub mod spool;
+pub mod syncer;
 pub mod writer;
 
 use std::io;
@@ -66,17 +70,18 @@ impl Recorder {
     }
 }
 
-/// The two running threads.
+/// The three running threads.
 #[derive(Debug)]
 pub struct Store {
     writer: JoinHandle<()>,
+    syncer: JoinHandle<()>,
     sender: JoinHandle<()>,
     /// Dropping it tells the writer to write what is queued and end; the sender follows.
     stop: Sender<()>,
 }
 
 impl Store {
-    /// Opens the spool, takes its lock, and starts both threads. InfluxDB is not waited for.
+    /// Opens the spool, takes its lock, and starts the threads. InfluxDB is not waited for.
     pub fn start(
         options: StoreOptions,
         metrics: Arc<Metrics>,
@@ -92,6 +97,8 @@ impl Store {
         let (stop, stopped) = bounded(0);
         // One wake-up that is waiting is as good as many.
         let (wake, woken) = bounded(1);
+        // The writer drops its end when its last segment is sealed.
+        let (writing, written) = bounded::<()>(0);
         let writer = writer::Writer::new(
             Arc::clone(&spool),
             Arc::clone(&metrics),
@@ -99,13 +106,18 @@ impl Store {
             options.batch_points,
             found.newest_timestamp,
         );
-        let delivery = Delivery::new(spool, Arc::clone(&metrics), options);
-        let writer = spawn("writer", move || writer.run(&queued, &stopped, &wake))?;
+        let delivery = Delivery::new(Arc::clone(&spool), Arc::clone(&metrics), options);
+        let writer = spawn("writer", move || {
+            writer.run(&queued, &stopped, &wake);
+            drop(writing);
+        })?;
+        let syncer = spawn("syncer", move || syncer::run(&spool, &written))?;
         let sender = spawn("sender", move || sender_thread(delivery, &woken))?;
         let recorder = Recorder { records, metrics };
         Ok((
             Store {
                 writer,
+                syncer,
                 sender,
                 stop,
             },
@@ -120,7 +132,8 @@ impl Store {
         // A thread that panicked has nothing more to write; the panic hook has logged it.
         let _ = self.writer.join();
         let deadline = Instant::now() + limit;
-        while !self.sender.is_finished() && Instant::now() < deadline {
+        let finished = || self.sender.is_finished() && self.syncer.is_finished();
+        while !finished() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
     }
