@@ -189,6 +189,11 @@ impl MetricsPage {
                 ("vanished", records.dropped_vanished.get()),
             ],
         );
+        page.counter(
+            "records_limited_total",
+            "Records stored with less than they said, for the sake of the index.",
+            records.limited.get(),
+        );
         let influx = &self.metrics.influx;
         page.family(
             "influxdb_writes_total",

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 use crate::cli::options::ConfigSources;
 use crate::config::watch::{Fingerprints, Look, Watch};
 use crate::config::{Snapshot, changes};
 use crate::http::routes::App;
 use crate::service::metrics::Metrics;
+use crate::store::cardinality::Listed;
 
 /// How soon files that changed are looked at again.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -24,6 +27,7 @@ pub struct Reload {
     watch: Watch,
     settling: bool,
     app: Arc<App>,
+    listed: Arc<ArcSwap<Listed>>,
     metrics: Arc<Metrics>,
 }
 
@@ -34,6 +38,7 @@ impl Reload {
         interval: Option<Duration>,
         loaded: Fingerprints,
         app: Arc<App>,
+        listed: Arc<ArcSwap<Listed>>,
         metrics: Arc<Metrics>,
     ) -> Reload {
         Reload {
@@ -42,6 +47,7 @@ impl Reload {
             watch: Watch::new(loaded),
             settling: false,
             app,
+            listed,
             metrics,
         }
     }
@@ -78,6 +84,8 @@ impl Reload {
                         log::info!("configuration loaded again ({why}): {}", changes.join("; "));
                     }
                 }
+                let listed = Listed::of(&snapshot.response, snapshot.schema.as_ref());
+                self.listed.store(Arc::new(listed));
                 self.app.snapshot.store(Arc::new(snapshot));
                 counts.reloaded.add(1);
                 counts.loaded_now();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, after, bounded, never, select, tick, unbounded};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -22,6 +23,7 @@ use crate::http::listener::{self, Acceptor, Handler};
 use crate::http::metrics_page::MetricsPage;
 use crate::http::routes::App;
 use crate::http::socket::{self, BindError, Bound, Reach};
+use crate::store::cardinality::Listed;
 use crate::store::influx::{Influx, Tls};
 use crate::store::{StartError, Store, StoreOptions};
 
@@ -93,10 +95,10 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         .transpose()?;
     let metrics = Arc::new(Metrics::default());
     metrics.config.loaded_now();
-    let (store, recorder) = Store::start(
-        store_options(&options, database, influx),
-        Arc::clone(&metrics),
-    )?;
+    let listed = Listed::of(&snapshot.response, snapshot.schema.as_ref());
+    let listed = Arc::new(ArcSwap::from_pointee(listed));
+    let store_options = store_options(&options, database, influx, Arc::clone(&listed));
+    let (store, recorder) = Store::start(store_options, Arc::clone(&metrics))?;
     say_what_is_missing(&options);
     let ready = ready_line(&options, &bound, &snapshot, &metrics);
     let app = Arc::new(App::new(
@@ -125,6 +127,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         options.reload_interval,
         files,
         Arc::clone(&app),
+        listed,
         Arc::clone(&metrics),
     );
     let ended = serve_until_stopped(&signals, &deaf, reload, Summary::new(Arc::clone(&metrics)));
@@ -261,7 +264,12 @@ fn serve_until_stopped(
     }
 }
 
-fn store_options(options: &StartOptions, database: String, influx: Option<Influx>) -> StoreOptions {
+fn store_options(
+    options: &StartOptions,
+    database: String,
+    influx: Option<Influx>,
+    listed: Arc<ArcSwap<Listed>>,
+) -> StoreOptions {
     StoreOptions {
         spool_dir: options.spool_dir.clone(),
         spool_max_size: options.spool_max_size,
@@ -271,6 +279,8 @@ fn store_options(options: &StartOptions, database: String, influx: Option<Influx
         influx,
         sync_interval: options.sync_interval,
         batch_points: options.batch_points,
+        limits: options.limits,
+        listed,
     }
 }
 

@@ -25,7 +25,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::point;
-use crate::checkin::line::RESERVED_KEYS;
+use crate::checkin::line::{self, RESERVED_KEYS};
+use crate::config::response::ResponseConfig;
+use crate::config::schema::RequestSchema;
 
 /// Distinct extra tags and fields where no schema lists them.
 pub const MAX_EXTRA_KEYS: usize = 200;
@@ -57,6 +59,21 @@ pub struct Listed {
     pub keys: bool,
 }
 
+impl Listed {
+    /// What a response config and a request schema list.
+    pub fn of(response: &ResponseConfig, schema: Option<&RequestSchema>) -> Listed {
+        let tags = schema.into_iter().flat_map(RequestSchema::listed_tags);
+        let versions = response.versions().iter();
+        Listed {
+            tags: tags.map(str::to_owned).collect(),
+            app_versions: versions
+                .map(|version| line::tag_value(&version.name))
+                .collect(),
+            keys: schema.is_some(),
+        }
+    }
+}
+
 /// What is known of tags, values and tag sets.
 #[derive(Debug)]
 pub struct Limiter {
@@ -73,6 +90,7 @@ pub struct Limiter {
 
 /// What was not stored as it came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
 pub struct Limited {
     /// Tags whose budget is used up, said for the first time.
     pub tags: Vec<String>,

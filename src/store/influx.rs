@@ -5,7 +5,7 @@
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use serde::Deserialize;
@@ -311,8 +311,7 @@ impl Answer {
         let retry_after = answer
             .headers()
             .get("Retry-After")
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(Duration::from_secs);
+            .and_then(|value| retry_after(value.to_str().ok()?.trim()));
         let status = answer.status().as_u16();
         let mut body = Vec::new();
         // A body that is cut off says less, but the status has been said.
@@ -351,6 +350,15 @@ impl Answer {
             .collect();
         format!("status {} {:?}", self.status, line)
     }
+}
+
+/// Seconds, or the date after which to try again (RFC 9110, section 10.2.3).
+fn retry_after(value: &str) -> Option<Duration> {
+    let seconds = value.parse().map(Duration::from_secs);
+    seconds.ok().or_else(|| {
+        let date = httpdate::parse_http_date(value).ok()?;
+        date.duration_since(SystemTime::now()).ok()
+    })
 }
 
 /// The outcome table of a write, by what InfluxDB 1.6.7 answers.
