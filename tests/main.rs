@@ -4,5 +4,6 @@
 
 mod harness_itself;
 mod harness_server;
+mod http_rules;
 mod readme;
 mod support;
