@@ -2,6 +2,9 @@
 //! a real nginx. What they share is in `support`.
 #![forbid(unsafe_code)]
 
+mod bad_files;
+mod check_in;
+mod cli;
 mod harness_itself;
 mod harness_server;
 mod http_rules;
