@@ -8,5 +8,6 @@ mod cli;
 mod harness_itself;
 mod harness_server;
 mod http_rules;
+mod listener;
 mod readme;
 mod support;
