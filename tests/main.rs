@@ -8,6 +8,7 @@ mod cli;
 mod harness_itself;
 mod harness_server;
 mod http_rules;
+mod influx_tls;
 mod listener;
 mod readme;
 mod support;
