@@ -5,9 +5,11 @@
 mod bad_files;
 mod check_in;
 mod cli;
+mod end_to_end;
 mod harness_itself;
 mod harness_server;
 mod http_rules;
+mod influx_setup;
 mod influx_tls;
 mod listener;
 mod readme;
