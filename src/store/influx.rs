@@ -394,11 +394,28 @@ fn unreachable(error: &ureq::Error) -> Trouble {
     let what = match error {
         ureq::Error::Timeout(phase) => format!("no answer in time ({phase})"),
         ureq::Error::HostNotFound => "the host name is not known".to_owned(),
-        other => other.to_string(),
+        other => {
+            let what = other.to_string();
+            format!("{what}{}", certificate_advice(&what))
+        }
     };
     Trouble::Later {
         what,
         retry_after: None,
+    }
+}
+
+/// What to do about a certificate that was not accepted. rustls names the reason in its own terms,
+/// and passes them on as text only.
+fn certificate_advice(what: &str) -> &'static str {
+    if what.contains("UnknownIssuer") {
+        "; name its authority, or itself, with --influxdb-ca-file"
+    } else if what.contains("CaUsedAsEndEntity") {
+        // What `openssl req -x509` makes without further arguments.
+        "; it is marked as an authority's, which is not accepted as a server's: make it anew with \
+         openssl's -addext basicConstraints=critical,CA:FALSE"
+    } else {
+        ""
     }
 }
 
