@@ -90,7 +90,6 @@ pub struct Limiter {
 
 /// What was not stored as it came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use]
 pub struct Limited {
     /// Tags whose budget is used up, said for the first time.
     pub tags: Vec<String>,
