@@ -392,7 +392,7 @@ fn trouble(answer: &Answer) -> Trouble {
 
 fn unreachable(error: &ureq::Error) -> Trouble {
     let what = match error {
-        ureq::Error::Timeout(phase) => format!("no answer in time ({phase})"),
+        ureq::Error::Timeout(_) => "no answer in time".to_owned(),
         ureq::Error::HostNotFound => "the host name is not known".to_owned(),
         other => {
             let what = other.to_string();
