@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, after, bounded, never, select, tick, unbounded};
+use crossbeam_channel::{Receiver, at, bounded, never, select, tick};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -213,7 +213,9 @@ fn self_checks(
 /// Signals as messages, so that one can be waited for with a limit.
 fn signals() -> std::io::Result<Receiver<i32>> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    let (sender, receiver) = unbounded();
+    // Holds none: of many SIGHUPs that come during a load, one is left, and a SIGTERM waits for that
+    // one at most.
+    let (sender, receiver) = bounded(0);
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
@@ -234,12 +236,12 @@ fn serve_until_stopped(
 ) -> Result<(), RunError> {
     let summary_due = tick(SUMMARY_INTERVAL);
     loop {
-        let look = reload.next_look().map_or_else(never, after);
+        let look = reload.next_look().map_or_else(never, at);
         select! {
             recv(signals) -> signal => match signal {
                 Ok(SIGHUP) => {
                     notify::reloading();
-                    reload.load("SIGHUP");
+                    reload.asked();
                     notify::ready();
                 }
                 signal => {
