@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod bad_files;
+mod check_config;
 mod check_in;
 mod cli;
 mod end_to_end;
@@ -12,5 +13,7 @@ mod http_rules;
 mod influx_setup;
 mod influx_tls;
 mod listener;
+mod query_period;
 mod readme;
+mod reload;
 mod support;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, after, bounded, never, select, tick, unbounded};
+use crossbeam_channel::{Receiver, at, bounded, never, select, tick};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -213,7 +213,9 @@ fn self_checks(
 /// Signals as messages, so that one can be waited for with a limit.
 fn signals() -> std::io::Result<Receiver<i32>> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    let (sender, receiver) = unbounded();
+    // Holds none: of many SIGHUPs that come during a load, one is left, and a SIGTERM waits for that
+    // one at most.
+    let (sender, receiver) = bounded(0);
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
@@ -234,12 +236,12 @@ fn serve_until_stopped(
 ) -> Result<(), RunError> {
     let summary_due = tick(SUMMARY_INTERVAL);
     loop {
-        let look = reload.next_look().map_or_else(never, after);
+        let look = reload.next_look().map_or_else(never, at);
         select! {
             recv(signals) -> signal => match signal {
                 Ok(SIGHUP) => {
                     notify::reloading();
-                    reload.load("SIGHUP");
+                    reload.asked();
                     notify::ready();
                 }
                 signal => {
@@ -284,28 +286,39 @@ fn store_options(
     }
 }
 
-/// A client for what the flags say of InfluxDB.
+/// A client for what the flags say of InfluxDB. The error has a line for each problem.
 pub fn connect(options: &InfluxOptions, database: &str) -> Result<Influx, RunError> {
     let password = match &options.password {
-        Password::None => String::new(),
-        Password::Text(text) => text.clone(),
+        Password::None => Ok(String::new()),
+        Password::Text(text) => Ok(text.clone()),
         Password::File(path) => std::fs::read_to_string(path)
             .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
             .map_err(|error| {
-                RunError::Configuration(format!(
+                format!(
                     "--influxdb-pass-file {}: {error}; expected a file with the password",
                     path.display()
-                ))
-            })?,
+                )
+            }),
     };
-    let user = options.user.clone().map(|user| (user, password));
+    // A password that cannot be read is no reason to keep back what else is wrong.
+    let user = options
+        .user
+        .clone()
+        .map(|user| (user, password.clone().unwrap_or_default()));
     let tls = match &options.ca_file {
         _ if options.insecure_tls => Tls::Unverified,
         Some(path) => Tls::VerifiedBy(path),
         None => Tls::Verified,
     };
-    Influx::new(options.url.clone(), user, &tls, database.to_owned())
-        .map_err(|error| RunError::Configuration(error.to_string()))
+    let influx = Influx::new(options.url.clone(), user, &tls, database.to_owned());
+    match (password, influx) {
+        (Ok(_), Ok(influx)) => Ok(influx),
+        (password, influx) => {
+            let errors = [password.err(), influx.err().map(|error| error.to_string())];
+            let errors: Vec<String> = errors.into_iter().flatten().collect();
+            Err(RunError::Configuration(errors.join("\n")))
+        }
+    }
 }
 
 /// What the operator left out, so that nobody wonders later why it is not there.
