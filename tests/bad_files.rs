@@ -62,7 +62,7 @@ fn response_config_mistakes_are_placed() {
     fs::remove_file(&path).unwrap();
     assert_refused(&server, &["No such file", "expected a JSON file"]);
     fs::create_dir(&path).unwrap();
-    assert_refused(&server, &["Is a directory", "expected a JSON file"]);
+    assert_refused(&server, &["found no regular file", "expected a JSON file"]);
 }
 
 #[test]
