@@ -2,7 +2,18 @@
 //! a real nginx. What they share is in `support`.
 #![forbid(unsafe_code)]
 
+mod bad_files;
+mod check_config;
+mod check_in;
+mod cli;
+mod end_to_end;
 mod harness_itself;
 mod harness_server;
+mod http_rules;
+mod influx_setup;
+mod influx_tls;
+mod listener;
+mod query_period;
 mod readme;
+mod reload;
 mod support;

@@ -85,6 +85,13 @@ pub fn timestamp(line: &[u8]) -> Option<i64> {
     std::str::from_utf8(&line[space + 1..]).ok()?.parse().ok()
 }
 
+/// A tag's value as it stands in a line.
+pub fn tag_value(value: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    escape(trimmed(value), b",= ", &mut out);
+    out
+}
+
 fn tag(key: &str, value: &str, out: &mut Vec<u8>) {
     let value = trimmed(value);
     if value.is_empty() {

@@ -12,6 +12,7 @@ use super::usage::UsageError;
 use super::values;
 use crate::config::duration::QueryPeriod;
 use crate::http::client_addr::TrustedProxies;
+use crate::store::cardinality::Limits;
 use crate::store::influx::InfluxUrl;
 
 /// Everything `start` needs to know, checked for form but not for the state of the machine.
@@ -37,6 +38,7 @@ pub struct StartOptions {
     pub spool_dir: PathBuf,
     /// Bytes the waiting records may take on disk.
     pub spool_max_size: u64,
+    pub limits: Limits,
     /// Where to serve metrics, if anywhere.
     pub metrics_listen: Option<Listen>,
     /// The original's Scarf flags were given; nothing is sent.
@@ -160,6 +162,14 @@ impl StartOptions {
             })?,
             spool_dir: path(low, "--spool-dir").unwrap_or_else(|| default_spool_dir(env)),
             spool_max_size: typed(low, "--spool-max-size", values::size)?,
+            limits: Limits {
+                tag_values: typed(low, "--max-tag-values", |text| {
+                    values::number(text, 1, 1_000_000, "a number of values")
+                })?,
+                series: typed(low, "--max-series", |text| {
+                    values::number(text, 1, 10_000_000, "a number of tag sets")
+                })?,
+            },
             metrics_listen: match low.get("--metrics-listen") {
                 Some(_) => Some(typed(low, "--metrics-listen", values::listen)?),
                 None => None,

@@ -52,8 +52,11 @@ pub fn read(request: &Request) -> Seen {
 
 fn framing(rest: &mut Headers) -> Framing {
     let length = take(rest, "Content-Length");
-    let is_number =
-        |text: String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // The library takes a length that does not fit into a usize for none at all, and would then read
+    // the body as the next request; one with a sign it takes as a number.
+    let is_number = |text: String| {
+        text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<usize>().is_ok()
+    };
     if !length.is_none_or(is_number) || rest.contains("Content-Length") {
         return Framing::Ambiguous;
     }

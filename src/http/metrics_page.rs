@@ -139,6 +139,7 @@ impl MetricsPage {
                 ("not_in_schema", counts.not_in_schema.get()),
                 ("wrong_type", counts.wrong_type.get()),
                 ("too_long", counts.too_long.get()),
+                ("not_allowed", counts.not_allowed.get()),
                 ("bad_key", counts.bad_key.get()),
                 ("reserved", counts.reserved.get()),
             ],
@@ -187,6 +188,11 @@ impl MetricsPage {
                 ("spool_full", records.dropped_spool_full.get()),
                 ("vanished", records.dropped_vanished.get()),
             ],
+        );
+        page.counter(
+            "records_limited_total",
+            "Records stored with less than they said, for the sake of the index.",
+            records.limited.get(),
         );
         let influx = &self.metrics.influx;
         page.family(

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, after, bounded, never, select, tick, unbounded};
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, at, bounded, never, select, tick};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -22,6 +23,7 @@ use crate::http::listener::{self, Acceptor, Handler};
 use crate::http::metrics_page::MetricsPage;
 use crate::http::routes::App;
 use crate::http::socket::{self, BindError, Bound, Reach};
+use crate::store::cardinality::Listed;
 use crate::store::influx::{Influx, Tls};
 use crate::store::{StartError, Store, StoreOptions};
 
@@ -93,10 +95,10 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         .transpose()?;
     let metrics = Arc::new(Metrics::default());
     metrics.config.loaded_now();
-    let (store, recorder) = Store::start(
-        store_options(&options, database, influx),
-        Arc::clone(&metrics),
-    )?;
+    let listed = Listed::of(&snapshot.response, snapshot.schema.as_ref());
+    let listed = Arc::new(ArcSwap::from_pointee(listed));
+    let store_options = store_options(&options, database, influx, Arc::clone(&listed));
+    let (store, recorder) = Store::start(store_options, Arc::clone(&metrics))?;
     say_what_is_missing(&options);
     let ready = ready_line(&options, &bound, &snapshot, &metrics);
     let app = Arc::new(App::new(
@@ -125,6 +127,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         options.reload_interval,
         files,
         Arc::clone(&app),
+        listed,
         Arc::clone(&metrics),
     );
     let ended = serve_until_stopped(&signals, &deaf, reload, Summary::new(Arc::clone(&metrics)));
@@ -210,7 +213,9 @@ fn self_checks(
 /// Signals as messages, so that one can be waited for with a limit.
 fn signals() -> std::io::Result<Receiver<i32>> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    let (sender, receiver) = unbounded();
+    // Holds none: of many SIGHUPs that come during a load, one is left, and a SIGTERM waits for that
+    // one at most.
+    let (sender, receiver) = bounded(0);
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
@@ -231,12 +236,12 @@ fn serve_until_stopped(
 ) -> Result<(), RunError> {
     let summary_due = tick(SUMMARY_INTERVAL);
     loop {
-        let look = reload.next_look().map_or_else(never, after);
+        let look = reload.next_look().map_or_else(never, at);
         select! {
             recv(signals) -> signal => match signal {
                 Ok(SIGHUP) => {
                     notify::reloading();
-                    reload.load("SIGHUP");
+                    reload.asked();
                     notify::ready();
                 }
                 signal => {
@@ -261,7 +266,12 @@ fn serve_until_stopped(
     }
 }
 
-fn store_options(options: &StartOptions, database: String, influx: Option<Influx>) -> StoreOptions {
+fn store_options(
+    options: &StartOptions,
+    database: String,
+    influx: Option<Influx>,
+    listed: Arc<ArcSwap<Listed>>,
+) -> StoreOptions {
     StoreOptions {
         spool_dir: options.spool_dir.clone(),
         spool_max_size: options.spool_max_size,
@@ -271,31 +281,44 @@ fn store_options(options: &StartOptions, database: String, influx: Option<Influx
         influx,
         sync_interval: options.sync_interval,
         batch_points: options.batch_points,
+        limits: options.limits,
+        listed,
     }
 }
 
-/// A client for what the flags say of InfluxDB.
+/// A client for what the flags say of InfluxDB. The error has a line for each problem.
 pub fn connect(options: &InfluxOptions, database: &str) -> Result<Influx, RunError> {
     let password = match &options.password {
-        Password::None => String::new(),
-        Password::Text(text) => text.clone(),
+        Password::None => Ok(String::new()),
+        Password::Text(text) => Ok(text.clone()),
         Password::File(path) => std::fs::read_to_string(path)
             .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
             .map_err(|error| {
-                RunError::Configuration(format!(
+                format!(
                     "--influxdb-pass-file {}: {error}; expected a file with the password",
                     path.display()
-                ))
-            })?,
+                )
+            }),
     };
-    let user = options.user.clone().map(|user| (user, password));
+    // A password that cannot be read is no reason to keep back what else is wrong.
+    let user = options
+        .user
+        .clone()
+        .map(|user| (user, password.clone().unwrap_or_default()));
     let tls = match &options.ca_file {
         _ if options.insecure_tls => Tls::Unverified,
         Some(path) => Tls::VerifiedBy(path),
         None => Tls::Verified,
     };
-    Influx::new(options.url.clone(), user, &tls, database.to_owned())
-        .map_err(|error| RunError::Configuration(error.to_string()))
+    let influx = Influx::new(options.url.clone(), user, &tls, database.to_owned());
+    match (password, influx) {
+        (Ok(_), Ok(influx)) => Ok(influx),
+        (password, influx) => {
+            let errors = [password.err(), influx.err().map(|error| error.to_string())];
+            let errors: Vec<String> = errors.into_iter().flatten().collect();
+            Err(RunError::Configuration(errors.join("\n")))
+        }
+    }
 }
 
 /// What the operator left out, so that nobody wonders later why it is not there.

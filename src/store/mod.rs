@@ -5,15 +5,21 @@
 //! spool and InfluxDB. A record that was sent once is sent again byte for byte, so a retry never
 //! counts twice. Nothing here is waited for by a request.
 
+pub mod batch;
+pub mod cardinality;
 pub mod downsampling;
+pub mod drops;
 pub mod influx;
 pub mod outage;
 pub mod periods;
+pub mod point;
+pub mod recovery;
 pub mod refused;
 pub mod rejected;
 pub mod segment;
 pub mod sender;
 pub mod spool;
+pub mod syncer;
 pub mod writer;
 
 use std::io;
@@ -22,11 +28,13 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::checkin::Record;
 use crate::config::duration::QueryPeriod;
 use crate::service::metrics::Metrics;
+use cardinality::{Limits, Listed};
 use influx::Influx;
 use sender::Delivery;
 use spool::{Spool, SpoolError};
@@ -47,6 +55,9 @@ pub struct StoreOptions {
     pub influx: Option<Influx>,
     pub sync_interval: Duration,
     pub batch_points: usize,
+    pub limits: Limits,
+    /// Exchanged when the configuration is.
+    pub listed: Arc<ArcSwap<Listed>>,
 }
 
 /// The connection threads' end of the store.
@@ -77,10 +88,11 @@ impl Recorder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
 
-/// The two running threads.
+/// The three running threads.
 #[derive(Debug)]
 pub struct Store {
     writer: JoinHandle<()>,
+    syncer: JoinHandle<()>,
     sender: JoinHandle<()>,
     /// Dropping it tells the writer to write what is queued and end; the sender follows.
     stop: Sender<()>,
@@ -88,7 +100,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the spool, takes its lock, and starts both threads. InfluxDB is not waited for.
+    /// Opens the spool, takes its lock, and starts the threads. InfluxDB is not waited for.
     pub fn start(
         options: StoreOptions,
         metrics: Arc<Metrics>,
@@ -104,20 +116,30 @@ impl Store {
         let (stop, stopped) = bounded(0);
         // One wake-up that is waiting is as good as many.
         let (wake, woken) = bounded(1);
+        // The writer drops its end when its last segment is sealed.
+        let (writing, written) = bounded::<()>(0);
         let writer = writer::Writer::new(
             Arc::clone(&spool),
             Arc::clone(&metrics),
             options.sync_interval,
             options.batch_points,
             found.newest_timestamp,
+            options.limits,
+            Arc::clone(&options.listed),
         );
         let delivery = Delivery::new(Arc::clone(&spool), Arc::clone(&metrics), options);
-        let writer = spawn("writer", move || writer.run(&queued, &stopped, &wake))?;
+        let writer = spawn("writer", move || {
+            writer.run(&queued, &stopped, &wake);
+            drop(writing);
+        })?;
+        let syncing = Arc::clone(&spool);
+        let syncer = spawn("syncer", move || syncer::run(&syncing, &written))?;
         let sender = spawn("sender", move || sender_thread(delivery, &woken))?;
         let recorder = Recorder { records, metrics };
         Ok((
             Store {
                 writer,
+                syncer,
                 sender,
                 stop,
                 spool,
@@ -138,7 +160,8 @@ impl Store {
         // A thread that panicked has nothing more to write; the panic hook has logged it.
         let _ = self.writer.join();
         let deadline = Instant::now() + limit;
-        while !self.sender.is_finished() && Instant::now() < deadline {
+        let finished = || self.sender.is_finished() && self.syncer.is_finished();
+        while !finished() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
     }

@@ -15,6 +15,7 @@ pub mod peer;
 pub mod process;
 pub mod scratch;
 pub mod server;
+pub mod spool;
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -131,6 +131,14 @@ impl Server {
         ended
     }
 
+    /// Runs another command with the flags of this server, and more words, until it ends by itself.
+    #[track_caller]
+    pub fn other_command(&self, command: &str, more: &[&str]) -> Ended {
+        let mut words = self.command_named(command);
+        words.args(more);
+        ended(Process::start(&self.folder, words))
+    }
+
     /// Where this server listens, as its flags and environment say.
     pub fn address(&self) -> Address {
         let Some(listen) = self.value("--listen", "LISTEN") else {
@@ -154,8 +162,12 @@ impl Server {
     }
 
     fn command(&self) -> Command {
+        self.command_named("start")
+    }
+
+    fn command_named(&self, name: &str) -> Command {
         let mut command = Command::new(BINARY);
-        command.arg("start");
+        command.arg(name);
         for (flag, value) in &self.flags {
             command.arg(flag).args(value);
         }
