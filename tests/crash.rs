@@ -45,7 +45,7 @@ fn sigterm_under_load_loses_nothing() {
 
 #[test]
 fn twenty_crashes_under_load_cost_at_most_the_last_ten_milliseconds_each() {
-    let scratch = Scratch::new();
+    let scratch = Scratch::alone();
     let influx = Influx::start(&scratch);
     let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
     let load = Load::new(&server.address()).threads(4).endless().tolerant();

@@ -69,7 +69,7 @@ fn influxdb_killed_for_ten_seconds_costs_no_record() {
 
 #[test]
 fn influxdb_that_hangs_for_fifteen_seconds_delays_no_answer_and_costs_no_record() {
-    let scratch = Scratch::new();
+    let scratch = Scratch::alone();
     let mut influx = Influx::start(&scratch);
     let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
     let server = server.start();
