@@ -42,10 +42,28 @@ pub fn recover(dir: &Path) -> io::Result<Recovered> {
         }
     }
     segments.sort_by_key(|segment| segment.sequence);
+    part_twins(dir, &mut segments, &mut next_sequence)?;
     Ok(Recovered {
         segments: segments.into(),
         next_sequence,
     })
+}
+
+/// Two segments have one number where somebody put the files of another spool into this one: the
+/// second one gets a number of its own.
+fn part_twins(dir: &Path, segments: &mut [Segment], next_sequence: &mut u64) -> io::Result<()> {
+    let mut last = None;
+    for segment in segments.iter_mut() {
+        if last.replace(segment.sequence) != Some(segment.sequence) {
+            continue;
+        }
+        let twin = segment.path(dir);
+        segment.sequence = *next_sequence;
+        *next_sequence += 1;
+        fs::rename(twin, segment.path(dir))?;
+    }
+    segments.sort_by_key(|segment| segment.sequence);
+    Ok(())
 }
 
 /// One segment; `None` if there is nothing in it.
