@@ -13,6 +13,7 @@ mod http_rules;
 mod influx_setup;
 mod influx_tls;
 mod listener;
+mod packaging;
 mod query_period;
 mod readme;
 mod reload;
