@@ -223,7 +223,7 @@ fn server_starts_again_at_once_on_the_port_it_was_killed_on() {
 
 #[test]
 fn large_answer_over_keep_alive_does_not_wait_for_a_delayed_ack() {
-    let scratch = Scratch::new();
+    let scratch = Scratch::alone();
     let version = |n: usize| {
         let tag = if n == 59 { "latest" } else { "stable" };
         format!(

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use maxminddb::Reader;
@@ -77,11 +77,12 @@ impl GeoDb {
         GeoDb::from_bytes(read(path).map_err(GeoError::Unreadable)?)
     }
 
-    /// Looks `address` up. An IPv4 address in IPv6 clothes (`::ffff:192.0.2.1`) counts as IPv4.
+    /// Looks `address` up. An IPv4 address in IPv6 clothes (`::ffff:192.0.2.1`, or
+    /// `64:ff9b::192.0.2.1` from a NAT64) counts as IPv4.
     ///
     /// Measured at 1.6 µs, on 300,000 networks with names in eight languages.
     pub fn locate(&self, address: IpAddr) -> Lookup<'_> {
-        let address = address.to_canonical();
+        let address = ipv4_within(address);
         if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
             return Lookup::NotFound;
         }
@@ -173,6 +174,19 @@ impl fmt::Display for GeoError {
 }
 
 impl std::error::Error for GeoError {}
+
+/// The IPv4 address that an IPv6 address stands for, or the address itself. Databases know the IPv4
+/// networks under their own addresses only.
+fn ipv4_within(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address.to_canonical() else {
+        return address.to_canonical();
+    };
+    match v6.segments() {
+        // The prefix of translators between IPv6 and IPv4 (RFC 6052, section 2.1).
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] => Ipv4Addr::from_bits(v6.to_bits() as u32).into(),
+        _ => address,
+    }
+}
 
 /// Whether a database of this type is laid out as [`Record`] says.
 ///

@@ -188,8 +188,10 @@ impl Reader {
         let mut schemas = HashMap::new();
         for (key, value) in &object.members {
             let place = format!("{section}, {key:?}");
-            if key.is_empty() || key.contains(char::is_control) {
-                let message = "found an empty key or one with control characters, expected a name";
+            // A backslash at its end is what line protocol cannot express of a key.
+            if key.is_empty() || key.contains(char::is_control) || key.ends_with('\\') {
+                let message = "found an empty key, or one with control characters or a backslash \
+                               at its end, expected a name";
                 self.problems.note(&place, message);
                 continue;
             }

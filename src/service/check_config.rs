@@ -9,7 +9,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use rustix::fs::{Access, access};
 
-use super::run::{RunError, connect};
+use super::connect::connect;
+use super::run::RunError;
 use crate::cli::options::{InfluxOptions, StartOptions};
 use crate::config::Snapshot;
 use crate::config::schema::{KeySchema, RequestSchema};

@@ -10,14 +10,18 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, Sender, bounded};
+
 use super::metrics::Metrics;
+use super::{notify, summary};
 use crate::http::slots::Slots;
 use crate::http::socket::Reach;
 
 /// How often the server asks itself.
-pub const INTERVAL: Duration = Duration::from_secs(2);
+const INTERVAL: Duration = Duration::from_secs(2);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Deaf for this long with slots to spare, the process ends.
@@ -26,9 +30,34 @@ const LIMIT: Duration = Duration::from_secs(8);
 /// should have been cut off.
 const MARGIN: Duration = Duration::from_secs(5);
 
+/// Checks each socket from a thread of its own and feeds the watchdog. The receiver gets a message
+/// when the server is deaf.
+pub fn watch(
+    reaches: Vec<Reach>,
+    client_timeout: Duration,
+    slots: &Arc<Slots>,
+    metrics: &Arc<Metrics>,
+) -> io::Result<Receiver<()>> {
+    let (tell, deaf) = bounded(1);
+    let interval = notify::watchdog_interval().map_or(INTERVAL, |most| most.min(INTERVAL));
+    for (index, reach) in reaches.into_iter().enumerate() {
+        let check = SelfCheck::new(
+            reach,
+            client_timeout,
+            Arc::clone(slots),
+            Arc::clone(metrics),
+        );
+        let tell = tell.clone();
+        thread::Builder::new()
+            .name("self-check".to_owned())
+            .spawn(move || check.repeat(interval, index == 0, &tell))?;
+    }
+    Ok(deaf)
+}
+
 /// Asks the server through one of its sockets.
 #[derive(Debug)]
-pub struct SelfCheck {
+struct SelfCheck {
     reach: Reach,
     client_timeout: Duration,
     slots: Arc<Slots>,
@@ -40,7 +69,7 @@ pub struct SelfCheck {
 
 /// What a check came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
+enum Health {
     Alive,
     /// No answer this time.
     Suspect,
@@ -49,7 +78,7 @@ pub enum Health {
 }
 
 impl SelfCheck {
-    pub fn new(
+    fn new(
         reach: Reach,
         client_timeout: Duration,
         slots: Arc<Slots>,
@@ -66,8 +95,25 @@ impl SelfCheck {
         }
     }
 
+    /// Asks for ever. `speaks` for the process: one socket's life is enough for the watchdog, since a
+    /// deaf one ends the process anyway.
+    fn repeat(mut self, interval: Duration, speaks: bool, tell: &Sender<()>) {
+        loop {
+            match self.check() {
+                // Full means that it has been told already.
+                Health::Deaf => drop(tell.try_send(())),
+                Health::Alive | Health::Suspect if speaks => {
+                    notify::alive();
+                    notify::status(&summary::status(&self.metrics));
+                }
+                Health::Alive | Health::Suspect => {}
+            }
+            thread::sleep(interval);
+        }
+    }
+
     /// Asks once; takes [`PATIENCE`] at most.
-    pub fn check(&mut self) -> Health {
+    fn check(&mut self) -> Health {
         let (free, returned) = self.slots.free();
         let answered = ask(&self.reach).is_ok();
         // At the cap our own request waits like everybody's, but others may be served.

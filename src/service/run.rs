@@ -11,20 +11,21 @@ use crossbeam_channel::{Receiver, at, bounded, never, select, tick};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::health::{self, Health, SelfCheck};
+use super::connect::connect;
+use super::health;
 use super::metrics::Metrics;
 use super::reload::Reload;
 use super::summary::{self, Summary};
 use super::{logging, notify};
-use crate::cli::options::{InfluxOptions, Password, StartOptions};
+use crate::cli::options::StartOptions;
 use crate::config::watch::Fingerprints;
 use crate::config::{LoadError, Snapshot};
 use crate::http::listener::{self, Acceptor, Handler};
 use crate::http::metrics_page::MetricsPage;
 use crate::http::routes::App;
-use crate::http::socket::{self, BindError, Bound, Reach};
+use crate::http::socket::{self, BindError, Bound};
 use crate::store::cardinality::Listed;
-use crate::store::influx::{Influx, Tls};
+use crate::store::influx::Influx;
 use crate::store::{StartError, Store, StoreOptions};
 
 /// How often what happened is summed up in the log.
@@ -118,7 +119,8 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
             accept(vec![bound], METRICS_CONNECTIONS, Arc::new(page))
         })
         .transpose()?;
-    let deaf = self_checks(reaches, options.client_timeout, &acceptor, &metrics)?;
+    let deaf = health::watch(reaches, options.client_timeout, &acceptor.slots, &metrics)
+        .map_err(|error| no_thread(&error))?;
     log::info!("{ready}");
     notify::ready();
 
@@ -171,43 +173,6 @@ fn metrics_page(
         max_connections,
         started: Instant::now(),
     }
-}
-
-/// Checks each socket from a thread of its own, feeds the watchdog, and tells when the server is
-/// deaf.
-fn self_checks(
-    reaches: Vec<Reach>,
-    client_timeout: Duration,
-    acceptor: &Acceptor,
-    metrics: &Arc<Metrics>,
-) -> Result<Receiver<()>, RunError> {
-    let (tell, deaf) = bounded(1);
-    let interval =
-        notify::watchdog_interval().map_or(health::INTERVAL, |w| w.min(health::INTERVAL));
-    for (index, reach) in reaches.into_iter().enumerate() {
-        let slots = Arc::clone(&acceptor.slots);
-        let metrics = Arc::clone(metrics);
-        let mut check = SelfCheck::new(reach, client_timeout, slots, Arc::clone(&metrics));
-        let tell = tell.clone();
-        let checks = move || loop {
-            match check.check() {
-                // One socket's life is enough for the watchdog: a deaf one ends the process anyway.
-                Health::Alive | Health::Suspect if index == 0 => {
-                    notify::alive();
-                    notify::status(&summary::status(&metrics));
-                }
-                Health::Alive | Health::Suspect => {}
-                // Full means that it has been told already.
-                Health::Deaf => drop(tell.try_send(())),
-            }
-            thread::sleep(interval);
-        };
-        thread::Builder::new()
-            .name("self-check".to_owned())
-            .spawn(checks)
-            .map_err(|error| no_thread(&error))?;
-    }
-    Ok(deaf)
 }
 
 /// Signals as messages, so that one can be waited for with a limit.
@@ -283,41 +248,6 @@ fn store_options(
         batch_points: options.batch_points,
         limits: options.limits,
         listed,
-    }
-}
-
-/// A client for what the flags say of InfluxDB. The error has a line for each problem.
-pub fn connect(options: &InfluxOptions, database: &str) -> Result<Influx, RunError> {
-    let password = match &options.password {
-        Password::None => Ok(String::new()),
-        Password::Text(text) => Ok(text.clone()),
-        Password::File(path) => std::fs::read_to_string(path)
-            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-            .map_err(|error| {
-                format!(
-                    "--influxdb-pass-file {}: {error}; expected a file with the password",
-                    path.display()
-                )
-            }),
-    };
-    // A password that cannot be read is no reason to keep back what else is wrong.
-    let user = options
-        .user
-        .clone()
-        .map(|user| (user, password.clone().unwrap_or_default()));
-    let tls = match &options.ca_file {
-        _ if options.insecure_tls => Tls::Unverified,
-        Some(path) => Tls::VerifiedBy(path),
-        None => Tls::Verified,
-    };
-    let influx = Influx::new(options.url.clone(), user, &tls, database.to_owned());
-    match (password, influx) {
-        (Ok(_), Ok(influx)) => Ok(influx),
-        (password, influx) => {
-            let errors = [password.err(), influx.err().map(|error| error.to_string())];
-            let errors: Vec<String> = errors.into_iter().flatten().collect();
-            Err(RunError::Configuration(errors.join("\n")))
-        }
     }
 }
 

@@ -5,7 +5,8 @@
 
 use std::io::Write;
 
-use super::run::{RunError, connect};
+use super::connect::connect;
+use super::run::RunError;
 use crate::cli::options::SetPeriodOptions;
 use crate::store::downsampling::{self, Existing};
 use crate::store::influx::{Influx, QueryError, TIMEOUT};

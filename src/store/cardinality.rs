@@ -5,14 +5,15 @@
 //!   real values appear slowly, and a flood uses up the budget but does not lock later ones out for
 //!   good. Beyond it a new value is stored as `other`.
 //! - Budgets per tag bound no product, so new tag sets end at `--max-series`: beyond it the extra
-//!   tags of a new set, and a new `appVersion`, become `other`.
+//!   tags of a new set, and a new `appVersion`, become `other`; and since each choice of keys makes a
+//!   set of its own even so, only [`MAX_KEY_SETS`] choices, beyond which extra tags are left out.
 //! - Where no schema lists the extra keys, [`MAX_EXTRA_KEYS`] of them are taken.
 //!
 //! Values the operator lists (in the schema, or as versions of the response config) need no budget.
 //! Cities and countries come from the geo database and are not counted. What is known is kept in the
 //! file `known` of the spool, so values already stored go on after a restart. It is one line per
-//! extra key (`key K`), tag value (`value KEY=VALUE`, escaped as in line protocol), and tag set
-//! (`series HASH`).
+//! extra key (`key K`), tag value (`value KEY=VALUE`, escaped as in line protocol), tag set
+//! (`series HASH`), and choice of keys (`keys HASH`).
 //!
 //! All of this runs on the writer thread. A record of a known tag set, which is nearly every one,
 //! costs one hash of its tags.
@@ -31,6 +32,8 @@ use crate::config::schema::RequestSchema;
 
 /// Distinct extra tags and fields where no schema lists them.
 pub const MAX_EXTRA_KEYS: usize = 200;
+/// Choices of extra tags whose values are all `other`.
+const MAX_KEY_SETS: usize = 1000;
 /// The time in which a budget that is used up fills again.
 const REFILL: Duration = Duration::from_secs(24 * 3600);
 /// What a value beyond its budget is stored as.
@@ -81,6 +84,7 @@ pub struct Limiter {
     series: HashSet<u64>,
     tags: HashMap<Vec<u8>, Budget>,
     keys: HashSet<Vec<u8>>,
+    key_sets: HashSet<u64>,
     said_series: bool,
     said_keys: bool,
     file: Option<File>,
@@ -118,6 +122,7 @@ impl Limiter {
             series: HashSet::new(),
             tags: HashMap::new(),
             keys: HashSet::new(),
+            key_sets: HashSet::new(),
             said_series: false,
             said_keys: false,
             file: None,
@@ -164,6 +169,7 @@ impl Limiter {
         out: &mut Vec<u8>,
     ) {
         let full = self.series.len() >= self.limits.series;
+        let takes_extra = !full || self.takes_key_set(series);
         let start = out.len();
         let measurement = series
             .split(|byte| *byte == b',')
@@ -171,6 +177,10 @@ impl Limiter {
             .unwrap_or_default();
         out.extend_from_slice(measurement);
         for (key, value) in point::tags(series) {
+            if is_extra(key) && !takes_extra {
+                limited.changed = true;
+                continue;
+            }
             if !self.knows_key(key, listed, limited) {
                 continue;
             }
@@ -218,7 +228,7 @@ impl Limiter {
 
     /// Whether an extra key may be stored.
     fn knows_key(&mut self, key: &[u8], listed: &Listed, limited: &mut Limited) -> bool {
-        if listed.keys || key == APP_VERSION || PLACES.contains(&key) || self.keys.contains(key) {
+        if listed.keys || !is_extra(key) || self.keys.contains(key) {
             return true;
         }
         if self.keys.len() >= MAX_EXTRA_KEYS {
@@ -228,6 +238,23 @@ impl Limiter {
         }
         self.keys.insert(key.to_owned());
         self.note(b"key ", key, b"");
+        true
+    }
+
+    /// Whether a set beyond the limit may keep its extra tags, as `other`.
+    fn takes_key_set(&mut self, series: &[u8]) -> bool {
+        let keys = point::tags(series).map(|(key, _)| key);
+        let keys: Vec<&[u8]> = keys.filter(|key| is_extra(key)).collect();
+        let set = hash(&keys.join(&b','));
+        if self.key_sets.contains(&set) {
+            return true;
+        }
+        if self.key_sets.len() >= MAX_KEY_SETS {
+            return false;
+        }
+        self.key_sets.insert(set);
+        let line = format!("keys {set:016x}\n");
+        self.news.extend_from_slice(line.as_bytes());
         true
     }
 
@@ -305,9 +332,9 @@ impl Limiter {
 
     fn read_line(&mut self, line: &[u8]) {
         if let Some(set) = line.strip_prefix(b"series ") {
-            let set = std::str::from_utf8(set).ok();
-            self.series
-                .extend(set.and_then(|text| u64::from_str_radix(text, 16).ok()));
+            self.series.extend(hash_of(set));
+        } else if let Some(set) = line.strip_prefix(b"keys ") {
+            self.key_sets.extend(hash_of(set));
         } else if let Some(key) = line.strip_prefix(b"key ") {
             self.keys.insert(key.to_owned());
         } else if let Some(pair) = line.strip_prefix(b"value ") {
@@ -342,6 +369,17 @@ impl Budget {
         self.left -= 1.0;
         true
     }
+}
+
+/// Neither the version nor a place.
+fn is_extra(key: &[u8]) -> bool {
+    key != APP_VERSION && !PLACES.contains(&key)
+}
+
+/// A hash as it stands in the file.
+fn hash_of(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    u64::from_str_radix(text, 16).ok()
 }
 
 /// A tag set by its hash: a collision would let one set in 10^14 pass uncounted.

@@ -280,4 +280,19 @@ mod tests {
         assert!(requests <= 3 * MAX_REFUSALS, "took {requests} requests");
         assert!(rejected_lines(&rejected) >= 2500);
     }
+
+    #[test]
+    fn no_line_is_rejected_that_was_never_sent_although_the_search_is_cut_short() {
+        let batch = batch(5000, |n| n < 2500 && n % 2 == 0);
+        let mut influx = impostor("bad", |_| "partial write: something dropped=0".to_owned());
+        let rejected = settle(
+            &batch,
+            &mut |part| match part.len() > batch.len() / 2 + 100 {
+                true => Outcome::TooLarge,
+                false => influx(part),
+            },
+        )
+        .unwrap();
+        assert!(rejected_lines(&rejected) <= 2500);
+    }
 }

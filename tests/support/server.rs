@@ -120,6 +120,12 @@ impl Server {
         }
     }
 
+    /// Starts the server and waits for nothing: for those who end it before it is ready.
+    #[track_caller]
+    pub fn spawn(&self) -> Process {
+        Process::start(&self.folder, self.command())
+    }
+
     /// Starts the server and expects it to end by itself with this exit code.
     #[track_caller]
     pub fn expect_exit(&self, code: i32) -> Ended {

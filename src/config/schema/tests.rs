@@ -111,11 +111,15 @@ fn each_bad_value_is_named_with_what_is_expected() {
         ),
         (
             r#"{"extraTagInfoSchema": {"": {"dataType": "string"}}}"#,
-            r#"extraTagInfoSchema, "": found an empty key or one with control characters, expected a name"#,
+            r#"extraTagInfoSchema, "": found an empty key, or one with control characters or a backslash at its end, expected a name"#,
         ),
         (
             r#"{"extraTagInfoSchema": {"a\nb": {"dataType": "string"}}}"#,
-            r#"extraTagInfoSchema, "a\nb": found an empty key or one with control characters, expected a name"#,
+            r#"extraTagInfoSchema, "a\nb": found an empty key, or one with control characters or a backslash at its end, expected a name"#,
+        ),
+        (
+            r#"{"extraTagInfoSchema": {"a\\": {"dataType": "string"}}}"#,
+            r#"extraTagInfoSchema, "a\\": found an empty key, or one with control characters or a backslash at its end, expected a name"#,
         ),
         ("[]", "found [], expected a JSON object"),
         (

@@ -118,3 +118,22 @@ fn what_is_stored_goes_on_after_a_restart() {
     assert_eq!(old, "m,app_version=v1,os=a\\ 1 value=1i");
     assert_eq!(new, "m,os=other value=1i");
 }
+
+#[test]
+fn choices_of_keys_make_no_series_without_end() {
+    let limits = Limits {
+        tag_values: 3,
+        series: 1,
+    };
+    let mut limiter = limiter(limits);
+    let mut stored = HashSet::new();
+    for n in 1..4096u32 {
+        // Each of 12 keys is there or not.
+        let keys = (0..12).filter(|key| n & (1 << key) != 0);
+        let tags: String = keys.map(|key| format!(",k{key:02}=v")).collect();
+        stored.insert(admit(&mut limiter, &format!("m{tags} value=1i")).0);
+    }
+    // The first one, those of which all is `other`, and the one without tags.
+    assert_eq!(stored.len(), 1 + MAX_KEY_SETS + 1);
+    assert!(stored.contains("m value=1i"));
+}
