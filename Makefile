@@ -48,8 +48,8 @@ soak:
 deb:
 	packaging/deb
 
-vm-test: deb
-	packaging/vm-test
+vm-test: deb $(SAMPLE_GEODB)
+	packaging/vm-test $(TARGET)/debian/upgrade-responder_*.deb $(SAMPLE_GEODB)
 
 clean:
 	cargo clean

@@ -45,7 +45,7 @@ fn check(options: &StartOptions, online: bool) -> ExitCode {
         return said;
     }
     for error in &report.errors {
-        eprintln!("error: {error}");
+        logging::say_error("error", error);
     }
     ExitCode::from(CONFIGURATION)
 }
@@ -57,6 +57,6 @@ fn say(text: &str) -> ExitCode {
 }
 
 fn fail(error: &dyn std::fmt::Display, status: u8) -> ExitCode {
-    logging::say_fatal(error);
+    logging::say_error("upgrade-responder", error);
     ExitCode::from(status)
 }

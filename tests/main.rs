@@ -18,6 +18,7 @@ mod influx_tls;
 mod late_periods;
 mod listener;
 mod outage;
+mod packaging;
 mod query_period;
 mod readme;
 mod refusals;

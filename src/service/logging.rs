@@ -61,12 +61,13 @@ pub fn start(debug: bool) {
     }));
 }
 
-/// Says why the program does not run, before or without [`start`].
-pub fn say_fatal(error: &dyn std::fmt::Display) {
+/// Says what is wrong, before or without [`start`]. On a terminal the line begins with `who`; the
+/// journal knows who it is.
+pub fn say_error(who: &str, error: &dyn std::fmt::Display) {
     if to_journal() {
         eprintln!("<3>{}", one_line(error));
     } else {
-        eprintln!("upgrade-responder: {error}");
+        eprintln!("{who}: {error}");
     }
 }
 
