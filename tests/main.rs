@@ -2,6 +2,7 @@
 //! a real nginx. What they share is in `support`.
 #![forbid(unsafe_code)]
 
+mod dashboards;
 mod harness_itself;
 mod harness_server;
 mod support;
