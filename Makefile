@@ -1,6 +1,9 @@
 # make          builds ./bin/upgrade-responder
 # make run      builds and starts it with the sample configuration, and prints a request to try
 # make test     installs what the tests need (Debian), then runs the format check, lints and all tests
+# make soak     10 minutes of random faults against the store; SOAK_SECONDS and SOAK_SEED change them
+# make deb      builds the Debian package
+# make vm-test  installs it on a Debian with systemd, in a container, and tries it; takes minutes, needs root
 # make clean    removes what was built
 
 PORT ?= 8314
@@ -9,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release/upgrade-responder
 SAMPLE_GEODB := $(TARGET)/sample.mmdb
 
-.PHONY: build run test clean
+.PHONY: build run test soak deb vm-test clean
 
 build:
 	cargo build --release --locked
@@ -37,6 +40,16 @@ test:
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	cargo test --locked
+
+soak:
+	tests/install-debian-packages
+	cargo test --locked --test main -- --ignored --exact --nocapture soak::random_faults_lose_and_double_nothing
+
+deb:
+	packaging/deb
+
+vm-test: deb
+	packaging/vm-test
 
 clean:
 	cargo clean

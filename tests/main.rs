@@ -2,7 +2,27 @@
 //! a real nginx. What they share is in `support`.
 #![forbid(unsafe_code)]
 
+mod bad_files;
+mod check_config;
+mod check_in;
+mod cli;
+mod clock;
+mod crash;
 mod dashboards;
+mod disk;
+mod end_to_end;
 mod harness_itself;
 mod harness_server;
+mod http_rules;
+mod influx_setup;
+mod influx_tls;
+mod late_periods;
+mod listener;
+mod outage;
+mod query_period;
+mod readme;
+mod refusals;
+mod reload;
+mod soak;
+mod spool_recovery;
 mod support;

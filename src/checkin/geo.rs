@@ -5,12 +5,17 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
-use std::net::IpAddr;
+use std::io::{self, Read};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use maxminddb::Reader;
 use serde::Deserialize;
+
+/// glibc gives every allocation from 32 MiB on a mapping of its own, but smaller ones only until the
+/// first is freed (mallopt(3), M_MMAP_THRESHOLD); then two dead databases of 20 MB stayed in the
+/// heap. What is reserved and not used costs no memory.
+const OWN_MAPPING: usize = 33 * 1024 * 1024;
 
 /// A city or country database, held in memory.
 ///
@@ -69,19 +74,15 @@ impl GeoDb {
     /// The whole file is needed, as its description is at its end; so a file that is still being
     /// copied is refused. Single damaged records are only noticed when they are looked up.
     pub fn open(path: &Path) -> Result<GeoDb, GeoError> {
-        // A named pipe would block the start for good.
-        if !fs::metadata(path).map_err(GeoError::Unreadable)?.is_file() {
-            let error = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
-            return Err(GeoError::Unreadable(error));
-        }
-        GeoDb::from_bytes(fs::read(path).map_err(GeoError::Unreadable)?)
+        GeoDb::from_bytes(read(path).map_err(GeoError::Unreadable)?)
     }
 
-    /// Looks `address` up. An IPv4 address in IPv6 clothes (`::ffff:192.0.2.1`) counts as IPv4.
+    /// Looks `address` up. An IPv4 address in IPv6 clothes (`::ffff:192.0.2.1`, or
+    /// `64:ff9b::192.0.2.1` from a NAT64) counts as IPv4.
     ///
     /// Measured at 1.6 µs, on 300,000 networks with names in eight languages.
     pub fn locate(&self, address: IpAddr) -> Lookup<'_> {
-        let address = address.to_canonical();
+        let address = ipv4_within(address);
         if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
             return Lookup::NotFound;
         }
@@ -130,6 +131,23 @@ impl GeoDb {
     }
 }
 
+/// Reads a file into memory that goes back to the system when it is freed.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = fs::metadata(path)?;
+    // A named pipe would block the start for good.
+    if !metadata.is_file() {
+        let kind = io::ErrorKind::InvalidInput;
+        return Err(io::Error::new(kind, "not a regular file"));
+    }
+    let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(size.max(OWN_MAPPING))
+        .map_err(|_| io::ErrorKind::OutOfMemory)?;
+    fs::File::open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 impl fmt::Display for GeoError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -156,6 +174,19 @@ impl fmt::Display for GeoError {
 }
 
 impl std::error::Error for GeoError {}
+
+/// The IPv4 address that an IPv6 address stands for, or the address itself. Databases know the IPv4
+/// networks under their own addresses only.
+fn ipv4_within(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address.to_canonical() else {
+        return address.to_canonical();
+    };
+    match v6.segments() {
+        // The prefix of translators between IPv6 and IPv4 (RFC 6052, section 2.1).
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] => Ipv4Addr::from_bits(v6.to_bits() as u32).into(),
+        _ => address,
+    }
+}
 
 /// Whether a database of this type is laid out as [`Record`] says.
 ///

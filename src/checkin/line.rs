@@ -15,9 +15,11 @@ use super::request::{CheckIn, FieldValue};
 /// The measurement every check-in is a point of; the original's name.
 pub const MEASUREMENT: &str = "upgrade_request";
 
-/// Keys an extra tag or field may not have: the point's own ones, and `time`, which InfluxDB
-/// keeps for the timestamp.
-pub const RESERVED_KEYS: [&str; 7] = [
+/// Keys an extra tag or field may not have: the point's own ones, and those InfluxDB keeps for
+/// itself: `time`, and as tags from 1.8 on `_field` and `_measurement`, with which it refuses a point.
+pub const RESERVED_KEYS: [&str; 9] = [
+    "_field",
+    "_measurement",
     "app_version",
     "city",
     "country",
@@ -83,6 +85,13 @@ pub fn timestamp(line: &[u8]) -> Option<i64> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let space = line.iter().rposition(|&byte| byte == b' ')?;
     std::str::from_utf8(&line[space + 1..]).ok()?.parse().ok()
+}
+
+/// A tag's value as it stands in a line.
+pub fn tag_value(value: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    escape(trimmed(value), b",= ", &mut out);
+    out
 }
 
 fn tag(key: &str, value: &str, out: &mut Vec<u8>) {

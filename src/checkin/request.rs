@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::body::{self, BadRequest, Json, Pairs};
 use super::line::RESERVED_KEYS;
-use crate::config::schema::{DEFAULT_MAX_LEN, DataType, KeySchema, RequestSchema};
+use crate::config::schema::{DEFAULT_MAX_LEN, DataType, Invalid, KeySchema, RequestSchema};
 use crate::config::snake::snake_case;
 
 /// Extra tags, and extra fields, of one check-in at most where no schema lists them.
@@ -44,6 +44,8 @@ pub struct LeftOut {
     pub wrong_type: u32,
     /// The value has more bytes than allowed.
     pub too_long: u32,
+    /// The schema lists the values, or gives a pattern, and this is none of them.
+    pub not_allowed: u32,
     /// Without a schema: the key is too long or has other characters than letters, digits,
     /// `_` and `-`, or it is the 65th.
     pub bad_key: u32,
@@ -57,12 +59,12 @@ pub fn parse<'a>(
     schema: Option<&'a RequestSchema>,
 ) -> Result<CheckIn<'a>, BadRequest> {
     let raw = body::read(body)?;
-    let app_version_max = schema.map_or(DEFAULT_MAX_LEN, |schema| schema.app_version().max_len);
     let mut left_out = LeftOut::default();
+    let app_version_rule = schema.map(RequestSchema::app_version);
     let tags = tags(raw.extra_info, raw.extra_tags, schema, &mut left_out);
     let fields = fields(raw.extra_fields, schema, &mut left_out);
     Ok(CheckIn {
-        recordable: raw.app_version.len() <= app_version_max,
+        recordable: is_valid(&raw.app_version, app_version_rule, &mut LeftOut::default()),
         app_version: raw.app_version,
         tags,
         fields,
@@ -87,12 +89,8 @@ fn tags<'a>(
             left_out.wrong_type += 1;
             return None;
         };
-        if text.len() > rule.map_or(DEFAULT_MAX_LEN, |rule| rule.max_len) {
-            left_out.too_long += 1;
-            return None;
-        }
         // An empty tag is no tag: InfluxDB does not store one.
-        (!text.is_empty()).then_some(text)
+        (!text.is_empty() && is_valid(&text, rule, left_out)).then_some(text)
     })
 }
 
@@ -106,11 +104,7 @@ fn fields<'a>(
         let allowed = |data_type| rule.is_none_or(|rule| rule.data_type == data_type);
         match value {
             Json::Text(text) if allowed(DataType::String) => {
-                if text.len() > rule.map_or(DEFAULT_MAX_LEN, |rule| rule.max_len) {
-                    left_out.too_long += 1;
-                    return None;
-                }
-                Some(FieldValue::Text(text))
+                is_valid(&text, rule, left_out).then_some(FieldValue::Text(text))
             }
             Json::Number(number) if allowed(DataType::Float) => Some(FieldValue::Number(number)),
             Json::Boolean(value) if allowed(DataType::Boolean) => Some(FieldValue::Boolean(value)),
@@ -120,6 +114,21 @@ fn fields<'a>(
             }
         }
     })
+}
+
+/// Checks a string and counts it where it is not valid.
+fn is_valid(text: &str, rule: Option<&KeySchema>, left_out: &mut LeftOut) -> bool {
+    let checked = match rule {
+        Some(rule) => rule.check(text),
+        None if text.len() > DEFAULT_MAX_LEN => Err(Invalid::TooLong),
+        None => Ok(()),
+    };
+    match checked {
+        Ok(()) => return true,
+        Err(Invalid::TooLong) => left_out.too_long += 1,
+        Err(Invalid::NotAllowed) => left_out.not_allowed += 1,
+    }
+    false
 }
 
 /// What tags and fields have in common: the last of a repeated key wins, a key must be listed (or,

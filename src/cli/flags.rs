@@ -239,6 +239,20 @@ pub static FLAGS: &[Flag] = &[
         "over this size the oldest waiting records are dropped",
     ),
     value(
+        "--max-tag-values",
+        "MAX_TAG_VALUES",
+        "N",
+        "1000",
+        "new values of a tag at once, and as many more in a day; further\nones are stored as 'other'",
+    ),
+    value(
+        "--max-series",
+        "MAX_SERIES",
+        "N",
+        "100000",
+        "different tag sets; the extra tags of further ones become 'other'",
+    ),
+    value(
         "--metrics-listen",
         "METRICS_LISTEN",
         "ADDR:PORT",

@@ -12,6 +12,7 @@ use super::usage::UsageError;
 use super::values;
 use crate::config::duration::QueryPeriod;
 use crate::http::client_addr::TrustedProxies;
+use crate::store::cardinality::Limits;
 use crate::store::influx::InfluxUrl;
 
 /// Everything `start` needs to know, checked for form but not for the state of the machine.
@@ -37,6 +38,7 @@ pub struct StartOptions {
     pub spool_dir: PathBuf,
     /// Bytes the waiting records may take on disk.
     pub spool_max_size: u64,
+    pub limits: Limits,
     /// Where to serve metrics, if anywhere.
     pub metrics_listen: Option<Listen>,
     /// The original's Scarf flags were given; nothing is sent.
@@ -57,7 +59,6 @@ pub struct ConfigSources {
 /// What `set-query-period` needs to know.
 #[derive(Debug)]
 pub struct SetPeriodOptions {
-    pub debug: bool,
     pub database: Database,
     pub influxdb: InfluxOptions,
     pub query_period: QueryPeriod,
@@ -103,6 +104,21 @@ pub struct InfluxOptions {
     pub password: Password,
     pub ca_file: Option<PathBuf>,
     pub insecure_tls: bool,
+}
+
+impl InfluxOptions {
+    /// What is valid but probably not meant.
+    pub fn warnings(&self) -> Vec<&'static str> {
+        let mut warnings = Vec::new();
+        if self.insecure_tls {
+            warnings.push("--influxdb-insecure-tls: InfluxDB's certificate is not verified");
+        }
+        let has_user = self.user.is_some() || self.url.has_user();
+        if !has_user && !matches!(self.password, Password::None) {
+            warnings.push("an InfluxDB password without --influxdb-user is not used");
+        }
+        warnings
+    }
 }
 
 /// Where the InfluxDB password is to be had. Has no `Display`, and its `Debug` hides the text.
@@ -160,6 +176,14 @@ impl StartOptions {
             })?,
             spool_dir: path(low, "--spool-dir").unwrap_or_else(|| default_spool_dir(env)),
             spool_max_size: typed(low, "--spool-max-size", values::size)?,
+            limits: Limits {
+                tag_values: typed(low, "--max-tag-values", |text| {
+                    values::number(text, 1, 1_000_000, "a number of values")
+                })?,
+                series: typed(low, "--max-series", |text| {
+                    values::number(text, 1, 10_000_000, "a number of tag sets")
+                })?,
+            },
             metrics_listen: match low.get("--metrics-listen") {
                 Some(_) => Some(typed(low, "--metrics-listen", values::listen)?),
                 None => None,
@@ -173,7 +197,6 @@ impl StartOptions {
 impl SetPeriodOptions {
     pub(super) fn from(low: &LowArgs, env: Env<'_>) -> Result<SetPeriodOptions, UsageError> {
         Ok(SetPeriodOptions {
-            debug: switch(low, "--debug")?,
             database: database(low)?,
             influxdb: influxdb(low, env)?
                 .ok_or(UsageError::Missing("--influxdb-url", "INFLUXDB_URL"))?,
@@ -234,14 +257,21 @@ fn database(low: &LowArgs) -> Result<Database, UsageError> {
     }
 }
 
+/// `--listen` wins over `--port`, except that a flag wins over a variable.
 fn listen(low: &LowArgs) -> Result<Listen, UsageError> {
-    if low.get("--listen").is_some() {
-        return typed(low, "--listen", values::listen);
-    }
     let port = typed(low, "--port", |text| {
         values::number(text, 1, u16::MAX, "a port number")
     })?;
-    Ok(Listen::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))))
+    let from_env = |name| {
+        low.get(name)
+            .is_none_or(|setting| !setting.source.starts_with('-'))
+    };
+    match low.get("--listen") {
+        Some(_) if from_env("--port") || !from_env("--listen") => {
+            typed(low, "--listen", values::listen)
+        }
+        _ => Ok(Listen::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))),
+    }
 }
 
 fn influxdb(low: &LowArgs, env: Env<'_>) -> Result<Option<InfluxOptions>, UsageError> {

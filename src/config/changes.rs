@@ -1,11 +1,11 @@
 //! What a reload changed, in the words of the log.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Snapshot;
-use super::response::ResponseConfig;
-use super::schema::RequestSchema;
+use super::response::{ResponseConfig, Version};
+use super::schema::{KeySchema, RequestSchema};
 
 /// The differences between two snapshots, one phrase each; none where they are equal.
 pub fn describe(old: &Snapshot, new: &Snapshot) -> Vec<String> {
@@ -16,26 +16,22 @@ pub fn describe(old: &Snapshot, new: &Snapshot) -> Vec<String> {
 }
 
 fn versions(old: &ResponseConfig, new: &ResponseConfig) -> Vec<String> {
-    let find = |config: &ResponseConfig, name: &str| {
-        config
-            .versions()
-            .iter()
-            .find(|version| version.name == name)
-            .cloned()
+    let by_name = |config: &'_ ResponseConfig| -> BTreeMap<String, Version> {
+        let versions = config.versions().iter();
+        versions.map(|v| (v.name.clone(), v.clone())).collect()
     };
+    let (before, after) = (by_name(old), by_name(new));
     let (mut added, mut changed) = (Vec::new(), Vec::new());
+    // In the operator's order.
     for version in new.versions() {
-        match find(old, &version.name) {
+        match before.get(&version.name) {
             None => added.push(version.name.as_str()),
-            Some(before) if before != *version => changed.push(version.name.as_str()),
+            Some(before) if before != version => changed.push(version.name.as_str()),
             Some(_) => {}
         }
     }
-    let gone = old
-        .versions()
-        .iter()
-        .filter(|version| find(new, &version.name).is_none());
-    let removed: Vec<&str> = gone.map(|version| version.name.as_str()).collect();
+    let names = old.versions().iter().map(|version| version.name.as_str());
+    let removed: Vec<&str> = names.filter(|name| !after.contains_key(*name)).collect();
     let mut changes = Vec::new();
     changes.extend(list("versions added", &added));
     changes.extend(list("versions removed", &removed));
@@ -52,30 +48,46 @@ fn schema(old: Option<&RequestSchema>, new: Option<&RequestSchema>) -> Vec<Strin
     if old == new {
         return Vec::new();
     }
-    let keys = |schema: Option<&RequestSchema>| -> BTreeSet<String> {
-        let Some(schema) = schema else {
-            return BTreeSet::new();
-        };
-        let tags = schema
-            .tag_keys()
-            .into_iter()
-            .map(|key| format!("tag {key}"));
-        let fields = schema
-            .field_keys()
-            .into_iter()
-            .map(|key| format!("field {key}"));
-        tags.chain(fields).collect()
-    };
-    let (old, new) = (keys(old), keys(new));
+    let (old, new) = (rules(old), rules(new));
+    let (mut added, mut changed) = (Vec::new(), Vec::new());
+    for (key, rule) in &new {
+        match old.get(key) {
+            None => added.push(key.as_str()),
+            Some(before) if before != rule => changed.push(key.as_str()),
+            Some(_) => {}
+        }
+    }
+    let gone = old.keys().filter(|key| !new.contains_key(*key));
+    let removed: Vec<&str> = gone.map(String::as_str).collect();
     let mut changes = Vec::new();
-    let added: Vec<&str> = new.difference(&old).map(String::as_str).collect();
-    let removed: Vec<&str> = old.difference(&new).map(String::as_str).collect();
     changes.extend(list("schema keys added", &added));
     changes.extend(list("schema keys removed", &removed));
-    if changes.is_empty() {
-        changes.push("schema types or lengths changed".to_owned());
-    }
+    changes.extend(list("schema keys changed", &changed));
     changes
+}
+
+/// What a schema says, by kind and key: `tag hostArch`.
+fn rules(schema: Option<&RequestSchema>) -> BTreeMap<String, KeySchema> {
+    let Some(schema) = schema else {
+        return BTreeMap::new();
+    };
+    let mut rules = BTreeMap::new();
+    rules.insert("appVersion".to_owned(), schema.app_version().clone());
+    for key in schema.tag_keys() {
+        rules.extend(
+            schema
+                .tag(key)
+                .map(|rule| (format!("tag {key}"), rule.clone())),
+        );
+    }
+    for key in schema.field_keys() {
+        rules.extend(
+            schema
+                .field(key)
+                .map(|rule| (format!("field {key}"), rule.clone())),
+        );
+    }
+    rules
 }
 
 fn geodb(old: &Snapshot, new: &Snapshot) -> Option<String> {

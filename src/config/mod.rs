@@ -3,6 +3,7 @@
 //! Architecture invariant: the three form one [`Snapshot`], loaded as a whole or not at all, and a
 //! request reads it once. Nothing here listens, locks or writes.
 
+pub mod allowed;
 pub mod changes;
 pub mod date;
 pub mod duration;
@@ -16,10 +17,12 @@ pub mod warnings;
 pub mod watch;
 
 use std::fmt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::checkin::geo::GeoDb;
+use crate::checkin::geo::{GeoDb, GeoError};
 use crate::cli::options::ConfigSources;
 use crate::http::answer::Answer;
 use problem::Problem;
@@ -110,6 +113,23 @@ fn schema(text: &str, sources: &ConfigSources) -> Result<RequestSchema, Vec<Prob
 #[derive(Debug)]
 pub struct LoadError(pub Vec<FileError>);
 
+impl LoadError {
+    /// Every problem of every file, each with its flag and file.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.iter().flat_map(|file| {
+            let at = format!("{} {}", file.flag, file.path.display());
+            file.problems
+                .iter()
+                .map(move |problem| format!("{at}: {problem}"))
+        })
+    }
+
+    /// Whether it was the system that failed, and may not the next time, though no file changes.
+    pub fn may_pass(&self) -> bool {
+        self.0.iter().any(|file| file.may_pass)
+    }
+}
+
 /// One file and what is wrong with it.
 #[derive(Debug)]
 pub struct FileError {
@@ -117,23 +137,14 @@ pub struct FileError {
     pub flag: &'static str,
     pub path: PathBuf,
     pub problems: Vec<Problem>,
+    /// The file was not read for a reason outside of it: too many open files, a failing disk.
+    may_pass: bool,
 }
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        for file in &self.0 {
-            for problem in &file.problems {
-                write!(
-                    f,
-                    "{separator}{} {}: {problem}",
-                    file.flag,
-                    file.path.display()
-                )?;
-                separator = "\n";
-            }
-        }
-        Ok(())
+        let lines: Vec<String> = self.lines().collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 
@@ -144,27 +155,46 @@ fn read<T>(
     path: &Path,
     parse: impl Fn(&str) -> Result<T, Vec<Problem>>,
 ) -> Result<T, FileError> {
-    let parsed = match std::fs::read(path) {
-        Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => parse(&text),
-            Err(error) => {
-                let place = format!("byte {}", error.utf8_error().valid_up_to());
-                Err(vec![Problem::new(
-                    place,
-                    "found bytes that are no UTF-8, expected JSON",
-                )])
-            }
-        },
-        Err(error) => Err(vec![Problem::new(
-            "",
-            format!("{error}; expected a JSON file"),
-        )]),
-    };
-    parsed.map_err(|problems| FileError {
+    let failed = |problems: Vec<Problem>, may_pass: bool| FileError {
         flag,
         path: path.to_owned(),
         problems,
-    })
+        may_pass,
+    };
+    let text = read_text(path).map_err(|error| {
+        let message = format!("{error}; expected a JSON file");
+        failed(vec![Problem::new("", message)], may_pass(&error))
+    })?;
+    match String::from_utf8(text) {
+        Ok(text) => parse(&text).map_err(|problems| failed(problems, false)),
+        Err(error) => {
+            let place = format!("byte {}", error.utf8_error().valid_up_to());
+            let message = "found bytes that are no UTF-8, expected JSON";
+            Err(failed(vec![Problem::new(place, message)], false))
+        }
+    }
+}
+
+fn read_text(path: &Path) -> io::Result<Vec<u8>> {
+    // A named pipe would block the server's start, or its stop, for good.
+    if !fs::metadata(path)?.is_file() {
+        let kind = io::ErrorKind::InvalidInput;
+        return Err(io::Error::new(kind, "found no regular file"));
+    }
+    fs::read(path)
+}
+
+/// What these say of a file stays true until the file or its directory changes.
+fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied};
+    let lasting = [
+        InvalidInput,
+        IsADirectory,
+        NotADirectory,
+        NotFound,
+        PermissionDenied,
+    ];
+    !lasting.contains(&error.kind())
 }
 
 fn open_geodb(path: &Path) -> Result<Arc<GeoDb>, FileError> {
@@ -172,5 +202,6 @@ fn open_geodb(path: &Path) -> Result<Arc<GeoDb>, FileError> {
         flag: "--geodb",
         path: path.to_owned(),
         problems: vec![Problem::new("", error.to_string())],
+        may_pass: matches!(&error, GeoError::Unreadable(error) if may_pass(error)),
     })
 }

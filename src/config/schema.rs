@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use super::allowed::Allowed;
 use super::json::{self, Object};
 use super::problem::{Problem, Problems};
 use super::snake::snake_case;
@@ -34,6 +35,28 @@ pub struct KeySchema {
     pub data_type: DataType,
     /// The most bytes a string value may have; without meaning for other types.
     pub max_len: usize,
+    /// The strings that are allowed, where the operator says which.
+    pub allowed: Option<Allowed>,
+}
+
+impl KeySchema {
+    /// Whether a string is valid: not too long, and allowed.
+    pub fn check(&self, text: &str) -> Result<(), Invalid> {
+        if text.len() > self.max_len {
+            return Err(Invalid::TooLong);
+        }
+        match &self.allowed {
+            Some(allowed) if !allowed.allows(text) => Err(Invalid::NotAllowed),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why a string is not valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalid {
+    TooLong,
+    NotAllowed,
 }
 
 /// The types of values; a float is any JSON number.
@@ -88,6 +111,13 @@ impl RequestSchema {
         sorted_keys(&self.tags)
     }
 
+    /// The tags, as they are stored, whose values the operator lists: they need no budget.
+    pub fn listed_tags(&self) -> impl Iterator<Item = &str> {
+        let all = self.tags.values().chain([&self.app_version]);
+        all.filter(|rule| rule.allowed.is_some())
+            .map(|rule| &*rule.point_key)
+    }
+
     /// The tags as they are stored, in snake case.
     pub fn point_tags(&self) -> impl Iterator<Item = &str> {
         self.tags.values().map(|rule| &*rule.point_key)
@@ -131,6 +161,7 @@ impl Reader {
                 point_key: snake_case("appVersion").into(),
                 data_type: DataType::String,
                 max_len: DEFAULT_MAX_LEN,
+                allowed: None,
             });
         };
         self.key("appVersionSchema", "appVersion", value, &[DataType::String])
@@ -157,8 +188,10 @@ impl Reader {
         let mut schemas = HashMap::new();
         for (key, value) in &object.members {
             let place = format!("{section}, {key:?}");
-            if key.is_empty() || key.contains(char::is_control) {
-                let message = "found an empty key or one with control characters, expected a name";
+            // A backslash at its end is what line protocol cannot express of a key.
+            if key.is_empty() || key.contains(char::is_control) || key.ends_with('\\') {
+                let message = "found an empty key, or one with control characters or a backslash \
+                               at its end, expected a name";
                 self.problems.note(&place, message);
                 continue;
             }
@@ -185,13 +218,31 @@ impl Reader {
         };
         let data_type = data_type(object.get("dataType"), types);
         let max_len = max_len(object.get_non_null("maxLen"));
+        let allowed = self.allowed(place, &object);
         let data_type = self.problems.keep(place, "dataType", data_type);
         let max_len = self.problems.keep(place, "maxLen", max_len);
         Some(KeySchema {
             point_key: snake_case(key).into(),
             data_type: data_type?,
             max_len: max_len?,
+            allowed,
         })
+    }
+
+    /// `None` where there is no rule, or one with a problem, which is noted.
+    fn allowed(&mut self, place: &str, object: &Object<'_>) -> Option<Allowed> {
+        let values = object.get_non_null("values").map(Allowed::values);
+        let pattern = object.get_non_null("pattern").map(Allowed::pattern);
+        let (key, read) = match (values, pattern) {
+            (None, None) => return None,
+            (Some(read), None) => ("values", read),
+            (None, Some(read)) => ("pattern", read),
+            (Some(_), Some(_)) => (
+                "pattern",
+                Err("found beside \"values\", expected one of them".into()),
+            ),
+        };
+        self.problems.keep(place, key, read)
     }
 }
 

@@ -67,26 +67,40 @@ fn schema(schema: &RequestSchema) -> Vec<String> {
         .field_keys()
         .into_iter()
         .map(|key| ("field", key, schema.field(key)));
-    let mut spellings: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    // By the name they are stored under.
+    let mut spellings: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
     for (kind, key, rule) in tags.chain(fields) {
         let Some(rule) = rule else { continue };
         spellings
-            .entry((kind, &*rule.point_key))
+            .entry(&*rule.point_key)
             .or_default()
-            .push(key);
+            .push((kind, key));
     }
     let mut warnings = Vec::new();
-    for ((kind, point_key), keys) in spellings {
+    for (point_key, keys) in spellings {
+        let shown: Vec<String> = keys
+            .iter()
+            .map(|(kind, key)| format!("{kind} {key:?}"))
+            .collect();
+        let shown = shown.join(", ");
         if RESERVED_KEYS.contains(&point_key) {
             warnings.push(format!(
-                "{kind} {:?} of the schema is never stored: {point_key:?} is a name of the point's own",
-                keys[0]
+                "{shown} of the schema: never stored, {point_key:?} is a name of the point's own"
             ));
-        } else if keys.len() > 1 {
+            continue;
+        }
+        let tags = keys.iter().filter(|(kind, _)| *kind == "tag").count();
+        let fields = keys.len() - tags;
+        if tags > 1 || fields > 1 {
             warnings.push(format!(
-                "{kind}s {} of the schema are all stored as {point_key:?}; of one check-in only the \
-                 first is kept",
-                keys.iter().map(|key| format!("{key:?}")).collect::<Vec<_>>().join(", ")
+                "{shown} of the schema: all stored as {point_key:?}; of one check-in only the first \
+                 is kept"
+            ));
+        }
+        if tags > 0 && fields > 0 {
+            warnings.push(format!(
+                "{shown} of the schema: a tag and a field are both stored as {point_key:?}, which \
+                 queries cannot tell apart"
             ));
         }
     }

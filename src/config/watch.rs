@@ -6,13 +6,17 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::cli::options::ConfigSources;
 
 /// A change is taken once the files have stayed as they are for this long: whoever writes them is
 /// done by then, and a second edit cannot hide in the same tick of the file system's clock.
-const SETTLED: Duration = Duration::from_secs(1);
+pub const SETTLED: Duration = Duration::from_secs(1);
+
+/// A file that makes no sense is called wrong once it has stayed so for this long. Writers do pause:
+/// a busy disk has held up the write behind a truncation for 2 s.
+const HALF_WRITTEN: Duration = Duration::from_secs(3);
 
 /// What the files of a snapshot looked like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +38,21 @@ impl Fingerprints {
             geodb: sources.geodb.as_deref().and_then(fingerprint),
         }
     }
+
+    /// Whether a file was changed so lately that whoever changed it may not be done. Goes by the
+    /// machine's clock; after it was set back, by nothing for a while.
+    pub fn may_be_half_written(&self) -> bool {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let files = [self.response, self.schema, self.geodb];
+        files.iter().flatten().any(|(.., [_, _, seconds, nanos])| {
+            let seconds = u64::try_from(*seconds).unwrap_or_default();
+            let nanos = u32::try_from(*nanos).unwrap_or_default();
+            now.checked_sub(Duration::new(seconds, nanos))
+                .is_some_and(|age| age < HALF_WRITTEN)
+        })
+    }
 }
 
 fn fingerprint(path: &Path) -> Fingerprint {
@@ -50,7 +69,8 @@ fn fingerprint(path: &Path) -> Fingerprint {
 /// Remembers what the files looked like when they were last judged, be it good or bad.
 #[derive(Debug)]
 pub struct Watch {
-    judged: Fingerprints,
+    /// `None` where no judgement was possible.
+    judged: Option<Fingerprints>,
     /// Seen since then, and when first.
     settling: Option<(Fingerprints, Instant)>,
 }
@@ -68,7 +88,7 @@ pub enum Look {
 impl Watch {
     pub fn new(judged: Fingerprints) -> Watch {
         Watch {
-            judged,
+            judged: Some(judged),
             settling: None,
         }
     }
@@ -76,7 +96,7 @@ impl Watch {
     /// Compares the files with what they looked like.
     pub fn look(&mut self, sources: &ConfigSources) -> Look {
         let now = Fingerprints::of(sources);
-        if now == self.judged {
+        if self.judged.as_ref() == Some(&now) {
             self.settling = None;
             return Look::Unchanged;
         }
@@ -97,7 +117,12 @@ impl Watch {
 
     /// The files were loaded or refused as they looked then.
     pub fn judged(&mut self, files: Fingerprints) {
-        self.judged = files;
+        self.judged = Some(files);
         self.settling = None;
+    }
+
+    /// The files could not be read: they are to be loaded even if they stay as they are.
+    pub fn not_judged(&mut self) {
+        self.judged = None;
     }
 }

@@ -26,7 +26,6 @@ pub struct MetricsPage {
     pub metrics: Arc<Metrics>,
     pub spool: Arc<Spool>,
     pub slots: Arc<Slots>,
-    pub max_connections: usize,
     pub started: Instant,
 }
 
@@ -139,6 +138,7 @@ impl MetricsPage {
                 ("not_in_schema", counts.not_in_schema.get()),
                 ("wrong_type", counts.wrong_type.get()),
                 ("too_long", counts.too_long.get()),
+                ("not_allowed", counts.not_allowed.get()),
                 ("bad_key", counts.bad_key.get()),
                 ("reserved", counts.reserved.get()),
             ],
@@ -188,6 +188,11 @@ impl MetricsPage {
                 ("vanished", records.dropped_vanished.get()),
             ],
         );
+        page.counter(
+            "records_limited_total",
+            "Records stored with less than they said, for the sake of the index.",
+            records.limited.get(),
+        );
         let influx = &self.metrics.influx;
         page.family(
             "influxdb_writes_total",
@@ -207,8 +212,6 @@ impl MetricsPage {
         let config = &self.metrics.config;
         let outdated = u64::from(config.outdated.load(Ordering::Relaxed));
         let loaded = self.metrics.config.loaded.get();
-        // One slot is always with the accept loop, for the next connection.
-        let connections = self.max_connections.saturating_sub(self.slots.free().0 + 1);
         page.gauge(
             "records_waiting",
             "Records in channel and spool.",
@@ -221,6 +224,7 @@ impl MetricsPage {
             "Age of the oldest waiting record.",
             age,
         );
+        let connections = self.slots.connections();
         page.gauge("connections", "Connections being served.", connections);
         page.counter(
             "config_reloads_total",

@@ -18,7 +18,7 @@ use crate::checkin::request::CheckIn;
 use crate::checkin::{Record, request};
 use crate::config::Snapshot;
 use crate::service::metrics::Metrics;
-use crate::store::Recorder;
+use crate::store::{Recorder, Stopped};
 
 /// Bytes of a body at most.
 const MAX_BODY: usize = 64 * 1024;
@@ -61,7 +61,7 @@ impl App {
         let seen = headers::read(&request);
         let Some(_flight) = self.in_flight.enter() else {
             counts.refused(503);
-            return answer::refuse_unread(request, &Refusal::new(503, "the server is stopping"));
+            return answer::refuse_unread(request, &stopping());
         };
         let body = &mut buffers.body;
         if let Err(refusal) = read_body(&mut request, seen.framing, self.client_timeout, body) {
@@ -134,9 +134,9 @@ impl App {
         }
         let peer = request.remote_addr().map(|addr| addr.ip());
         let location = self.locate(peer, seen, snapshot);
+        let record = record(&check_in, &location, request, &mut buffers.point);
+        self.recorder.record(record).map_err(|Stopped| stopping())?;
         counts.recorded.add(1);
-        self.recorder
-            .record(record(&check_in, &location, request, &mut buffers.point));
         Ok(())
     }
 
@@ -218,6 +218,10 @@ fn record(
 fn sound_request_id(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(allowed)
+}
+
+fn stopping() -> Refusal {
+    Refusal::new(503, "the server is stopping")
 }
 
 fn not_allowed(allow: &'static str) -> Refusal {

@@ -40,6 +40,29 @@ pub struct Bound {
     pub name: String,
     /// For the server's own requests to itself.
     pub reach: Reach,
+    /// The socket file was made by this process, not by systemd.
+    is_ours: bool,
+}
+
+impl Bound {
+    /// The socket file, where this process made one.
+    pub fn file(&self) -> Option<SocketFile> {
+        match &self.reach {
+            Reach::Unix(path) if self.is_ours => Some(SocketFile(path.clone())),
+            _ => None,
+        }
+    }
+}
+
+/// A socket file that is removed when this is dropped, also after a start that failed.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // The next start would replace it too.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// An address to connect to.
@@ -77,6 +100,7 @@ fn passed(client_timeout: Duration) -> io::Result<Vec<Bound>> {
                 listener,
                 name,
                 reach: Reach::Unix(path),
+                is_ours: false,
             });
         } else if let Some(listener) = passed.take_tcp_listener(index)? {
             prepare(&SockRef::from(&listener), client_timeout)?;
@@ -87,6 +111,7 @@ fn passed(client_timeout: Duration) -> io::Result<Vec<Bound>> {
                 listener,
                 name,
                 reach: Reach::Tcp(local(addr)),
+                is_ours: false,
             });
         }
     }
@@ -111,6 +136,7 @@ pub fn bind(listen: &Listen, client_timeout: Duration) -> Result<Bound, BindErro
             listener,
             name: listen.to_string(),
             reach,
+            is_ours: true,
         }),
         Err(why) => Err(BindError {
             listen: listen.clone(),

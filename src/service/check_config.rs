@@ -4,23 +4,27 @@
 //! It binds, locks and writes nothing, so it can run beside the server.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use jiff::Timestamp;
+use rustix::fs::{Access, access};
 
-use super::run::{RunError, connect};
+use super::connect::connect;
+use super::run::RunError;
 use crate::cli::options::{InfluxOptions, StartOptions};
+use crate::config::Snapshot;
 use crate::config::schema::{KeySchema, RequestSchema};
 use crate::config::warnings::warnings;
 use crate::config::watch::Fingerprints;
-use crate::config::{LoadError, Snapshot};
 use crate::store::downsampling::{self, Existing};
-use crate::store::influx::{Influx, Outcome, QueryError, TIMEOUT};
+use crate::store::influx::{Influx, Outcome, TIMEOUT, Trouble};
 
 /// What a check found: the text for standard output, and every error.
 #[derive(Debug, Default)]
 pub struct Report {
     pub text: String,
     pub errors: Vec<String>,
+    warnings: usize,
 }
 
 impl Report {
@@ -30,6 +34,7 @@ impl Report {
     }
 
     fn warn(&mut self, text: impl std::fmt::Display) {
+        self.warnings += 1;
         self.say("warning:", text);
     }
 }
@@ -40,15 +45,7 @@ pub fn run(options: &StartOptions, online: bool) -> Report {
     let files = Fingerprints::of(&options.sources);
     match Snapshot::load(&options.sources, &files, None) {
         Ok(snapshot) => describe(&snapshot, &mut report),
-        Err(LoadError(files)) => {
-            let problems = files.iter().flat_map(|file| {
-                let at = format!("{} {}", file.flag, file.path.display());
-                file.problems
-                    .iter()
-                    .map(move |problem| format!("{at}: {problem}"))
-            });
-            report.errors.extend(problems);
-        }
+        Err(error) => report.errors.extend(error.lines()),
     }
     report.say("query period", options.sources.query_period);
     report.say("listen", &options.listen);
@@ -56,12 +53,7 @@ pub fn run(options: &StartOptions, online: bool) -> Report {
         "spool",
         options.spool_dir.join(options.database.name()).display(),
     );
-    if options.spool_dir.exists() && !options.spool_dir.is_dir() {
-        let path = options.spool_dir.display();
-        report.errors.push(format!(
-            "--spool-dir {path}: found a file, expected a directory"
-        ));
-    }
+    spool(&options.spool_dir, &mut report);
     match &options.influxdb {
         Some(influxdb) => influx(influxdb, options, online, &mut report),
         None => report.say(
@@ -69,7 +61,36 @@ pub fn run(options: &StartOptions, online: bool) -> Report {
             "none (--influxdb-url): records stay in the spool",
         ),
     }
+    let warnings = report.warnings;
+    match report.errors.len() {
+        0 => report.say("result", format!("good, warnings: {warnings}")),
+        errors => report.say(
+            "result",
+            format!("not usable, errors: {errors}, warnings: {warnings}"),
+        ),
+    }
     report
+}
+
+/// Looks whether the spool can be made or written, without doing it.
+fn spool(dir: &Path, report: &mut Report) {
+    let mut there = dir;
+    while !there.exists() {
+        there = match there.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+    }
+    let (flag, at) = (dir.display(), there.display());
+    if !there.is_dir() {
+        let problem = format!("--spool-dir {flag}: {at} is a file, expected a directory");
+        report.errors.push(problem);
+    } else if access(there, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+        report.warn(format!(
+            "--spool-dir {flag}: {at} cannot be written by the user who runs check-config; the \
+             service's user must be able to"
+        ));
+    }
 }
 
 fn describe(snapshot: &Snapshot, report: &mut Report) {
@@ -133,13 +154,15 @@ fn influx(influxdb: &InfluxOptions, options: &StartOptions, online: bool, report
         "InfluxDB",
         format!("{}, database {database:?}", influxdb.url),
     );
-    if influxdb.insecure_tls {
-        report.warn("--influxdb-insecure-tls: InfluxDB's certificate is not verified");
+    for warning in influxdb.warnings() {
+        report.warn(warning);
     }
     match connect(influxdb, &database) {
         Ok(influx) if online => ask(&influx, options, report),
         Ok(_) => {}
-        Err(RunError::Configuration(error) | RunError::System(error)) => report.errors.push(error),
+        Err(RunError::Configuration(error) | RunError::System(error)) => {
+            report.errors.extend(error.lines().map(str::to_owned));
+        }
     }
 }
 
@@ -157,32 +180,50 @@ fn ask(influx: &Influx, options: &StartOptions, report: &mut Report) {
     // Without lines nothing is written, but login, database and right are checked.
     match influx.write(b"", TIMEOUT) {
         Outcome::Stored => report.say("writing", "is permitted"),
-        Outcome::Kept(crate::store::influx::Trouble::DatabaseMissing) => {
-            return report.warn("the database does not exist yet; start creates it");
-        }
+        Outcome::Kept(Trouble::DatabaseMissing) => return database_missing(influx, report),
         Outcome::Kept(trouble) => {
             return report.errors.push(format!("InfluxDB at {url}: {trouble}"));
         }
-        refused => {
-            return report
-                .errors
-                .push(format!("InfluxDB at {url}: {refused:?}"));
+        Outcome::PartlyRefused(why) | Outcome::Contradiction(why) => {
+            return report.errors.push(format!("InfluxDB at {url}: {why}"));
+        }
+        Outcome::TooLarge => {
+            let found = "takes not even an empty write (status 413), expected InfluxDB 1.x";
+            return report.errors.push(format!("InfluxDB at {url}: {found}"));
         }
     }
     match downsampling::existing(influx, TIMEOUT) {
         Ok(existing) => continuous_queries(&existing, options, report),
-        Err(QueryError::Trouble(trouble)) => {
-            report.warn(format!("the continuous queries cannot be seen: {trouble}"));
-        }
-        Err(QueryError::Refused(why)) => {
-            report.warn(format!("the continuous queries cannot be seen: {why}"));
-        }
+        Err(why) => report.warn(format!("the continuous queries cannot be seen: {why}")),
+    }
+}
+
+/// Only administrators create databases, and only they are answered this question; where InfluxDB
+/// knows no users, everybody is one.
+fn database_missing(influx: &Influx, report: &mut Report) {
+    match influx.query("SHOW USERS", TIMEOUT) {
+        Ok(_) => report.warn("the database does not exist yet; start creates it"),
+        Err(why) => report.errors.push(format!(
+            "InfluxDB at {}: the database does not exist, and this user may not create it ({why}); \
+             as an administrator: CREATE DATABASE \"{}\", and grant this user all rights on it",
+            influx.url(),
+            influx.database()
+        )),
     }
 }
 
 fn continuous_queries(existing: &[Existing], options: &StartOptions, report: &mut Report) {
     let ours = options.sources.query_period;
+    let wanted = downsampling::wanted(&options.sources.down_sample_tags);
     for query in existing {
+        let expected = wanted.iter().find(|wanted| wanted.query == query.name);
+        let defined = query.defined.as_ref().map(|(defined, _)| defined);
+        if expected.is_some() && expected != defined {
+            report.warn(format!(
+                "{} is not what start would create; its totals may differ",
+                query.name
+            ));
+        }
         match &query.defined {
             Some((_, seconds)) => {
                 report.say(
@@ -191,15 +232,17 @@ fn continuous_queries(existing: &[Existing], options: &StartOptions, report: &mu
                 );
                 if *seconds != ours.seconds() as i64 {
                     report.warn(format!(
-                        "{} has another period than --query-period {ours}; see set-query-period",
-                        query.name
+                        "{} has a period of {seconds}s, --query-period is {ours} ({}s); see \
+                         set-query-period",
+                        query.name,
+                        ours.seconds()
                     ));
                 }
             }
             None => report.say("continuous query", format!("{}, not ours", query.name)),
         }
     }
-    for wanted in downsampling::wanted(&options.sources.down_sample_tags) {
+    for wanted in wanted {
         if !existing.iter().any(|query| query.name == wanted.query) {
             report.warn(format!(
                 "{} does not exist yet; start creates it",

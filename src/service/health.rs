@@ -6,41 +6,77 @@
 //! deaf: then only a time without any answer and any freed slot counts.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Sender;
+use socket2::{Domain, SockAddr, Socket, Type};
+
 use super::metrics::Metrics;
+use super::{notify, summary};
 use crate::http::slots::Slots;
 use crate::http::socket::Reach;
 
 /// How often the server asks itself.
-pub const INTERVAL: Duration = Duration::from_secs(2);
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Deaf for this long with slots to spare, the process ends.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long connecting, and then an answer, may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Deaf for this long with slots to spare, the process ends: a failed check takes 2 s and the pause
+/// 1 s, so it ends 10 s after the last answer at the latest.
 const LIMIT: Duration = Duration::from_secs(8);
+/// So many checks in a row must have failed as well: after a pause of the whole machine one failure
+/// says nothing.
+const FAILURES: u32 = 3;
 /// Deaf with every slot taken, it ends this long after the client time-out, by which idle clients
 /// should have been cut off.
 const MARGIN: Duration = Duration::from_secs(5);
 
+/// Checks each socket from a thread of its own and feeds the watchdog. `fatal` is told when the
+/// server is deaf.
+pub fn watch(
+    reaches: Vec<Reach>,
+    client_timeout: Duration,
+    slots: &Arc<Slots>,
+    metrics: &Arc<Metrics>,
+    fatal: &Sender<String>,
+) -> io::Result<()> {
+    let interval = notify::watchdog_interval().map_or(INTERVAL, |most| most.min(INTERVAL));
+    for (index, reach) in reaches.into_iter().enumerate() {
+        let check = SelfCheck::new(
+            reach,
+            client_timeout,
+            Arc::clone(slots),
+            Arc::clone(metrics),
+        );
+        let fatal = fatal.clone();
+        thread::Builder::new()
+            .name("self-check".to_owned())
+            .spawn(move || check.repeat(interval, index == 0, &fatal))?;
+    }
+    Ok(())
+}
+
+const DEAF: &str = "the server does not answer its own requests any more";
+
 /// Asks the server through one of its sockets.
 #[derive(Debug)]
-pub struct SelfCheck {
+struct SelfCheck {
     reach: Reach,
     client_timeout: Duration,
     slots: Arc<Slots>,
     metrics: Arc<Metrics>,
     /// When there was a sign of life, and how many answers and freed slots there were then.
     alive: Instant,
+    /// Checks in a row that failed.
+    failures: u32,
     seen: (u64, u64),
 }
 
 /// What a check came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
+enum Health {
     Alive,
     /// No answer this time.
     Suspect,
@@ -49,7 +85,7 @@ pub enum Health {
 }
 
 impl SelfCheck {
-    pub fn new(
+    fn new(
         reach: Reach,
         client_timeout: Duration,
         slots: Arc<Slots>,
@@ -62,32 +98,51 @@ impl SelfCheck {
             slots,
             metrics,
             alive,
+            failures: 0,
             seen: (0, 0),
         }
     }
 
-    /// Asks once; takes [`PATIENCE`] at most.
-    pub fn check(&mut self) -> Health {
+    /// Asks for ever. `speaks` for the process: one socket's life is enough for the watchdog, since a
+    /// deaf one ends the process anyway.
+    fn repeat(mut self, interval: Duration, speaks: bool, fatal: &Sender<String>) {
+        loop {
+            match self.check() {
+                // Full means that it has been told already.
+                Health::Deaf => drop(fatal.try_send(DEAF.to_owned())),
+                Health::Alive | Health::Suspect if speaks => {
+                    notify::alive();
+                    notify::status(&summary::status(&self.metrics));
+                }
+                Health::Alive | Health::Suspect => {}
+            }
+            thread::sleep(interval);
+        }
+    }
+
+    /// Asks once; takes twice [`PATIENCE`] at most.
+    fn check(&mut self) -> Health {
         let (free, returned) = self.slots.free();
+        let full = free == 0;
         let answered = ask(&self.reach).is_ok();
-        // At the cap our own request waits like everybody's, but others may be served.
+        // At the cap our own request waits like everybody's, but others may be served. Unix-socket
+        // peers are local proxies without a time-out: their idle connections may fill the slots.
         let seen = (self.metrics.http.handling.count(), returned);
-        let moved = free == 0 && seen != self.seen;
+        let moved = seen != self.seen || matches!(self.reach, Reach::Unix(_));
         self.seen = seen;
-        let health = if answered || moved {
+        let health = if answered || (full && moved) {
             self.alive = Instant::now();
+            self.failures = 0;
             Health::Alive
         } else {
-            let limit = if free == 0 {
+            self.failures += 1;
+            let limit = if full {
                 self.client_timeout + MARGIN
             } else {
                 LIMIT
             };
-            if self.alive.elapsed() >= limit {
-                Health::Deaf
-            } else {
-                Health::Suspect
-            }
+            let long = self.failures >= FAILURES && self.alive.elapsed() >= limit;
+            if long { Health::Deaf } else { Health::Suspect }
         };
         self.metrics
             .health
@@ -98,20 +153,16 @@ impl SelfCheck {
 }
 
 fn ask(reach: &Reach) -> io::Result<()> {
-    match reach {
-        Reach::Tcp(addr) => {
-            let stream = TcpStream::connect_timeout(addr, PATIENCE)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            exchange(stream)
-        }
-        Reach::Unix(path) => {
-            let stream = UnixStream::connect(path)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            exchange(stream)
-        }
-    }
+    let (domain, addr) = match reach {
+        Reach::Tcp(addr) => (Domain::for_address(*addr), SockAddr::from(*addr)),
+        Reach::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
+    };
+    let socket = Socket::new(domain, Type::STREAM, None)?;
+    // For a unix socket too: a full backlog must not block the check.
+    socket.connect_timeout(&addr, PATIENCE)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    exchange(socket)
 }
 
 fn exchange(mut stream: impl Read + Write) -> io::Result<()> {

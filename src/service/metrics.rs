@@ -102,6 +102,7 @@ pub struct CheckInMetrics {
     pub not_in_schema: Counter,
     pub wrong_type: Counter,
     pub too_long: Counter,
+    pub not_allowed: Counter,
     pub bad_key: Counter,
     pub reserved: Counter,
     pub geo_found: Counter,
@@ -118,6 +119,7 @@ impl CheckInMetrics {
         self.not_in_schema.add(left_out.not_in_schema.into());
         self.wrong_type.add(left_out.wrong_type.into());
         self.too_long.add(left_out.too_long.into());
+        self.not_allowed.add(left_out.not_allowed.into());
         self.bad_key.add(left_out.bad_key.into());
         self.reserved.add(left_out.reserved.into());
     }
@@ -144,6 +146,8 @@ pub struct RecordMetrics {
     pub dropped_spool_full: Counter,
     /// Lost because somebody removed or truncated spool files.
     pub dropped_vanished: Counter,
+    /// Stored, but with `other` for a tag's value, or without a key.
+    pub limited: Counter,
 }
 
 impl ConfigMetrics {

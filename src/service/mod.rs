@@ -2,6 +2,7 @@
 //! commands that look after it.
 
 pub mod check_config;
+mod connect;
 pub mod health;
 pub mod logging;
 pub mod metrics;

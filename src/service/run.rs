@@ -5,23 +5,26 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, after, bounded, never, select, tick, unbounded};
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, at, bounded, never, select, tick};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::health::{self, Health, SelfCheck};
+use super::connect::connect;
+use super::health;
 use super::metrics::Metrics;
 use super::reload::Reload;
 use super::summary::{self, Summary};
 use super::{logging, notify};
-use crate::cli::options::{InfluxOptions, Listen, Password, StartOptions};
+use crate::cli::options::{InfluxOptions, StartOptions};
 use crate::config::watch::Fingerprints;
 use crate::config::{LoadError, Snapshot};
 use crate::http::listener::{self, Acceptor, Handler};
 use crate::http::metrics_page::MetricsPage;
 use crate::http::routes::App;
-use crate::http::socket::{self, BindError, Bound, Reach};
-use crate::store::influx::{Influx, Tls};
+use crate::http::socket::{self, BindError, Bound, SocketFile};
+use crate::store::cardinality::Listed;
+use crate::store::influx::Influx;
 use crate::store::{StartError, Store, StoreOptions};
 
 /// How often what happened is summed up in the log.
@@ -86,16 +89,19 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         .map(|influx| connect(influx, &database))
         .transpose()?;
     let bound = socket::open(&options.listen, options.client_timeout)?;
+    let socket_files: Vec<SocketFile> = bound.iter().filter_map(Bound::file).collect();
     let metrics_listen = options.metrics_listen.as_ref();
     let metrics_bound = metrics_listen
         .map(|at| socket::bind(at, METRICS_TIMEOUT))
         .transpose()?;
     let metrics = Arc::new(Metrics::default());
+    // What the process cannot go on with; the first of it counts.
+    let (tell, fatal) = bounded(1);
     metrics.config.loaded_now();
-    let (store, recorder) = Store::start(
-        store_options(&options, database, influx),
-        Arc::clone(&metrics),
-    )?;
+    let listed = Listed::of(&snapshot.response, snapshot.schema.as_ref());
+    let listed = Arc::new(ArcSwap::from_pointee(listed));
+    let store_options = store_options(&options, database, influx, Arc::clone(&listed));
+    let (store, recorder) = Store::start(store_options, Arc::clone(&metrics), &tell)?;
     say_what_is_missing(&options);
     let ready = ready_line(&options, &bound, &snapshot, &metrics);
     let app = Arc::new(App::new(
@@ -110,11 +116,18 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     let metrics_acceptor = metrics_bound
         .map(|bound| {
             log::info!("metrics on {}", bound.name);
-            let page = metrics_page(&metrics, &store, &acceptor, options.max_connections);
+            let page = metrics_page(&metrics, &store, &acceptor);
             accept(vec![bound], METRICS_CONNECTIONS, Arc::new(page))
         })
         .transpose()?;
-    let deaf = self_checks(reaches, options.client_timeout, &acceptor, &metrics)?;
+    health::watch(
+        reaches,
+        options.client_timeout,
+        &acceptor.slots,
+        &metrics,
+        &tell,
+    )
+    .map_err(|error| no_thread(&error))?;
     log::info!("{ready}");
     notify::ready();
 
@@ -123,9 +136,10 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         options.reload_interval,
         files,
         Arc::clone(&app),
+        listed,
         Arc::clone(&metrics),
     );
-    let ended = serve_until_stopped(&signals, &deaf, reload, Summary::new(Arc::clone(&metrics)));
+    let ended = serve_until_stopped(&signals, &fatal, reload, Summary::new(Arc::clone(&metrics)));
     notify::stopping();
     acceptor.stop();
     app.in_flight.finish(FINISH_REQUESTS);
@@ -133,10 +147,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     if let Some(acceptor) = metrics_acceptor {
         acceptor.stop();
     }
-    if let Listen::Unix(path) = &options.listen {
-        // The next start would replace it too.
-        let _ = std::fs::remove_file(path);
-    }
+    drop(socket_files);
     log::info!("stopped: {}", summary::totals(&metrics));
     ended
 }
@@ -153,62 +164,21 @@ fn no_thread(error: &std::io::Error) -> RunError {
     RunError::System(format!("cannot start a thread: {error}"))
 }
 
-fn metrics_page(
-    metrics: &Arc<Metrics>,
-    store: &Store,
-    acceptor: &Acceptor,
-    max_connections: usize,
-) -> MetricsPage {
+fn metrics_page(metrics: &Arc<Metrics>, store: &Store, acceptor: &Acceptor) -> MetricsPage {
     MetricsPage {
         metrics: Arc::clone(metrics),
         spool: store.spool(),
         slots: Arc::clone(&acceptor.slots),
-        max_connections,
         started: Instant::now(),
     }
-}
-
-/// Checks each socket from a thread of its own, feeds the watchdog, and tells when the server is
-/// deaf.
-fn self_checks(
-    reaches: Vec<Reach>,
-    client_timeout: Duration,
-    acceptor: &Acceptor,
-    metrics: &Arc<Metrics>,
-) -> Result<Receiver<()>, RunError> {
-    let (tell, deaf) = bounded(1);
-    let interval =
-        notify::watchdog_interval().map_or(health::INTERVAL, |w| w.min(health::INTERVAL));
-    for (index, reach) in reaches.into_iter().enumerate() {
-        let slots = Arc::clone(&acceptor.slots);
-        let metrics = Arc::clone(metrics);
-        let mut check = SelfCheck::new(reach, client_timeout, slots, Arc::clone(&metrics));
-        let tell = tell.clone();
-        let checks = move || loop {
-            match check.check() {
-                // One socket's life is enough for the watchdog: a deaf one ends the process anyway.
-                Health::Alive | Health::Suspect if index == 0 => {
-                    notify::alive();
-                    notify::status(&summary::status(&metrics));
-                }
-                Health::Alive | Health::Suspect => {}
-                // Full means that it has been told already.
-                Health::Deaf => drop(tell.try_send(())),
-            }
-            thread::sleep(interval);
-        };
-        thread::Builder::new()
-            .name("self-check".to_owned())
-            .spawn(checks)
-            .map_err(|error| no_thread(&error))?;
-    }
-    Ok(deaf)
 }
 
 /// Signals as messages, so that one can be waited for with a limit.
 fn signals() -> std::io::Result<Receiver<i32>> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    let (sender, receiver) = unbounded();
+    // Holds none: of many SIGHUPs that come during a load, one is left, and a SIGTERM waits for that
+    // one at most.
+    let (sender, receiver) = bounded(0);
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
@@ -223,18 +193,18 @@ fn signals() -> std::io::Result<Receiver<i32>> {
 
 fn serve_until_stopped(
     signals: &Receiver<i32>,
-    deaf: &Receiver<()>,
+    fatal: &Receiver<String>,
     mut reload: Reload,
     mut summary: Summary,
 ) -> Result<(), RunError> {
     let summary_due = tick(SUMMARY_INTERVAL);
     loop {
-        let look = reload.next_look().map_or_else(never, after);
+        let look = reload.next_look().map_or_else(never, at);
         select! {
             recv(signals) -> signal => match signal {
                 Ok(SIGHUP) => {
                     notify::reloading();
-                    reload.load("SIGHUP");
+                    reload.asked();
                     notify::ready();
                 }
                 signal => {
@@ -249,17 +219,20 @@ fn serve_until_stopped(
                     log::info!("{line}");
                 }
             }
-            recv(deaf) -> _ => {
-                let why = "the server does not answer its own requests any more, so it ends to be \
-                           started again";
-                log::error!("{why}");
-                return Err(RunError::System(why.to_owned()));
+            recv(fatal) -> why => {
+                let why = why.unwrap_or_else(|_| "a thread is gone".to_owned());
+                return Err(RunError::System(format!("{why}; ending, to be started again")));
             }
         }
     }
 }
 
-fn store_options(options: &StartOptions, database: String, influx: Option<Influx>) -> StoreOptions {
+fn store_options(
+    options: &StartOptions,
+    database: String,
+    influx: Option<Influx>,
+    listed: Arc<ArcSwap<Listed>>,
+) -> StoreOptions {
     StoreOptions {
         spool_dir: options.spool_dir.clone(),
         spool_max_size: options.spool_max_size,
@@ -269,31 +242,9 @@ fn store_options(options: &StartOptions, database: String, influx: Option<Influx
         influx,
         sync_interval: options.sync_interval,
         batch_points: options.batch_points,
+        limits: options.limits,
+        listed,
     }
-}
-
-/// A client for what the flags say of InfluxDB.
-pub fn connect(options: &InfluxOptions, database: &str) -> Result<Influx, RunError> {
-    let password = match &options.password {
-        Password::None => String::new(),
-        Password::Text(text) => text.clone(),
-        Password::File(path) => std::fs::read_to_string(path)
-            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-            .map_err(|error| {
-                RunError::Configuration(format!(
-                    "--influxdb-pass-file {}: {error}; expected a file with the password",
-                    path.display()
-                ))
-            })?,
-    };
-    let user = options.user.clone().map(|user| (user, password));
-    let tls = match &options.ca_file {
-        _ if options.insecure_tls => Tls::Unverified,
-        Some(path) => Tls::VerifiedBy(path),
-        None => Tls::Verified,
-    };
-    Influx::new(options.url.clone(), user, &tls, database.to_owned())
-        .map_err(|error| RunError::Configuration(error.to_string()))
 }
 
 /// What the operator left out, so that nobody wonders later why it is not there.
@@ -310,12 +261,8 @@ fn say_what_is_missing(options: &StartOptions) {
     if options.scarf_given {
         log::warn!("--scarf-endpoint and --scarf-timeout are accepted, but nothing is sent (yet)");
     }
-    if options
-        .influxdb
-        .as_ref()
-        .is_some_and(|influx| influx.insecure_tls)
-    {
-        log::warn!("--influxdb-insecure-tls: InfluxDB's certificate is not verified");
+    for warning in options.influxdb.iter().flat_map(InfluxOptions::warnings) {
+        log::warn!("{warning}");
     }
 }
 

@@ -5,9 +5,10 @@
 
 use std::io::Write;
 
-use super::run::{RunError, connect};
+use super::connect::connect;
+use super::run::RunError;
 use crate::cli::options::SetPeriodOptions;
-use crate::store::downsampling::{self, Downsampling};
+use crate::store::downsampling::{self, Existing};
 use crate::store::influx::{Influx, QueryError, TIMEOUT};
 
 /// Changes the period, or says what would be done.
@@ -15,8 +16,13 @@ pub fn run(options: &SetPeriodOptions, out: &mut dyn Write) -> Result<(), RunErr
     let influx = connect(&options.influxdb, &options.database.name())?;
     let existing = downsampling::existing(&influx, TIMEOUT).map_err(|e| failed(&influx, &e))?;
     let period = options.query_period;
+    let wanted = downsampling::wanted(&options.down_sample_tags);
     for query in &existing {
+        let ours = wanted.iter().find(|wanted| wanted.query == query.name);
         match &query.defined {
+            Some((defined, _)) if ours.is_some_and(|ours| ours != defined) => {
+                say(out, &left_alone(query, "has another definition"));
+            }
             Some((_, seconds)) if *seconds == period.seconds() as i64 => {
                 say(
                     out,
@@ -28,15 +34,16 @@ pub fn run(options: &SetPeriodOptions, out: &mut dyn Write) -> Result<(), RunErr
                     out,
                     &format!("{}: from {seconds}s to {}s", query.name, period.seconds()),
                 );
-                replace(&influx, downsampling, options, true, out)?;
+                let database = influx.database();
+                let drop = downsampling.drop(database);
+                let create = downsampling.create(database, period);
+                carry_out(&influx, &[drop, create], options, out)?;
             }
-            None => say(
-                out,
-                &format!("{} is not one of ours and is left alone", query.name),
-            ),
+            None if ours.is_some() => say(out, &left_alone(query, "has another definition")),
+            None => say(out, &left_alone(query, "is not one of ours")),
         }
     }
-    for missing in downsampling::wanted(&options.down_sample_tags) {
+    for missing in wanted {
         if existing.iter().any(|query| query.name == missing.query) {
             continue;
         }
@@ -44,7 +51,8 @@ pub fn run(options: &SetPeriodOptions, out: &mut dyn Write) -> Result<(), RunErr
             out,
             &format!("{}: did not exist, {}s", missing.query, period.seconds()),
         );
-        replace(&influx, &missing, options, false, out)?;
+        let create = missing.create(influx.database(), period);
+        carry_out(&influx, &[create], options, out)?;
     }
     if options.dry_run {
         say(out, "dry run: nothing was changed");
@@ -52,35 +60,41 @@ pub fn run(options: &SetPeriodOptions, out: &mut dyn Write) -> Result<(), RunErr
     }
     say(
         out,
-        &format!("Now start the server with --query-period {period}, and set the dashboard's"),
+        &format!(
+            "now restart the server with --query-period {period}, and set the dashboard's \
+             variable query_period to {period}"
+        ),
     );
-    say(out, &format!("variable query_period to {period}."));
     Ok(())
 }
 
-fn replace(
+fn left_alone(query: &Existing, why: &str) -> String {
+    format!("{} {why} and is left alone", query.name)
+}
+
+/// Shows the statements and runs them in one request: what drops a query and what creates it again
+/// are not parted by an end of this program or of the connection.
+fn carry_out(
     influx: &Influx,
-    downsampling: &Downsampling,
+    statements: &[String],
     options: &SetPeriodOptions,
-    exists: bool,
     out: &mut dyn Write,
 ) -> Result<(), RunError> {
-    let drop = exists.then(|| downsampling.drop(influx.database()));
-    let create = downsampling.create(influx.database(), options.query_period);
-    for statement in drop.iter().chain([&create]) {
+    for statement in statements {
         say(out, &format!("  {statement}"));
-        if !options.dry_run {
-            influx
-                .query(statement, TIMEOUT)
-                .map_err(|error| failed(influx, &error))?;
-        }
     }
-    Ok(())
+    if options.dry_run {
+        return Ok(());
+    }
+    let ran = influx.query(&statements.join("; "), TIMEOUT);
+    ran.map(drop).map_err(|error| failed(influx, &error))
 }
 
 fn failed(influx: &Influx, error: &QueryError) -> RunError {
     RunError::System(format!(
-        "InfluxDB at {}: {error}; run it again when that is mended, what is done stays done",
+        "InfluxDB at {}: {error}; what is shown above the last statements is done. When this is \
+         mended, run it again; if SHOW CONTINUOUS QUERIES lacks a query of the last statements that \
+         was made by hand, run its CREATE by hand too",
         influx.url()
     ))
 }

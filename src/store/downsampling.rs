@@ -3,7 +3,7 @@
 //!
 //! Names and definitions are the original's, so either server can take over from the other.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::influx::{Influx, QueryError, Trouble};
 use super::periods::Period;
@@ -136,6 +136,8 @@ fn understand(name: &str, text: &str) -> Option<(Downsampling, i64)> {
 pub struct InForce {
     /// Each down-sampling with the length in seconds of its periods.
     pub periods: Vec<(Downsampling, i64)>,
+    /// When that was so, in seconds since 1970.
+    pub seen_at: i64,
     /// What the operator should know, one line each.
     pub notes: Vec<String>,
 }
@@ -151,8 +153,14 @@ pub fn set_up(
 ) -> Result<InForce, Trouble> {
     let database = influx.database();
     let mut notes = Vec::new();
+    let seen_at = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let seen_at = i64::try_from(seen_at.as_secs()).unwrap_or(i64::MAX);
     let creation = influx.query(&format!("CREATE DATABASE {}", quoted(database)), timeout);
-    let mut denied = passed_on(creation)?.err();
+    // A user without that right is fine where the database exists, which the rest shows.
+    let no_database = passed_on(creation)?.err();
+    let mut denied = None;
     let existing = passed_on(existing(influx, timeout))?.unwrap_or_else(|why| {
         denied.get_or_insert(why);
         Vec::new()
@@ -189,12 +197,17 @@ pub fn set_up(
     }
     // The server recomputes every period anyway, so only InfluxDB's own run is missing.
     if let Some(why) = denied {
+        let why = no_database.unwrap_or(why);
         notes.push(format!(
             "cannot create or see database {database} or its continuous queries: {why}; if the \
              database exists, all works without"
         ));
     }
-    Ok(InForce { periods, notes })
+    Ok(InForce {
+        periods,
+        seen_at,
+        notes,
+    })
 }
 
 /// Passes on trouble that writing would meet too, and gives back a refusal as its text.
@@ -225,22 +238,17 @@ fn other_period(
 
 /// Recomputes the totals of one period from its points. Doing it again changes nothing.
 pub fn recompute(influx: &Influx, in_force: &InForce, period: &Period) -> Result<(), QueryError> {
-    let mut downsamplings = in_force
-        .periods
-        .iter()
-        .map(|(downsampling, _)| downsampling);
-    let Some(downsampling) = downsamplings.find(|d| d.target == period.target) else {
+    let mut periods = in_force.periods.iter();
+    let Some((downsampling, now)) = periods.find(|(d, _)| d.target == period.target) else {
         // Its query was dropped meanwhile, and with it the reason to have totals.
         return Ok(());
     };
+    let (start, end, seconds) = span(period, *now, in_force.seen_at);
     let statement = format!(
-        "SELECT count(\"value\") AS \"total\" INTO {} FROM {} WHERE time >= {}s AND time < {}s \
-         GROUP BY time({}s){}",
+        "SELECT count(\"value\") AS \"total\" INTO {} FROM {} WHERE time >= {start}s AND time < \
+         {end}s GROUP BY time({seconds}s){}",
         quoted(&downsampling.target),
         quoted(MEASUREMENT),
-        period.start,
-        period.end(),
-        period.seconds,
         downsampling.group(),
     );
     // A user that may write but not read is no reason to stop delivering.
@@ -249,6 +257,21 @@ pub fn recompute(influx: &Influx, in_force: &InForce, period: &Period) -> Result
         Ok(Err(refusal)) => Err(QueryError::Refused(refusal)),
         Err(trouble) => Err(QueryError::Trouble(trouble)),
     }
+}
+
+/// Start and end of what is recomputed for a period, and the length of the totals in it.
+///
+/// A period keeps the length it had, unless the query got another one before it ended: InfluxDB's
+/// query then counts the same points in a total of the new length, and a second total beside it
+/// would count them twice.
+fn span(period: &Period, now: i64, seen_at: i64) -> (i64, i64, i64) {
+    if period.seconds == now || period.end() <= seen_at {
+        return (period.start, period.end(), period.seconds);
+    }
+    let start = period.start - period.start.rem_euclid(now);
+    let over = period.end().rem_euclid(now);
+    let rest = if over == 0 { 0 } else { now - over };
+    (start, period.end().saturating_add(rest), now)
 }
 
 /// An InfluxQL identifier.
@@ -310,6 +333,26 @@ mod tests {
         for bad in ["", "h", "1", "1.5h", "1y", "99999999999999999w"] {
             assert_eq!(influx_seconds(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_period_that_was_open_when_its_length_changed_is_counted_once() {
+        let period = |start, seconds| Period {
+            start,
+            seconds,
+            target: String::new(),
+        };
+        let (hour, seen_at) = (3600, 13 * 3600 + 1800);
+        // One hour, then two: 12:00 to 13:00 was over, 13:00 to 14:00 was not.
+        let over = span(&period(12 * hour, hour), 2 * hour, seen_at);
+        assert_eq!(over, (12 * hour, 13 * hour, hour));
+        let open = span(&period(13 * hour, hour), 2 * hour, seen_at);
+        assert_eq!(open, (12 * hour, 14 * hour, 2 * hour));
+        // Two hours, then one.
+        let open = span(&period(12 * hour, 2 * hour), hour, seen_at);
+        assert_eq!(open, (12 * hour, 14 * hour, hour));
+        let same = span(&period(13 * hour, hour), hour, seen_at);
+        assert_eq!(same, (13 * hour, 14 * hour, hour));
     }
 
     #[test]

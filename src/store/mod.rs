@@ -5,28 +5,37 @@
 //! spool and InfluxDB. A record that was sent once is sent again byte for byte, so a retry never
 //! counts twice. Nothing here is waited for by a request.
 
+pub mod batch;
+pub mod cardinality;
 pub mod downsampling;
+pub mod drops;
 pub mod influx;
 pub mod outage;
 pub mod periods;
+pub mod point;
+pub mod recovery;
 pub mod refused;
 pub mod rejected;
 pub mod segment;
 pub mod sender;
 pub mod spool;
+pub mod syncer;
 pub mod writer;
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Sender, TrySendError, bounded};
 
 use crate::checkin::Record;
 use crate::config::duration::QueryPeriod;
 use crate::service::metrics::Metrics;
+use cardinality::{Limits, Listed};
 use influx::Influx;
 use sender::Delivery;
 use spool::{Spool, SpoolError};
@@ -47,6 +56,9 @@ pub struct StoreOptions {
     pub influx: Option<Influx>,
     pub sync_interval: Duration,
     pub batch_points: usize,
+    pub limits: Limits,
+    /// Exchanged when the configuration is.
+    pub listed: Arc<ArcSwap<Listed>>,
 }
 
 /// The connection threads' end of the store.
@@ -58,18 +70,30 @@ pub struct Recorder {
 
 impl Recorder {
     /// Queues a record. Never blocks: where the channel is full, the record is dropped and counted.
-    pub fn record(&self, record: Record) {
-        self.metrics.records.accepted.add(1);
-        if self.records.try_send(record).is_err() {
-            self.metrics.records.dropped_channel_full.add(1);
+    /// Fails only when the store has stopped: then the check-in was not accepted.
+    pub fn record(&self, record: Record) -> Result<(), Stopped> {
+        let counts = &self.metrics.records;
+        match self.records.try_send(record) {
+            Ok(()) => counts.accepted.add(1),
+            Err(TrySendError::Full(_)) => {
+                counts.accepted.add(1);
+                counts.dropped_channel_full.add(1);
+            }
+            Err(TrySendError::Disconnected(_)) => return Err(Stopped),
         }
+        Ok(())
     }
 }
 
-/// The two running threads.
+/// The store takes no records any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+/// The three running threads.
 #[derive(Debug)]
 pub struct Store {
     writer: JoinHandle<()>,
+    syncer: JoinHandle<()>,
     sender: JoinHandle<()>,
     /// Dropping it tells the writer to write what is queued and end; the sender follows.
     stop: Sender<()>,
@@ -77,10 +101,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the spool, takes its lock, and starts both threads. InfluxDB is not waited for.
+    /// Opens the spool, takes its lock, and starts the threads. InfluxDB is not waited for. `fatal`
+    /// is told if one of them does not live to its end.
     pub fn start(
         options: StoreOptions,
         metrics: Arc<Metrics>,
+        fatal: &Sender<String>,
     ) -> Result<(Store, Recorder), StartError> {
         let found = Spool::open(
             &options.spool_dir.join(&options.database),
@@ -93,20 +119,30 @@ impl Store {
         let (stop, stopped) = bounded(0);
         // One wake-up that is waiting is as good as many.
         let (wake, woken) = bounded(1);
+        // The writer drops its end when its last segment is sealed.
+        let (writing, written) = bounded::<()>(0);
         let writer = writer::Writer::new(
             Arc::clone(&spool),
             Arc::clone(&metrics),
             options.sync_interval,
             options.batch_points,
             found.newest_timestamp,
+            options.limits,
+            Arc::clone(&options.listed),
         );
         let delivery = Delivery::new(Arc::clone(&spool), Arc::clone(&metrics), options);
-        let writer = spawn("writer", move || writer.run(&queued, &stopped, &wake))?;
-        let sender = spawn("sender", move || sender_thread(delivery, &woken))?;
+        let writer = spawn("writer", fatal, move || {
+            writer.run(&queued, &stopped, &wake);
+            drop(writing);
+        })?;
+        let syncing = Arc::clone(&spool);
+        let syncer = spawn("syncer", fatal, move || syncer::run(&syncing, &written))?;
+        let sender = spawn("sender", fatal, move || delivery.run(&woken))?;
         let recorder = Recorder { records, metrics };
         Ok((
             Store {
                 writer,
+                syncer,
                 sender,
                 stop,
                 spool,
@@ -127,20 +163,30 @@ impl Store {
         // A thread that panicked has nothing more to write; the panic hook has logged it.
         let _ = self.writer.join();
         let deadline = Instant::now() + limit;
-        while !self.sender.is_finished() && Instant::now() < deadline {
+        let finished = || self.sender.is_finished() && self.syncer.is_finished();
+        while !finished() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
-fn sender_thread(delivery: Delivery, woken: &Receiver<()>) {
-    delivery.run(woken);
-}
-
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+/// Starts a thread without which the server must not go on: it would answer check-ins and lose them.
+fn spawn(
+    name: &'static str,
+    fatal: &Sender<String>,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
+    let fatal = fatal.clone();
+    let watched = move || {
+        // The panic hook has logged where.
+        if catch_unwind(AssertUnwindSafe(body)).is_err() {
+            // Full means that the process ends already.
+            let _ = fatal.try_send(format!("the {name} thread met a bug"));
+        }
+    };
     thread::Builder::new()
         .name(name.to_owned())
-        .spawn(body)
+        .spawn(watched)
         .map_err(StartError::Thread)
 }
 

@@ -18,6 +18,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 pub struct Outage {
     since: Option<Instant>,
+    /// InfluxDB did what it was asked for since the last failure.
+    answered: bool,
     wait: Duration,
     delivered: u64,
     /// The kinds of trouble that were logged in this outage.
@@ -34,6 +36,7 @@ impl Outage {
         metrics: &Metrics,
     ) -> Duration {
         self.since.get_or_insert_with(Instant::now);
+        self.answered = false;
         let kind = std::mem::discriminant(trouble);
         if !self.said.contains(&kind) {
             self.said.push(kind);
@@ -50,17 +53,26 @@ impl Outage {
         self.next_wait(trouble)
     }
 
+    /// InfluxDB did what it was asked for.
+    pub fn answered(&mut self) {
+        self.answered = true;
+    }
+
     /// Records were delivered: whatever comes next is tried soon.
     pub fn delivered(&mut self, records: u64) {
+        self.answered = true;
         self.wait = Duration::ZERO;
         if self.since.is_some() {
             self.delivered += records;
         }
     }
 
-    /// Everything that waited is delivered: says so, if there was an outage.
+    /// Nothing waits any more: says so, if there was an outage. That nothing waits may also be because
+    /// somebody removed it, which does not mean that InfluxDB is back.
     pub fn over(&mut self, metrics: &Metrics) {
-        if let Some(since) = self.since {
+        if let Some(since) = self.since
+            && self.answered
+        {
             log::info!(
                 "InfluxDB takes records again after {:.1} s; {} records that had waited are \
                  delivered, {} waiting",

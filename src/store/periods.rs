@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// continuous query has run by then, and stragglers of the same second are stored.
 const SETTLE: Duration = Duration::from_secs(10);
 
+/// The longest pause before a period that could not be recomputed is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
 /// One period of one down-sampled measurement.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period {
@@ -52,23 +55,44 @@ impl Period {
 #[derive(Debug)]
 pub struct Periods {
     path: PathBuf,
-    /// With the moment of the last delivery into it.
-    due: BTreeMap<Period, Instant>,
+    due: BTreeMap<Period, Due>,
     /// The file lacks some of it.
     unsaved: bool,
+}
+
+/// When a period may be recomputed.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    /// The last delivery into it, or the last attempt to recompute it.
+    since: Instant,
+    pause: Duration,
+}
+
+impl Due {
+    fn now() -> Due {
+        Due {
+            since: Instant::now(),
+            pause: SETTLE,
+        }
+    }
 }
 
 impl Periods {
     /// Reads what an earlier run left. Lines that make no sense are skipped.
     pub fn load(spool_dir: &Path) -> Periods {
         let path = spool_dir.join("periods");
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        let now = Instant::now();
-        let due = text
-            .lines()
-            .filter_map(parse)
-            .map(|period| (period, now))
-            .collect();
+        let bytes = fs::read(&path).unwrap_or_else(|error| {
+            if error.kind() != io::ErrorKind::NotFound {
+                log::error!(
+                    "{}: {error}; periods it names are not recomputed",
+                    path.display()
+                );
+            }
+            Vec::new()
+        });
+        let text = String::from_utf8_lossy(&bytes);
+        let due = text.lines().filter_map(parse);
+        let due = due.map(|period| (period, Due::now())).collect();
         Periods {
             path,
             due,
@@ -78,19 +102,27 @@ impl Periods {
 
     /// Notes that points were delivered into a period.
     pub fn note(&mut self, period: Period) {
-        self.unsaved |= self.due.insert(period, Instant::now()).is_none();
+        self.unsaved |= self.due.insert(period, Due::now()).is_none();
     }
 
     /// The oldest period for which nothing more is expected. `now` is in seconds since 1970.
     pub fn next(&self, now: i64) -> Option<Period> {
         let settle = SETTLE.as_secs() as i64;
-        let ready = |period: &Period, delivered: &Instant| {
-            period.end().saturating_add(settle) <= now && delivered.elapsed() >= SETTLE
+        let ready = |period: &Period, due: &Due| {
+            period.end().saturating_add(settle) <= now && due.since.elapsed() >= due.pause
         };
         self.due
             .iter()
-            .find(|(period, delivered)| ready(period, delivered))
-            .map(|(p, _)| p.clone())
+            .find(|(period, due)| ready(period, due))
+            .map(|(period, _)| period.clone())
+    }
+
+    /// A period could not be recomputed: the others go first, and each attempt waits longer.
+    pub fn postpone(&mut self, period: &Period) {
+        if let Some(due) = self.due.get_mut(period) {
+            due.since = Instant::now();
+            due.pause = (due.pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     /// A period was recomputed. The file is not written for that: doing it again changes nothing.
@@ -103,9 +135,14 @@ impl Periods {
         self.due.is_empty()
     }
 
-    /// Brings periods that are new since the last time to the disk.
+    /// Brings periods that are new since the last time to the disk, or all if the file is gone.
     pub fn save_new(&mut self) -> io::Result<()> {
-        if self.unsaved { self.save() } else { Ok(()) }
+        let missing = || !self.due.is_empty() && !self.path.exists();
+        if self.unsaved || missing() {
+            self.save()
+        } else {
+            Ok(())
+        }
     }
 
     /// Brings the whole list to the disk.
@@ -176,8 +213,16 @@ mod tests {
         let mut periods = Periods::load(dir);
         let period = Period::holding(0, 60, "m");
         let long_ago = Instant::now().checked_sub(SETTLE).unwrap();
-        periods.due.insert(period.clone(), long_ago);
+        let due = Due {
+            since: long_ago,
+            pause: SETTLE,
+        };
+        periods.due.insert(period.clone(), due);
         assert_eq!(periods.next(69), None, "the period ended 9 s ago");
+        assert_eq!(periods.next(70), Some(period.clone()));
+        periods.postpone(&period);
+        assert_eq!(periods.next(70), None, "it failed just now");
+        periods.due.insert(period.clone(), due);
         assert_eq!(periods.next(70), Some(period.clone()));
         periods.note(period);
         assert_eq!(periods.next(70), None, "points were delivered just now");

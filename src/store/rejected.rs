@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::segment::SegmentName;
 
-const FILE_SIZE: u64 = 1024 * 1024;
+const FILE_SIZE: usize = 1024 * 1024;
 const MAX_FILES: usize = 16;
 
 /// Lines that were refused for one reason.
@@ -38,23 +38,30 @@ impl RejectedDir {
         &self.dir
     }
 
-    /// Adds lines to the newest file.
+    /// Adds lines to the newest file, and to further ones where there are more than a file holds.
     pub fn add(&self, rejected: &Rejected<'_>) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
-        let mut text = format!(
-            "# {} {}\n",
-            jiff::Timestamp::now(),
-            one_line(&rejected.reason)
-        );
+        let time = jiff::Timestamp::now();
+        let head = format!("# {time} {}\n", one_line(&rejected.reason));
+        let mut text = head.clone().into_bytes();
+        for line in &rejected.lines {
+            if text.len() > head.len() && text.len() + line.len() >= FILE_SIZE {
+                self.append(&text)?;
+                text.truncate(head.len());
+            }
+            text.extend_from_slice(line);
+            text.push(b'\n');
+        }
+        self.append(&text)
+    }
+
+    /// Appends to the newest file that has room, all or nothing, and keeps the number of files.
+    fn append(&self, text: &[u8]) -> io::Result<()> {
         let mut files = self.files()?;
         let newest = files.last().copied().unwrap_or(1);
-        let path = self.path_of(newest);
-        let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
-        let sequence = if size >= FILE_SIZE {
-            newest + 1
-        } else {
-            newest
-        };
+        let size = fs::metadata(self.path_of(newest)).map_or(0, |metadata| metadata.len());
+        let full = size > 0 && size + text.len() as u64 > FILE_SIZE as u64;
+        let sequence = if full { newest + 1 } else { newest };
         if files.last() != Some(&sequence) {
             files.push(sequence);
         }
@@ -65,12 +72,13 @@ impl RejectedDir {
             .create(true)
             .append(true)
             .open(self.path_of(sequence))?;
-        let mut bytes = std::mem::take(&mut text).into_bytes();
-        for line in &rejected.lines {
-            bytes.extend_from_slice(line);
-            bytes.push(b'\n');
-        }
-        file.write_all(&bytes)
+        let before = file.metadata()?.len();
+        file.write_all(text).inspect_err(|_| {
+            // Half a line would spoil the next one; if even that fails, it does.
+            let _ = file.set_len(before);
+        })?;
+        // The segment they come from is deleted next.
+        file.sync_data()
     }
 
     fn files(&self) -> io::Result<Vec<u64>> {
@@ -107,9 +115,10 @@ mod tests {
     fn the_oldest_file_goes_when_there_are_too_many() {
         let dir = std::env::temp_dir().join(format!("rejected-{}", std::process::id()));
         let rejected = RejectedDir::new(&dir);
-        let line = vec![b'x'; FILE_SIZE as usize];
-        for _ in 0..MAX_FILES + 3 {
-            let lines = vec![line.as_slice()];
+        let line = vec![b'x'; FILE_SIZE / 4];
+        for _ in 0..(MAX_FILES + 3) / 2 + 1 {
+            // More than one file holds: three lines go into each.
+            let lines = vec![line.as_slice(); 6];
             rejected
                 .add(&Rejected {
                     reason: "too\nlong".to_owned(),
@@ -118,9 +127,10 @@ mod tests {
                 .unwrap();
         }
         let files = rejected.files().unwrap();
-        let text = fs::read(rejected.path_of(4)).unwrap();
+        let text = fs::read(rejected.path_of(5)).unwrap();
         fs::remove_dir_all(&dir).unwrap();
-        assert_eq!(files, (4..4 + MAX_FILES as u64).collect::<Vec<_>>());
+        assert_eq!(files, (5..5 + MAX_FILES as u64).collect::<Vec<_>>());
         assert!(text.starts_with(b"# ") && text.ends_with(b"x\n"));
+        assert!(text.len() <= FILE_SIZE);
     }
 }

@@ -1,11 +1,15 @@
-//! Segment files: their names, and the one that is being appended to.
+//! Segment files: their names, the one that is being appended to, and the sealed ones.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Sequence numbers end here, so that one more is always a number of 20 digits. Counting up to it
+/// would take longer than there have been stars.
+const LAST_SEQUENCE: u64 = u64::MAX / 2;
 
 /// The name of a segment file.
 ///
@@ -37,7 +41,7 @@ impl SegmentName {
             None => None,
         };
         Some(SegmentName {
-            sequence: number(sequence)?,
+            sequence: number(sequence).filter(|number| *number <= LAST_SEQUENCE)?,
             lines,
         })
     }
@@ -56,7 +60,7 @@ impl fmt::Display for SegmentName {
 #[derive(Debug)]
 pub struct OpenSegment {
     pub sequence: u64,
-    /// Shared with the sender, which syncs it.
+    /// Shared with the syncer.
     pub file: Arc<File>,
     pub lines: u64,
     /// Bytes of whole lines; what stands behind them is torn and never read.
@@ -99,11 +103,18 @@ impl OpenSegment {
         Ok(())
     }
 
-    /// Somebody deleted the file: what is appended now goes nowhere.
-    pub fn is_deleted(&self) -> bool {
-        self.file
-            .metadata()
-            .is_ok_and(|metadata| metadata.nlink() == 0)
+    /// Somebody deleted or moved the file: what is appended now goes where nobody will look.
+    pub fn is_gone(&self, dir: &Path) -> bool {
+        let name = SegmentName {
+            sequence: self.sequence,
+            lines: None,
+        };
+        let there = fs::metadata(dir.join(name.to_string()));
+        match (there, self.file.metadata()) {
+            (Ok(there), Ok(ours)) => (there.dev(), there.ino()) != (ours.dev(), ours.ino()),
+            (Err(error), _) => error.kind() == io::ErrorKind::NotFound,
+            (Ok(_), Err(_)) => false,
+        }
     }
 }
 
@@ -114,6 +125,60 @@ pub enum AppendError {
     Undone(io::Error),
     /// A part of a line may stand at its end: seal it.
     Torn(io::Error),
+}
+
+/// A sealed segment.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    pub sequence: u64,
+    pub lines: u64,
+    pub bytes: u64,
+    /// Lines that are stored or rejected already.
+    pub settled: u64,
+    /// Being sent: not to be deleted to make room.
+    pub in_hand: bool,
+    pub pending: Option<Pending>,
+    /// Its number of lines stands in its file's name.
+    pub named: bool,
+}
+
+/// What the syncer has still to do for a sealed segment.
+#[derive(Clone, Debug)]
+pub enum Pending {
+    /// Sync it, then put the number of lines into its name.
+    Sync(Arc<File>),
+    /// A sync failed and is not repeated: only the name is missing.
+    Name,
+}
+
+impl Segment {
+    /// Where the file is, or was a moment ago: the syncer may be renaming it.
+    pub fn path(&self, dir: &Path) -> PathBuf {
+        self.path_named(dir, self.named)
+    }
+
+    /// Where the file is once it is named.
+    pub fn final_path(&self, dir: &Path) -> PathBuf {
+        self.path_named(dir, true)
+    }
+
+    /// Does something with the file under the name it has, even if it is renamed at this moment.
+    pub fn with_path<T>(&self, dir: &Path, act: impl Fn(&Path) -> io::Result<T>) -> io::Result<T> {
+        match act(&self.path(dir)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.named => {
+                act(&self.final_path(dir))
+            }
+            done => done,
+        }
+    }
+
+    fn path_named(&self, dir: &Path, named: bool) -> PathBuf {
+        let name = SegmentName {
+            sequence: self.sequence,
+            lines: named.then_some(self.lines),
+        };
+        dir.join(name.to_string())
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +197,7 @@ mod tests {
             "00000000000000000006-.lp",
             "00000000000000000006-1.lp.tmp",
             "99999999999999999999.lp",
+            "18446744073709551615.lp",
         ] {
             assert_eq!(SegmentName::parse(name), None, "{name}");
         }

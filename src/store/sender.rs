@@ -1,30 +1,35 @@
 //! The sender thread: delivers sealed segments to InfluxDB, oldest first, and decides what to do
-//! with each outcome. The only thread that syncs, and the only one that waits for InfluxDB.
+//! with each outcome. The only thread that waits for InfluxDB.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::StoreOptions;
+use super::batch::Batch;
 use super::downsampling::{self, InForce};
 use super::influx::{Influx, Outcome, QueryError, TIMEOUT, Trouble};
 use super::outage::Outage;
 use super::periods::{Period, Periods};
 use super::refused;
 use super::rejected::{Rejected, RejectedDir, one_line};
-use super::spool::{Segment, Spool};
-use crate::checkin::line;
+use super::segment::Segment;
+use super::spool::Spool;
 use crate::config::duration::QueryPeriod;
 use crate::service::logging::Throttle;
 use crate::service::metrics::Metrics;
 
 /// Bytes of one request at most; InfluxDB takes 25 MB by default.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// How often the open segment is synced.
-const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// A request that is too large is not the reason to send single lines from then on.
+const LEAST_BATCH_BYTES: usize = 16 * 1024;
+/// How often the sender looks whether a period is due.
+const TICK: Duration = Duration::from_secs(1);
+/// A file that cannot be opened, for want of file descriptors for example, is tried again then.
+const DISK_WAIT: Duration = Duration::from_secs(1);
 /// What a stop leaves for delivery.
 const LAST_ATTEMPT: Duration = Duration::from_secs(5);
 
@@ -40,6 +45,8 @@ pub struct Delivery {
     /// Shrinks when InfluxDB says that a request is too large.
     batch_bytes: usize,
     in_force: Option<InForce>,
+    /// What the operator was told about the set-up.
+    said: Option<Vec<String>>,
     periods: Periods,
     rejected: RejectedDir,
     outage: Outage,
@@ -56,6 +63,24 @@ struct Progress {
     sequence: u64,
     offset: u64,
     lines: u64,
+}
+
+/// Why a step did not come to its end.
+enum Hindered {
+    Influx(Trouble),
+    Disk(io::Error),
+}
+
+impl From<Trouble> for Hindered {
+    fn from(trouble: Trouble) -> Self {
+        Hindered::Influx(trouble)
+    }
+}
+
+impl From<io::Error> for Hindered {
+    fn from(error: io::Error) -> Self {
+        Hindered::Disk(error)
+    }
 }
 
 /// Whether a step found something to do.
@@ -79,6 +104,7 @@ impl Delivery {
             batch_points: options.batch_points,
             batch_bytes: BATCH_BYTES,
             in_force: None,
+            said: None,
             outage: Outage::default(),
             progress: Progress::default(),
             deadline: None,
@@ -91,7 +117,6 @@ impl Delivery {
     /// last attempt has failed or taken too long.
     pub fn run(mut self, woken: &Receiver<()>) {
         loop {
-            self.sync();
             let wait = match self.step() {
                 Step::Worked => continue,
                 Step::Idle if self.deadline.is_some() => break,
@@ -113,7 +138,7 @@ impl Delivery {
         }
         let worked = match self.ready() {
             Ok(()) => self.work(),
-            Err(trouble) => Err(trouble),
+            Err(trouble) => Err(trouble.into()),
         };
         match worked {
             Ok(true) => Step::Worked,
@@ -121,7 +146,11 @@ impl Delivery {
                 self.outage.over(&self.metrics);
                 Step::Idle
             }
-            Err(trouble) => Step::Wait(self.trouble(&trouble)),
+            Err(Hindered::Influx(trouble)) => Step::Wait(self.trouble(&trouble)),
+            Err(Hindered::Disk(error)) => {
+                self.say_disk(&error);
+                Step::Wait(DISK_WAIT)
+            }
         }
     }
 
@@ -132,33 +161,44 @@ impl Delivery {
         };
         let in_force =
             downsampling::set_up(influx, self.query_period, &self.extra_tags, self.timeout())?;
-        log::info!(
-            "InfluxDB at {} is ready, database {:?}",
-            influx.url(),
-            influx.database()
-        );
-        for note in &in_force.notes {
-            log::warn!("InfluxDB: {note}");
+        // A database that is missing for long is looked for again and again.
+        if self.said.as_ref() != Some(&in_force.notes) {
+            log::info!(
+                "InfluxDB at {} is ready, database {:?}",
+                influx.url(),
+                influx.database()
+            );
+            for note in &in_force.notes {
+                log::warn!("InfluxDB: {note}");
+            }
+            self.said = Some(in_force.notes.clone());
         }
+        self.outage.answered();
         self.in_force = Some(in_force);
         Ok(())
     }
 
-    fn work(&mut self) -> Result<bool, Trouble> {
+    /// A segment and a period in turn, so that many periods do not keep fresh records waiting, nor
+    /// a large backlog the graph.
+    fn work(&mut self) -> Result<bool, Hindered> {
+        let mut worked = false;
+        if let Some(segment) = self.spool.take_oldest() {
+            let delivered = self.deliver(&segment);
+            if delivered.is_err() {
+                self.spool.put_back(segment.sequence, self.progress.lines);
+                // What is stored of it, even if the rest is dropped one day to make room.
+                self.save_new_periods();
+            }
+            delivered?;
+            worked = true;
+        }
         if self.deadline.is_none()
             && let Some(period) = self.periods.next(now_seconds())
         {
             self.recompute(&period)?;
-            return Ok(true);
+            worked = true;
         }
-        let Some(segment) = self.spool.take_oldest() else {
-            return Ok(false);
-        };
-        let delivered = self.deliver(&segment);
-        if delivered.is_err() {
-            self.spool.put_back(segment.sequence, self.progress.lines);
-        }
-        delivered.map(|()| true)
+        Ok(worked)
     }
 
     fn recompute(&mut self, period: &Period) -> Result<(), Trouble> {
@@ -167,78 +207,115 @@ impl Delivery {
         };
         match downsampling::recompute(influx, in_force, period) {
             Ok(()) => log::debug!("recomputed {} from {}s", period.target, period.start),
-            Err(QueryError::Trouble(trouble)) => return Err(trouble),
-            Err(QueryError::Refused(why)) => log::warn!(
-                "InfluxDB: {} cannot be recomputed for the period at {}s: {}",
-                period.target,
-                period.start,
-                one_line(&why)
-            ),
+            // A user that may write, but not read: it will not be different next time.
+            Err(QueryError::Trouble(Trouble::Denied(why))) if why.contains("not authorized") => {
+                self.not_recomputed(period, &why);
+            }
+            Err(QueryError::Trouble(trouble)) => {
+                // A query that takes too long must not keep records from being delivered.
+                self.periods.postpone(period);
+                return Err(trouble);
+            }
+            Err(QueryError::Refused(why)) => self.not_recomputed(period, &why),
         }
+        self.outage.answered();
         self.periods.done(period);
         Ok(())
     }
 
+    fn not_recomputed(&self, period: &Period, why: &str) {
+        log::warn!(
+            "InfluxDB: {} cannot be recomputed for the period at {}s: {}",
+            period.target,
+            period.start,
+            one_line(why)
+        );
+    }
+
     /// Sends what is left of a segment, batch by batch, and deletes it.
-    fn deliver(&mut self, segment: &Segment) -> Result<(), Trouble> {
+    fn deliver(&mut self, segment: &Segment) -> Result<(), Hindered> {
         if self.progress.sequence != segment.sequence {
             self.progress = Progress {
                 sequence: segment.sequence,
                 ..Progress::default()
             };
         }
-        match self.send_batches(segment) {
-            Ok(sent) => sent?,
-            Err(error) => log::error!(
-                "{}: cannot read: {error}; what is left of it is lost",
-                segment.path(self.spool.dir()).display()
-            ),
-        }
-        let unread = segment.lines.saturating_sub(self.progress.lines);
-        self.metrics.records.dropped_vanished.add(unread);
-        if unread > 0 {
+        let dir = self.spool.dir();
+        let readable = match segment.with_path(dir, |path| File::open(path)) {
+            Ok(file) => self.send_batches(segment, file)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let missing = segment.lines.saturating_sub(self.progress.lines);
+        self.metrics.records.dropped_vanished.add(missing);
+        if missing > 0 {
             log::error!(
-                "{}: {unread} records are missing from segment {}",
+                "{}: {missing} of {} records are missing from segment {}",
                 self.spool.dir().display(),
+                segment.lines,
                 segment.sequence
             );
         }
-        // Before the points' segment is deleted, so that no restart forgets their period.
-        if let Err(error) = self.periods.save_new() {
+        // Before the points' segment is deleted, so that no restart forgets their period; unless the
+        // disk is so full that something has to be deleted first.
+        self.save_new_periods();
+        let gone = match readable {
+            Ok(()) => self.spool.remove(segment.sequence),
+            Err(error) => {
+                log::error!(
+                    "{}: cannot be read to its end: {error}; it is kept as .lp.unreadable",
+                    segment.final_path(self.spool.dir()).display()
+                );
+                self.spool.set_aside(segment.sequence)
+            }
+        };
+        if let Err(error) = gone {
             self.say_disk(&error);
         }
-        if let Err(error) = self.spool.remove(segment.sequence) {
-            self.say_disk(&error);
-        }
+        self.save_new_periods();
         Ok(())
     }
 
-    fn send_batches(&mut self, segment: &Segment) -> io::Result<Result<(), Trouble>> {
-        let mut file = File::open(segment.path(self.spool.dir()))?;
-        file.seek(SeekFrom::Start(self.progress.offset))?;
+    /// The inner error is that of reading the file.
+    fn send_batches(
+        &mut self,
+        segment: &Segment,
+        mut file: File,
+    ) -> Result<io::Result<()>, Trouble> {
+        if let Err(error) = file.seek(SeekFrom::Start(self.progress.offset)) {
+            return Ok(Err(error));
+        }
         // What stands behind the whole lines is torn.
         let whole = segment.bytes.saturating_sub(self.progress.offset);
         let mut reader = BufReader::with_capacity(64 * 1024, file.take(whole));
         loop {
-            let left = segment.lines.saturating_sub(self.progress.lines);
-            let most = self
-                .batch_points
-                .min(usize::try_from(left).unwrap_or(usize::MAX));
-            let batch = Batch::read(&mut reader, most, self.batch_bytes)?;
-            if batch.lines == 0 {
-                return Ok(Ok(()));
-            }
-            if let Err(trouble) = self.send(&batch) {
-                return Ok(Err(trouble));
-            }
-            self.progress.offset += batch.bytes.len() as u64;
-            self.progress.lines += batch.lines;
+            let batch = match Batch::read(&mut reader, self.batch_points, self.batch_bytes) {
+                Ok(batch) if batch.lines == 0 => return Ok(Ok(())),
+                Ok(batch) => batch,
+                Err(error) => return Ok(Err(error)),
+            };
+            let refused = self.send(&batch)?;
+            self.settle(&batch, refused, segment.lines);
         }
     }
 
-    fn send(&mut self, batch: &Batch) -> Result<(), Trouble> {
+    /// Counts a batch that is stored or rejected. `expected` is the number of the segment's lines.
+    fn settle(&mut self, batch: &Batch, refused: u64, expected: u64) {
+        self.progress.offset += batch.bytes.len() as u64;
+        self.progress.lines += batch.lines;
+        let records = &self.metrics.records;
+        // Somebody added lines to a sealed file.
+        let surplus = self.progress.lines.saturating_sub(expected);
+        records.found.add(surplus.min(batch.lines));
+        records.delivered.add(batch.lines - refused);
+        records.rejected.add(refused);
+        self.outage.delivered(batch.lines - refused);
+    }
+
+    /// Sends a batch until each of its lines is stored or refused; returns how many were refused.
+    fn send(&mut self, batch: &Batch) -> Result<u64, Trouble> {
         let Some(influx) = &self.influx else {
-            return Ok(());
+            return Ok(0);
         };
         let metrics = &self.metrics.influx;
         let (deadline, batch_bytes) = (self.deadline, &mut self.batch_bytes);
@@ -249,7 +326,7 @@ impl Delivery {
                 Outcome::Kept(_) => metrics.retried.add(1),
                 Outcome::TooLarge => {
                     metrics.refused.add(1);
-                    *batch_bytes = (lines.len() / 2).max(1);
+                    *batch_bytes = (lines.len() / 2).max(LEAST_BATCH_BYTES);
                 }
                 _ => metrics.refused.add(1),
             }
@@ -259,12 +336,9 @@ impl Delivery {
             .iter()
             .map(|rejected| rejected.lines.len() as u64)
             .sum();
-        self.metrics.records.delivered.add(batch.lines - refused);
-        self.metrics.records.rejected.add(refused);
         self.keep_rejected(&rejected);
         self.note_periods(batch);
-        self.outage.delivered(batch.lines - refused);
-        Ok(())
+        Ok(refused)
     }
 
     fn keep_rejected(&mut self, rejected: &[Rejected<'_>]) {
@@ -313,30 +387,26 @@ impl Delivery {
         )
     }
 
-    /// Waits for a sealed segment, or `at_least` that long, or for the end; syncs meanwhile.
+    /// Waits for a sealed segment, or `at_least` that long, or for the end.
     fn wait(&mut self, woken: &Receiver<()>, at_least: Duration) {
         let until = Instant::now() + at_least;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let tick = if left.is_zero() {
-                SYNC_INTERVAL
-            } else {
-                left.min(SYNC_INTERVAL)
-            };
-            match woken.recv_timeout(tick) {
+            let wait = if left.is_zero() { TICK } else { left };
+            match woken.recv_timeout(wait) {
                 Err(RecvTimeoutError::Disconnected) => {
                     self.deadline.get_or_insert(Instant::now() + LAST_ATTEMPT);
                     return;
                 }
                 Ok(()) | Err(RecvTimeoutError::Timeout) if Instant::now() >= until => return,
-                Ok(()) | Err(RecvTimeoutError::Timeout) => self.sync(),
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }
 
-    fn sync(&mut self) {
-        for trouble in self.spool.sync() {
-            log::error!("{trouble}; a loss of power now would lose records; check the disk");
+    fn save_new_periods(&mut self) {
+        if let Err(error) = self.periods.save_new() {
+            self.say_disk(&error);
         }
     }
 
@@ -359,37 +429,6 @@ fn timeout(deadline: Option<Instant>) -> Duration {
     left.map_or(TIMEOUT, |left| {
         left.clamp(Duration::from_millis(100), TIMEOUT)
     })
-}
-
-/// Whole lines of a segment.
-#[derive(Debug, Default)]
-struct Batch {
-    bytes: Vec<u8>,
-    lines: u64,
-}
-
-impl Batch {
-    /// Reads up to `most_lines`, or a few more bytes than `most_bytes`.
-    fn read(reader: &mut impl BufRead, most_lines: usize, most_bytes: usize) -> io::Result<Batch> {
-        let mut batch = Batch::default();
-        while batch.lines < most_lines as u64 && batch.bytes.len() < most_bytes {
-            let start = batch.bytes.len();
-            reader.read_until(b'\n', &mut batch.bytes)?;
-            if batch.bytes.len() == start || batch.bytes.last() != Some(&b'\n') {
-                // The end, or a line that somebody cut off.
-                batch.bytes.truncate(start);
-                break;
-            }
-            batch.lines += 1;
-        }
-        Ok(batch)
-    }
-
-    fn timestamps(&self) -> impl Iterator<Item = i64> {
-        self.bytes
-            .split(|&byte| byte == b'\n')
-            .filter_map(line::timestamp)
-    }
 }
 
 fn now_seconds() -> i64 {

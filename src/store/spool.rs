@@ -19,18 +19,22 @@
 //!   milliseconds.
 //! - *Seal*, by the writer: when the sender has nothing to do, after the sync interval or a full
 //!   batch; while it is behind, after 8 MiB, so that an outage does not leave a file a second.
-//! - *Sync*, by the sender: `fdatasync` of sealed segments, and once a second of the open one, then
-//!   the name with the number of lines, then a sync of the directory if its entries changed. A sync
-//!   that failed is never repeated on the same file, because the kernel may have dropped the dirty
-//!   pages and would report success: the open segment is sealed and a new one started.
+//! - *Sync*, by the syncer (see [`super::syncer`]), once a second: `fdatasync` of the sealed
+//!   segments and of the open one, then the names with the number of lines, then a sync of the
+//!   directory if its entries changed. A sync that failed is never repeated on the same file, because
+//!   the kernel may have dropped the dirty pages and would report success: the open segment is sealed
+//!   and a new one started.
 //! - *Settle*, by the sender: a segment is deleted when each of its lines is stored or rejected. The
-//!   oldest goes first.
+//!   oldest goes first. One that cannot be read to its end is set aside as `….lp.unreadable`.
 //! - *Make room*, by the writer: over the maximal size the oldest segments are deleted, but never
 //!   the one that is being sent.
+//! - *Recreate*, by the writer: a directory that somebody removed is made again, and the segments
+//!   that went with it are counted as lost.
 //!
 //! # Recovery
 //! Sealed segments are taken as they are. An unsealed one is read: whole lines count, and a last
-//! line without a newline is cut off, since a part of a number still looks like a number.
+//! line without a newline is cut off, since a part of a number still looks like a number. What is
+//! no segment, or cannot be read, is left alone and said, and never keeps the service from starting.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -40,13 +44,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::segment::{OpenSegment, SegmentName};
+use super::recovery;
+use super::segment::{OpenSegment, Pending, Segment, SegmentName};
 use crate::checkin::line;
 
 /// Bytes of a segment while the sender is behind.
 const SEGMENT_SIZE: u64 = 8 * 1024 * 1024;
 
-/// The state both threads share. Its lock is never held during a write or a flush.
+/// What the threads share. Its lock is never held during a write, a flush or a rename.
 #[derive(Debug)]
 pub struct Spool {
     dir: PathBuf,
@@ -57,54 +62,26 @@ pub struct Spool {
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     /// Held, never read.
     _lock: File,
     next_sequence: u64,
-    open: Option<Shared>,
+    pub open: Option<Shared>,
     /// Oldest first.
-    sealed: VecDeque<Segment>,
+    pub sealed: VecDeque<Segment>,
     sealed_bytes: u64,
     /// Files were created, renamed or deleted since the directory was synced.
-    dir_changed: bool,
+    pub dir_changed: bool,
 }
 
-/// What the sender needs to know of the open segment.
+/// What the syncer needs to know of the open segment.
 #[derive(Debug)]
-struct Shared {
-    sequence: u64,
-    file: Arc<File>,
-    bytes: u64,
-    synced: u64,
-    sync_failed: bool,
-}
-
-/// A sealed segment.
-#[derive(Clone, Debug)]
-pub struct Segment {
+pub(super) struct Shared {
     pub sequence: u64,
-    pub lines: u64,
+    pub file: Arc<File>,
     pub bytes: u64,
-    /// Lines that are stored or rejected already.
-    pub settled: u64,
-    /// Being sent: not to be deleted to make room.
-    in_hand: bool,
-    /// Not yet synced and named.
-    unsynced: Option<Arc<File>>,
-}
-
-impl Segment {
-    /// Where the file is.
-    pub fn path(&self, dir: &Path) -> PathBuf {
-        let lines = self.unsynced.is_none().then_some(self.lines);
-        dir.join(
-            SegmentName {
-                sequence: self.sequence,
-                lines,
-            }
-            .to_string(),
-        )
-    }
+    pub synced: u64,
+    pub sync_failed: bool,
 }
 
 /// A spool and what an earlier run left in it.
@@ -152,19 +129,19 @@ impl Spool {
         };
         fs::create_dir_all(dir).map_err(unusable)?;
         let lock = take_lock(dir)?;
-        let sealed = recover(dir).map_err(unusable)?;
-        let newest_timestamp = sealed
-            .back()
-            .and_then(|segment| newest_timestamp(&segment.path(dir)));
+        let found = recovery::recover(dir).map_err(unusable)?;
+        let newest = found.segments.back();
+        let newest_timestamp =
+            newest.and_then(|segment| recovery::newest_timestamp(&segment.path(dir)));
+        let lines = found.segments.iter().map(|segment| segment.lines).sum();
         let state = State {
             _lock: lock,
-            next_sequence: sealed.back().map_or(1, |segment| segment.sequence + 1),
+            next_sequence: found.next_sequence,
             open: None,
-            sealed_bytes: sealed.iter().map(|segment| segment.bytes).sum(),
-            sealed,
+            sealed_bytes: found.segments.iter().map(|segment| segment.bytes).sum(),
+            sealed: found.segments,
             dir_changed: true,
         };
-        let lines = state.sealed.iter().map(|segment| segment.lines).sum();
         let spool = Spool {
             dir: dir.to_owned(),
             max_size,
@@ -201,21 +178,15 @@ impl Spool {
 
     // The writer's operations.
 
-    /// Starts a segment; creates the directory again if somebody removed it.
+    /// Starts a segment. The error is `NotFound` if somebody removed the directory.
     pub fn create_segment(&self) -> io::Result<OpenSegment> {
         let mut sequence = self.lock().next_sequence;
-        let open = match OpenSegment::create(&self.dir, sequence) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(&self.dir)?;
-                let lock = take_lock(&self.dir).map_err(io::Error::other)?;
-                self.lock()._lock = lock;
-                OpenSegment::create(&self.dir, sequence)?
+        let open = loop {
+            match OpenSegment::create(&self.dir, sequence) {
+                // Somebody put files there.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => sequence += 1,
+                created => break created?,
             }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                sequence += 1;
-                OpenSegment::create(&self.dir, sequence)?
-            }
-            created => created?,
         };
         let mut state = self.lock();
         state.next_sequence = sequence + 1;
@@ -230,21 +201,54 @@ impl Spool {
         Ok(open)
     }
 
-    /// Tells how far the open segment has come; false if it has to be sealed because it could not
-    /// be synced.
-    pub fn appended(&self, open: &OpenSegment) -> bool {
+    /// Makes the directory again. Returns how many records are gone with the files that were in it.
+    pub fn recreate(&self) -> io::Result<u64> {
+        fs::create_dir_all(&self.dir)?;
+        let lock = take_lock(&self.dir).map_err(io::Error::other)?;
         let mut state = self.lock();
-        let Some(shared) = &mut state.open else {
-            return true;
-        };
-        shared.bytes = open.bytes;
-        !shared.sync_failed
+        state._lock = lock;
+        state.dir_changed = true;
+        let mut vanished = 0;
+        let mut bytes = 0;
+        state.sealed.retain(|segment| {
+            // The sender finds out by itself about the one it holds.
+            let there = segment.in_hand
+                || segment
+                    .with_path(&self.dir, |path| fs::symlink_metadata(path))
+                    .is_ok();
+            if !there {
+                vanished += segment.lines.saturating_sub(segment.settled);
+                bytes += segment.bytes;
+            }
+            there
+        });
+        state.sealed_bytes -= bytes;
+        Ok(vanished)
+    }
+
+    /// Tells how far the open segment has come.
+    pub fn appended(&self, open: &OpenSegment) {
+        if let Some(shared) = &mut self.lock().open {
+            shared.bytes = open.bytes;
+        }
+    }
+
+    /// The open segment could not be synced: it is to be sealed.
+    pub fn is_sync_failed(&self) -> bool {
+        self.lock()
+            .open
+            .as_ref()
+            .is_some_and(|open| open.sync_failed)
     }
 
     /// Hands the segment over to the sender.
     pub fn seal(&self, open: OpenSegment) {
         let mut state = self.lock();
-        state.open = None;
+        let shared = state.open.take();
+        let pending = match shared.is_some_and(|shared| shared.sync_failed) {
+            true => Pending::Name,
+            false => Pending::Sync(open.file),
+        };
         state.sealed_bytes += open.bytes;
         state.sealed.push_back(Segment {
             sequence: open.sequence,
@@ -252,7 +256,8 @@ impl Spool {
             bytes: open.bytes,
             settled: 0,
             in_hand: false,
-            unsynced: Some(open.file),
+            pending: Some(pending),
+            named: false,
         });
     }
 
@@ -279,9 +284,9 @@ impl Spool {
             state.sealed_bytes -= segment.bytes;
             state.dir_changed = true;
             drop(state);
-            dropped += segment.lines - segment.settled;
+            dropped += segment.lines.saturating_sub(segment.settled);
             // One that is gone already takes no room either.
-            let _ = fs::remove_file(segment.path(&self.dir));
+            let _ = segment.with_path(&self.dir, |path| fs::remove_file(path));
         }
     }
 
@@ -336,109 +341,32 @@ impl Spool {
 
     /// Deletes the oldest segment, all of whose lines are settled.
     pub fn remove(&self, sequence: u64) -> io::Result<()> {
+        self.forget(sequence, |path| fs::remove_file(path))
+    }
+
+    /// Renames the oldest segment, which cannot be read, to a name that nothing here looks at.
+    pub fn set_aside(&self, sequence: u64) -> io::Result<()> {
+        self.forget(sequence, |path| {
+            fs::rename(path, path.with_extension("lp.unreadable"))
+        })
+    }
+
+    fn forget(&self, sequence: u64, act: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
         let mut state = self.lock();
-        let Some(segment) = state
-            .sealed
-            .pop_front_if(|segment| segment.sequence == sequence)
-        else {
+        let oldest = |segment: &mut Segment| segment.sequence == sequence;
+        let Some(segment) = state.sealed.pop_front_if(oldest) else {
             return Ok(());
         };
         state.sealed_bytes -= segment.bytes;
         state.dir_changed = true;
         drop(state);
-        match fs::remove_file(segment.path(&self.dir)) {
+        match segment.with_path(&self.dir, act) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// Brings everything that was appended to the disk. Returns what went wrong, each once.
-    pub fn sync(&self) -> Vec<String> {
-        let mut troubles = Vec::new();
-        while let Some(segment) = self.first_unsynced() {
-            troubles.extend(self.sync_sealed(&segment));
-        }
-        troubles.extend(self.sync_open());
-        troubles.extend(self.sync_dir());
-        troubles
-    }
-
-    fn first_unsynced(&self) -> Option<Segment> {
-        self.lock()
-            .sealed
-            .iter()
-            .find(|segment| segment.unsynced.is_some())
-            .cloned()
-    }
-
-    fn sync_sealed(&self, segment: &Segment) -> Option<String> {
-        let file = segment.unsynced.as_ref()?;
-        let synced = file.sync_data();
-        let name = SegmentName {
-            sequence: segment.sequence,
-            lines: Some(segment.lines),
-        };
-        let renamed = fs::rename(segment.path(&self.dir), self.dir.join(name.to_string()));
-        let mut state = self.lock();
-        state.dir_changed = true;
-        if let Some(entry) = state
-            .sealed
-            .iter_mut()
-            .find(|s| s.sequence == segment.sequence)
-        {
-            // Where the file is gone, sending it will find that out.
-            entry.unsynced = None;
-        }
-        drop(state);
-        let error = synced.err().or(renamed
-            .err()
-            .filter(|e| e.kind() != io::ErrorKind::NotFound))?;
-        Some(format!(
-            "{}: cannot sync: {error}",
-            segment.path(&self.dir).display()
-        ))
-    }
-
-    fn sync_open(&self) -> Option<String> {
-        let (sequence, file, bytes) = {
-            let state = self.lock();
-            let open = state.open.as_ref()?;
-            if open.sync_failed || open.synced == open.bytes {
-                return None;
-            }
-            (open.sequence, Arc::clone(&open.file), open.bytes)
-        };
-        let synced = file.sync_data();
-        let mut state = self.lock();
-        let open = state.open.as_mut().filter(|open| open.sequence == sequence);
-        match (synced, open) {
-            (Ok(()), Some(open)) => {
-                open.synced = bytes;
-                None
-            }
-            (Ok(()), None) => None,
-            (Err(error), open) => {
-                if let Some(open) = open {
-                    open.sync_failed = true;
-                }
-                Some(format!("{}: cannot sync: {error}", self.dir.display()))
-            }
-        }
-    }
-
-    fn sync_dir(&self) -> Option<String> {
-        if !std::mem::take(&mut self.lock().dir_changed) {
-            return None;
-        }
-        match File::open(&self.dir).and_then(|dir| dir.sync_all()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Some(format!("{}: cannot sync: {error}", self.dir.display()))
-            }
-            _ => None,
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing is left half done between two statements that can panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -464,92 +392,4 @@ fn take_lock(dir: &Path) -> Result<File, SpoolError> {
         }),
         Err(TryLockError::Error(error)) => Err(unusable(error)),
     }
-}
-
-/// Lists the segments, oldest first, and seals those a killed process left open.
-fn recover(dir: &Path) -> io::Result<VecDeque<Segment>> {
-    let mut segments = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let Some(name) = entry.file_name().to_str().and_then(SegmentName::parse) else {
-            continue;
-        };
-        let (lines, bytes) = match name.lines {
-            Some(lines) => (lines, entry.metadata()?.len()),
-            None => seal_left_over(dir, name)?,
-        };
-        if lines == 0 {
-            fs::remove_file(
-                dir.join(
-                    SegmentName {
-                        lines: Some(0),
-                        ..name
-                    }
-                    .to_string(),
-                ),
-            )?;
-            continue;
-        }
-        segments.push(Segment {
-            sequence: name.sequence,
-            lines,
-            bytes,
-            settled: 0,
-            in_hand: false,
-            unsynced: None,
-        });
-    }
-    segments.sort_by_key(|segment| segment.sequence);
-    Ok(segments.into())
-}
-
-fn seal_left_over(dir: &Path, name: SegmentName) -> io::Result<(u64, u64)> {
-    let path = dir.join(name.to_string());
-    let file = OpenOptions::new().read(true).write(true).open(&path)?;
-    let (mut lines, mut bytes) = (0, 0);
-    let mut reader = BufReader::new(&file);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = reader.read_until(b'\n', &mut line)?;
-        if line.last() != Some(&b'\n') {
-            if read > 0 {
-                log::warn!(
-                    "{}: its last line is torn ({read} bytes without an end) and is dropped",
-                    path.display()
-                );
-                file.set_len(bytes)?;
-            }
-            break;
-        }
-        lines += 1;
-        bytes += read as u64;
-    }
-    file.sync_data()?;
-    fs::rename(
-        &path,
-        dir.join(
-            SegmentName {
-                lines: Some(lines),
-                ..name
-            }
-            .to_string(),
-        ),
-    )?;
-    Ok((lines, bytes))
-}
-
-/// The timestamp of a segment's last line.
-fn newest_timestamp(path: &Path) -> Option<i64> {
-    use std::io::{Read, Seek, SeekFrom};
-    /// More than any line is long: a body has 64 KiB, and escaping at most doubles it.
-    const TAIL: u64 = 256 * 1024;
-    let mut file = File::open(path).ok()?;
-    let start = file.metadata().ok()?.len().saturating_sub(TAIL);
-    file.seek(SeekFrom::Start(start)).ok()?;
-    let mut tail = Vec::new();
-    file.read_to_end(&mut tail).ok()?;
-    tail.split(|&byte| byte == b'\n')
-        .rev()
-        .find_map(line::timestamp)
 }

@@ -3,17 +3,20 @@
 //! It never waits for InfluxDB nor for a flush, and it goes on whatever the disk does: what cannot
 //! be written is counted as dropped and said.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, select};
 
+use super::cardinality::{Limited, Limiter, Limits, Listed, MAX_EXTRA_KEYS};
+use super::drops::Drops;
 use super::segment::{AppendError, OpenSegment};
 use super::spool::Spool;
 use crate::checkin::{Record, line};
-use crate::service::logging::Throttle;
 use crate::service::metrics::Metrics;
 
 /// How long the first record of a group waits for others. While the thread sleeps, queueing a
@@ -24,6 +27,10 @@ const GROUP: Duration = Duration::from_millis(5);
 const GROUP_RECORDS: usize = 4096;
 /// How often an open segment is looked at while no records come.
 const SEAL_CHECK: Duration = Duration::from_millis(250);
+/// A disk that took records for this long is mended.
+const DISK_QUIET: Duration = Duration::from_secs(5);
+/// Over the maximal size a segment goes at a time, which at a quiet hour is once in many minutes.
+const FULL_QUIET: Duration = Duration::from_secs(3600);
 /// A clock that is set back by more than this is followed.
 const CLOCK_TOLERANCE_NS: i64 = 1_000_000_000;
 
@@ -37,9 +44,14 @@ pub struct Writer {
     open: Option<OpenSegment>,
     opened: Instant,
     clock: Clock,
+    limiter: Limiter,
+    listed: Arc<ArcSwap<Listed>>,
     buffer: Vec<u8>,
-    disk: Throttle,
-    full: Throttle,
+    disk: Drops,
+    full: Drops,
+    channel: Drops,
+    /// What of the counter of the full channel is said already.
+    channel_said: u64,
 }
 
 impl Writer {
@@ -49,8 +61,12 @@ impl Writer {
         sync_interval: Duration,
         batch_points: usize,
         newest_timestamp: Option<i64>,
+        limits: Limits,
+        listed: Arc<ArcSwap<Listed>>,
     ) -> Writer {
         Writer {
+            limiter: Limiter::open(spool.dir(), limits),
+            listed,
             spool,
             metrics,
             sync_interval,
@@ -61,8 +77,10 @@ impl Writer {
                 last: newest_timestamp.unwrap_or(i64::MIN),
             },
             buffer: Vec::new(),
-            disk: Throttle::default(),
-            full: Throttle::default(),
+            disk: Drops::new("writing to the spool", DISK_QUIET),
+            full: Drops::new("the full spool", FULL_QUIET),
+            channel: Drops::new("too many check-ins at once", DISK_QUIET),
+            channel_said: 0,
         }
     }
 
@@ -70,7 +88,7 @@ impl Writer {
     /// sender of sealed segments, and of the end by being dropped.
     pub fn run(mut self, queued: &Receiver<Record>, stopped: &Receiver<()>, wake: &Sender<()>) {
         loop {
-            let look_again = if self.open.is_some() {
+            let look_again = if self.open.is_some() || self.is_dropping() {
                 SEAL_CHECK
             } else {
                 Duration::MAX
@@ -87,6 +105,7 @@ impl Writer {
             if self.is_due() {
                 self.seal(wake);
             }
+            self.say_drops();
         }
         while !queued.is_empty() {
             self.write(queued.try_iter());
@@ -99,52 +118,70 @@ impl Writer {
         buffer.clear();
         let mut count = 0;
         let now = now_ns();
+        let listed = self.listed.load_full();
         for record in records.take(GROUP_RECORDS) {
-            buffer.extend_from_slice(record.point());
+            let limited = self.limiter.admit(record.point(), &listed, &mut buffer);
+            if limited != Limited::default() {
+                self.say_limited(&limited);
+            }
             line::finish(self.clock.stamp(now), &mut buffer);
             count += 1;
         }
         let appended = self.append(&buffer, count);
+        self.limiter.save();
         let failing = &self.metrics.health.disk_failing;
         failing.store(appended.is_err(), Ordering::Relaxed);
         if let Err(error) = appended {
             self.metrics.records.dropped_disk.add(count);
-            if let Some(held) = self.disk.tick(count) {
-                log::error!(
-                    "{}: cannot write: {error}; check-ins are still answered, {held} records \
-                     dropped; make room or mend the disk",
-                    self.spool.dir().display()
-                );
-            }
+            let dir = self.spool.dir().display();
+            let why = format!(
+                "{dir}: cannot write: {error}; check-ins are still answered, but not recorded; make \
+                 room or mend the disk"
+            );
+            self.disk.add(count, why);
         }
         self.buffer = buffer;
     }
 
-    fn append(&mut self, lines: &[u8], count: u64) -> std::io::Result<()> {
-        self.give_up_deleted();
+    fn say_limited(&mut self, limited: &Limited) {
+        self.metrics.records.limited.add(u64::from(limited.changed));
+        for tag in &limited.tags {
+            log::warn!(
+                "tag {tag:?}: more new values than --max-tag-values, further ones are stored as \
+                 \"other\"; list its values or a pattern in the request schema"
+            );
+        }
+        if limited.series {
+            log::warn!(
+                "more combinations of tags than --max-series, the extra tags of further ones are \
+                 stored as \"other\"; list fewer tags in the request schema"
+            );
+        }
+        if limited.keys {
+            log::warn!(
+                "more than {MAX_EXTRA_KEYS} different extra keys, further ones are left out; give a \
+                 --request-schema"
+            );
+        }
+    }
+
+    fn append(&mut self, lines: &[u8], count: u64) -> io::Result<()> {
+        self.give_up_gone();
         let dropped = self.spool.make_room(lines.len() as u64);
         if dropped > 0 {
             self.metrics.records.dropped_spool_full.add(dropped);
-            if let Some(held) = self.full.tick(dropped) {
-                log::error!(
-                    "{}: the spool is full (--spool-max-size), {held} of the oldest records \
-                     dropped",
-                    self.spool.dir().display()
-                );
-            }
+            let dir = self.spool.dir().display();
+            let why = format!("{dir}: --spool-max-size is reached and the oldest records go");
+            self.full.add(dropped, why);
         }
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => {
-                self.opened = Instant::now();
-                self.spool.create_segment()?
-            }
+            None => self.create()?,
         };
         let appended = open.append(lines, count);
-        let sound = self.spool.appended(&open);
+        self.spool.appended(&open);
         match appended {
-            Ok(()) if sound => self.open = Some(open),
-            Ok(()) => self.spool.seal(open),
+            Ok(()) => self.open = Some(open),
             Err(AppendError::Undone(error)) => {
                 self.open = Some(open);
                 return Err(error);
@@ -157,24 +194,61 @@ impl Writer {
         Ok(())
     }
 
+    fn create(&mut self) -> io::Result<OpenSegment> {
+        self.opened = Instant::now();
+        match self.spool.create_segment() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let vanished = self.spool.recreate()?;
+                self.metrics.records.dropped_vanished.add(vanished);
+                log::error!(
+                    "{}: somebody removed the directory, it is made again; {vanished} records that \
+                     waited in it are lost",
+                    self.spool.dir().display(),
+                );
+                self.spool.create_segment()
+            }
+            created => created,
+        }
+    }
+
     /// A deleted file can still be written to, but nobody will find it.
-    fn give_up_deleted(&mut self) {
-        let Some(open) = self.open.take_if(|open| open.is_deleted()) else {
+    fn give_up_gone(&mut self) {
+        let dir = self.spool.dir();
+        let Some(open) = self.open.take_if(|open| open.is_gone(dir)) else {
             return;
         };
         self.spool.forget_open();
         self.metrics.records.dropped_vanished.add(open.lines);
         log::error!(
-            "{}: somebody deleted the segment that was written to; {} records are lost",
-            self.spool.dir().display(),
+            "{}: somebody removed the segment that was written to; {} records are lost",
+            dir.display(),
             open.lines
         );
+    }
+
+    fn is_dropping(&self) -> bool {
+        [&self.disk, &self.full, &self.channel]
+            .iter()
+            .any(|drops| drops.is_going_on())
+    }
+
+    fn say_drops(&mut self) {
+        // The connection threads only count.
+        let dropped = self.metrics.records.dropped_channel_full.get();
+        if dropped > self.channel_said {
+            let why = "more check-ins at once than can be written down";
+            self.channel.add(dropped - self.channel_said, why);
+            self.channel_said = dropped;
+        }
+        for drops in [&mut self.disk, &mut self.full, &mut self.channel] {
+            drops.look();
+        }
     }
 
     /// While the sender is behind, segments grow; else they are sealed by time or by number.
     fn is_due(&self) -> bool {
         let Some(open) = &self.open else { return false };
-        if open.bytes >= self.spool.segment_size() {
+        if open.bytes >= self.spool.segment_size() || self.spool.is_sync_failed() {
             return true;
         }
         let old_or_full =
@@ -183,7 +257,7 @@ impl Writer {
     }
 
     fn seal(&mut self, wake: &Sender<()>) {
-        self.give_up_deleted();
+        self.give_up_gone();
         if let Some(open) = self.open.take() {
             self.spool.seal(open);
             // Full means that the sender is about to wake up anyway.

@@ -141,11 +141,14 @@ impl Connection {
         }
     }
 
-    /// Everything the server still sends until it closes the connection.
+    /// Everything the server still sends until it closes the connection. A reset is an end too: a
+    /// server that closes without having read everything sends one behind its answer.
     pub fn read_until_close(&mut self) -> io::Result<Vec<u8>> {
         let mut rest = Vec::new();
-        self.stream.read_to_end(&mut rest)?;
-        Ok(rest)
+        match self.stream.read_to_end(&mut rest) {
+            Err(e) if e.kind() != io::ErrorKind::ConnectionReset => Err(e),
+            _ => Ok(rest),
+        }
     }
 }
 

@@ -5,7 +5,8 @@
 #[path = "../../examples/sample-geodb.rs"]
 mod generator;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::scratch::Scratch;
 
@@ -17,4 +18,27 @@ pub fn sample(scratch: &Scratch) -> PathBuf {
         generator::write(&path).unwrap();
     }
     path
+}
+
+/// What stands before the description at a database's end.
+const DESCRIPTION: &[u8] = b"\xab\xcd\xefMaxMind.com";
+
+/// The sample database, as if it were built at `built` (seconds since 1970) and larger by `padding`
+/// bytes that no record points to.
+#[track_caller]
+pub fn variant(sample: &Path, built: u32, padding: usize) -> Vec<u8> {
+    let mut bytes = fs::read(sample).unwrap();
+    let description = find(&bytes, DESCRIPTION);
+    let key = b"build_epoch";
+    // An unsigned 64-bit number of four bytes: its length, its type, and then the number.
+    let number = description + find(&bytes[description..], key) + key.len();
+    assert_eq!(bytes[number..number + 2], [4, 2], "of another length");
+    bytes[number + 2..number + 6].copy_from_slice(&built.to_be_bytes());
+    bytes.splice(description..description, vec![0; padding]);
+    bytes
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> usize {
+    let mut windows = bytes.windows(what.len());
+    windows.position(|window| window == what).unwrap()
 }

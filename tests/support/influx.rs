@@ -27,6 +27,7 @@ pub struct Influx {
     admin: Option<(String, String)>,
     max_body_size: u64,
     query_interval: String,
+    certificate: Option<(PathBuf, PathBuf)>,
     process: Option<Process>,
 }
 
@@ -58,6 +59,7 @@ impl Influx {
             admin: None,
             max_body_size: 25_000_000,
             query_interval: "1s".to_string(),
+            certificate: None,
             process: None,
         }
     }
@@ -80,6 +82,13 @@ impl Influx {
         self
     }
 
+    /// From the next start on: https with this certificate and key, or plain http again. Queries and
+    /// writes of this handle go over http only.
+    pub fn set_certificate(&mut self, certificate_and_key: Option<(&Path, &Path)>) {
+        self.certificate =
+            certificate_and_key.map(|(certificate, key)| (certificate.into(), key.into()));
+    }
+
     /// Starts it, again or for the first time, on its port and its data, and waits until it answers.
     #[track_caller]
     pub fn restart(&mut self) {
@@ -89,9 +98,11 @@ impl Influx {
         let mut command = Command::new("influxd");
         command.arg("run").arg("-config").arg(config);
         let mut process = Process::start(&self.folder, command);
-        process.wait_until_ready(START, |_| {
-            self.request("GET", "/ping", b"")
-                .is_ok_and(|r| r.status == 204)
+        process.wait_until_ready(START, |_| match self.certificate {
+            Some(_) => Connection::open(&self.addr()).is_ok(),
+            None => self
+                .request("GET", "/ping", b"")
+                .is_ok_and(|r| r.status == 204),
         });
         self.process = Some(process);
         if let Some((user, password)) = &self.admin {
@@ -123,7 +134,11 @@ impl Influx {
 
     /// For `--influxdb-url`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let scheme = match self.certificate {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     /// The port, for a proxy that stands in front.
@@ -231,6 +246,7 @@ bind-address = "127.0.0.1:{port}"
 auth-enabled = {auth}
 log-enabled = false
 max-body-size = {max_body_size}
+{https}
 [continuous_queries]
 run-interval = "{query_interval}"
 [monitor]
@@ -242,8 +258,20 @@ store-enabled = false
             wal = at("wal"),
             port = self.port,
             auth = self.admin.is_some(),
+            https = self.https_config(),
             max_body_size = self.max_body_size,
             query_interval = self.query_interval,
+        )
+    }
+
+    fn https_config(&self) -> String {
+        let Some((certificate, key)) = &self.certificate else {
+            return String::new();
+        };
+        format!(
+            "https-enabled = true\nhttps-certificate = {}\nhttps-private-key = {}",
+            path_in_toml(certificate),
+            path_in_toml(key)
         )
     }
 }

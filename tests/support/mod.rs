@@ -5,7 +5,9 @@
 //! it with [`wait_for`]. Whoever starts a process holds a handle whose drop ends exactly that process,
 //! also when the test panics.
 
+pub mod account;
 pub mod client;
+pub mod crashes;
 pub mod geodb;
 pub mod http;
 pub mod influx;
@@ -15,6 +17,7 @@ pub mod peer;
 pub mod process;
 pub mod scratch;
 pub mod server;
+pub mod spool;
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -20,8 +20,19 @@ impl Nginx {
     /// client's `X-Request-Id` on or makes one up, and keeps its connections to `upstream` alive.
     #[track_caller]
     pub fn in_front_of(scratch: &Scratch, upstream: &Address) -> Nginx {
+        Nginx::start(scratch, "/", upstream)
+    }
+
+    /// The same, with `upstream` below a path prefix such as `/influx/`, which nginx strips.
+    #[track_caller]
+    pub fn below_prefix(scratch: &Scratch, prefix: &str, upstream: &Address) -> Nginx {
+        Nginx::start(scratch, prefix, upstream)
+    }
+
+    #[track_caller]
+    fn start(scratch: &Scratch, prefix: &str, upstream: &Address) -> Nginx {
         let address = Address::local(free_port());
-        let config = scratch.write("nginx.conf", config(&address, upstream));
+        let config = scratch.write("nginx.conf", config(&address, prefix, upstream));
         let mut command = Command::new("nginx");
         command.arg("-e").arg(scratch.join("nginx-error.log"));
         command.arg("-p").arg(scratch.path()).arg("-c").arg(config);
@@ -40,7 +51,7 @@ impl Nginx {
 
 /// One process in the foreground, so that killing it leaves nothing behind; every path is relative to
 /// the scratch folder, so that it needs no rights anywhere else.
-fn config(address: &Address, upstream: &Address) -> String {
+fn config(address: &Address, prefix: &str, upstream: &Address) -> String {
     format!(
         r#"daemon off;
 master_process off;
@@ -64,8 +75,8 @@ http {{
     }}
     server {{
         listen {address};
-        location / {{
-            proxy_pass http://upgrade_responder;
+        location {prefix} {{
+            proxy_pass http://upgrade_responder/;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;

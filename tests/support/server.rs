@@ -54,8 +54,13 @@ pub struct Running {
 /// Runs the binary with just these arguments, for commands that end by themselves.
 #[track_caller]
 pub fn run(scratch: &Scratch, arguments: &[&str]) -> Ended {
+    run_with(scratch, &[], arguments)
+}
+
+/// The same with environment variables.
+pub fn run_with(scratch: &Scratch, environment: &[(&str, &str)], arguments: &[&str]) -> Ended {
     let mut command = Command::new(BINARY);
-    command.args(arguments);
+    command.args(arguments).envs(environment.iter().copied());
     ended(Process::start(scratch.path(), command))
 }
 
@@ -120,6 +125,12 @@ impl Server {
         }
     }
 
+    /// Starts the server and waits for nothing: for those who end it before it is ready.
+    #[track_caller]
+    pub fn spawn(&self) -> Process {
+        Process::start(&self.folder, self.command())
+    }
+
     /// Starts the server and expects it to end by itself with this exit code.
     #[track_caller]
     pub fn expect_exit(&self, code: i32) -> Ended {
@@ -129,6 +140,14 @@ impl Server {
         let ended = ended(process);
         assert_eq!(ended.code, Some(code), "another exit code:\n{report}");
         ended
+    }
+
+    /// Runs another command with the flags of this server, and more words, until it ends by itself.
+    #[track_caller]
+    pub fn other_command(&self, command: &str, more: &[&str]) -> Ended {
+        let mut words = self.command_named(command);
+        words.args(more);
+        ended(Process::start(&self.folder, words))
     }
 
     /// Where this server listens, as its flags and environment say.
@@ -154,8 +173,12 @@ impl Server {
     }
 
     fn command(&self) -> Command {
+        self.command_named("start")
+    }
+
+    fn command_named(&self, name: &str) -> Command {
         let mut command = Command::new(BINARY);
-        command.arg("start");
+        command.arg(name);
         for (flag, value) in &self.flags {
             command.arg(flag).args(value);
         }

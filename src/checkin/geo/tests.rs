@@ -67,6 +67,16 @@ fn look_around(db: &GeoDb) {
 }
 
 #[test]
+fn ipv4_client_of_a_translator_is_found_under_its_ipv4_address() {
+    let db = GeoDb::from_bytes(city_bytes()).unwrap();
+    let brazil = found("São Paulo", "Brazil", "BR");
+    assert_eq!(locate(&db, "64:ff9b::192.0.2.1"), brazil);
+    assert_eq!(locate(&db, "::ffff:192.0.2.1"), brazil);
+    // Prefixes that a network chose itself (RFC 8215) say nothing to others.
+    assert_eq!(locate(&db, "64:ff9b:1::192.0.2.1"), Lookup::NotFound);
+}
+
+#[test]
 fn city_database_gives_the_english_names() {
     let db = GeoDb::from_bytes(city_bytes()).unwrap();
     assert_eq!(locate(&db, "192.0.2.1"), found("São Paulo", "Brazil", "BR"));

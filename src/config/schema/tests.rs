@@ -16,6 +16,7 @@ fn the_sample_is_valid_and_looked_up_by_the_clients_keys() {
             point_key: "kubernetes_version".into(),
             data_type: DataType::String,
             max_len: 64,
+            allowed: None,
         })
     );
     assert_eq!(schema.tag("kubernetes_version"), None);
@@ -110,11 +111,15 @@ fn each_bad_value_is_named_with_what_is_expected() {
         ),
         (
             r#"{"extraTagInfoSchema": {"": {"dataType": "string"}}}"#,
-            r#"extraTagInfoSchema, "": found an empty key or one with control characters, expected a name"#,
+            r#"extraTagInfoSchema, "": found an empty key, or one with control characters or a backslash at its end, expected a name"#,
         ),
         (
             r#"{"extraTagInfoSchema": {"a\nb": {"dataType": "string"}}}"#,
-            r#"extraTagInfoSchema, "a\nb": found an empty key or one with control characters, expected a name"#,
+            r#"extraTagInfoSchema, "a\nb": found an empty key, or one with control characters or a backslash at its end, expected a name"#,
+        ),
+        (
+            r#"{"extraTagInfoSchema": {"a\\": {"dataType": "string"}}}"#,
+            r#"extraTagInfoSchema, "a\\": found an empty key, or one with control characters or a backslash at its end, expected a name"#,
         ),
         ("[]", "found [], expected a JSON object"),
         (
@@ -147,4 +152,61 @@ fn every_problem_is_told() {
     let text = r#"{"appVersionSchema": {"maxLen": -1},
         "extraTagInfoSchema": {"a": 1, "b": {"dataType": "float"}}, "extraFieldInfoSchema": 5}"#;
     assert_eq!(RequestSchema::parse(text).unwrap_err().len(), 5);
+}
+
+#[test]
+fn listed_values_and_patterns_allow_nothing_else() {
+    let schema = RequestSchema::parse(
+        r#"{"extraTagInfoSchema": {
+            "arch": {"dataType": "string", "values": ["arm64", "amd64"]},
+            "kubernetesVersion": {"dataType": "string", "pattern": "v1\\.[0-9]{1,2}"}
+        }}"#,
+    )
+    .unwrap();
+    let check = |key: &str, value: &str| schema.tag(key).unwrap().check(value);
+    assert_eq!(check("arch", "amd64"), Ok(()));
+    assert_eq!(check("arch", "amd"), Err(Invalid::NotAllowed));
+    assert_eq!(check("kubernetesVersion", "v1.31"), Ok(()));
+    assert_eq!(
+        check("kubernetesVersion", "v1.31.2"),
+        Err(Invalid::NotAllowed)
+    );
+    assert_eq!(
+        check("kubernetesVersion", "v1.31\n"),
+        Err(Invalid::NotAllowed)
+    );
+}
+
+#[test]
+fn bad_rules_for_values_are_named() {
+    let problems = |rule: &str| {
+        let text =
+            format!(r#"{{"extraTagInfoSchema": {{"a": {{"dataType": "string", {rule}}}}}}}"#);
+        RequestSchema::parse(&text).unwrap_err()[0].to_string()
+    };
+    for (rule, part) in [
+        (
+            r#""values": []"#,
+            "values: found [], expected an array of at least one string",
+        ),
+        (
+            r#""values": [1]"#,
+            "values: found [1], expected an array of at least one string",
+        ),
+        (
+            r#""pattern": 1"#,
+            "pattern: found 1, expected a regular expression",
+        ),
+        (
+            r#""pattern": "(""#,
+            "pattern: found \"(\", expected a regular expression (error: unclosed group)",
+        ),
+        (
+            r#""pattern": "a", "values": ["a"]"#,
+            "pattern: found beside \"values\"",
+        ),
+    ] {
+        let found = problems(rule);
+        assert!(found.contains(part), "{found}");
+    }
 }

@@ -1,0 +1,28 @@
+# Completion for bash. The flags come from the program's own help page, so the two cannot differ.
+
+_upgrade_responder() {
+    local word=$2 before=$3 help value
+    help=$(upgrade-responder --help 2>/dev/null) || return
+    # --flag=value is three words to bash.
+    if [[ $word == = ]]; then
+        word=
+    elif [[ $before == = ]]; then
+        before=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+    value=$(sed -n "s/^  $before \([A-Z][A-Z:,.]*\).*/\1/p" <<<"$help")
+    compopt +o nospace
+    case $value in
+        FILE) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        DIR) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
+        ?*) COMPREPLY=() ;;
+        *)
+            if [[ $word == -* ]]; then
+                value=$(sed -n 's/^  \(--[a-z-]*\).*/\1/p' <<<"$help")
+            else
+                value='start check-config set-query-period help'
+            fi
+            mapfile -t COMPREPLY < <(compgen -W "$value" -- "$word")
+            ;;
+    esac
+}
+complete -F _upgrade_responder upgrade-responder

@@ -1,0 +1,393 @@
+//! Bounds on how many series clients can make: InfluxDB keeps an index of all of them in memory, and
+//! the endpoint is open to anybody.
+//!
+//! - A tag takes `--max-tag-values` new values at once, and as many more in a day, spread over it:
+//!   real values appear slowly, and a flood uses up the budget but does not lock later ones out for
+//!   good. Beyond it a new value is stored as `other`.
+//! - Budgets per tag bound no product, so new tag sets end at `--max-series`: beyond it the extra
+//!   tags of a new set, and a new `appVersion`, become `other`; and since each choice of keys makes a
+//!   set of its own even so, only [`MAX_KEY_SETS`] choices, beyond which extra tags are left out.
+//! - Where no schema lists the extra keys, [`MAX_EXTRA_KEYS`] of them are taken.
+//!
+//! Values the operator lists (in the schema, or as versions of the response config) need no budget.
+//! Cities and countries come from the geo database and are not counted. What is known is kept in the
+//! file `known` of the spool, so values already stored go on after a restart. It is one line per
+//! extra key (`key K`), tag value (`value KEY=VALUE`, escaped as in line protocol), tag set
+//! (`series HASH`), and choice of keys (`keys HASH`).
+//!
+//! All of this runs on the writer thread. A record of a known tag set, which is nearly every one,
+//! costs one hash of its tags.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{File, OpenOptions};
+use std::hash::{DefaultHasher, Hasher};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::point;
+use crate::checkin::line::{self, RESERVED_KEYS};
+use crate::config::response::ResponseConfig;
+use crate::config::schema::RequestSchema;
+
+/// Distinct extra tags and fields where no schema lists them.
+pub const MAX_EXTRA_KEYS: usize = 200;
+/// Choices of extra tags whose values are all `other`.
+const MAX_KEY_SETS: usize = 1000;
+/// The time in which a budget that is used up fills again.
+const REFILL: Duration = Duration::from_secs(24 * 3600);
+/// What a value beyond its budget is stored as.
+const OTHER: &[u8] = b"other";
+/// Tags that come from the geo database.
+const PLACES: [&[u8]; 3] = [b"city", b"country", b"country_isocode"];
+const APP_VERSION: &[u8] = b"app_version";
+
+/// How much is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// New values of a tag at once, and in a day.
+    pub tag_values: u64,
+    /// Tag sets.
+    pub series: usize,
+}
+
+/// What the operator listed: always allowed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Tags of which the schema lists the values, in snake case.
+    pub tags: HashSet<String>,
+    /// The versions of the response config, escaped as in line protocol.
+    pub app_versions: HashSet<Vec<u8>>,
+    /// A schema lists the extra keys, so that they need no limit here.
+    pub keys: bool,
+}
+
+impl Listed {
+    /// What a response config and a request schema list.
+    pub fn of(response: &ResponseConfig, schema: Option<&RequestSchema>) -> Listed {
+        let tags = schema.into_iter().flat_map(RequestSchema::listed_tags);
+        let versions = response.versions().iter();
+        Listed {
+            tags: tags.map(str::to_owned).collect(),
+            app_versions: versions
+                .map(|version| line::tag_value(&version.name))
+                .collect(),
+            keys: schema.is_some(),
+        }
+    }
+}
+
+/// What is known of tags, values and tag sets.
+#[derive(Debug)]
+pub struct Limiter {
+    limits: Limits,
+    series: HashSet<u64>,
+    tags: HashMap<Vec<u8>, Budget>,
+    keys: HashSet<Vec<u8>>,
+    key_sets: HashSet<u64>,
+    said_series: bool,
+    said_keys: bool,
+    file: Option<File>,
+    /// To be appended to the file.
+    news: Vec<u8>,
+}
+
+/// What was not stored as it came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limited {
+    /// Tags whose budget is used up, said for the first time.
+    pub tags: Vec<String>,
+    /// The number of tag sets is used up, said for the first time.
+    pub series: bool,
+    /// The number of extra keys is used up, said for the first time.
+    pub keys: bool,
+    /// The record was changed.
+    pub changed: bool,
+}
+
+#[derive(Debug)]
+struct Budget {
+    known: HashSet<Vec<u8>>,
+    left: f64,
+    filled: Instant,
+    said: bool,
+}
+
+impl Limiter {
+    /// Reads what is known from an earlier run. Without a file everything is new.
+    pub fn open(spool_dir: &Path, limits: Limits) -> Limiter {
+        let path = spool_dir.join("known");
+        let mut limiter = Limiter {
+            limits,
+            series: HashSet::new(),
+            tags: HashMap::new(),
+            keys: HashSet::new(),
+            key_sets: HashSet::new(),
+            said_series: false,
+            said_keys: false,
+            file: None,
+            news: Vec::new(),
+        };
+        if let Ok(file) = File::open(&path) {
+            limiter.read(BufReader::new(file));
+        }
+        limiter.file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .ok();
+        limiter
+    }
+
+    /// Appends the point to `out`, changed where it is beyond a limit.
+    pub fn admit(&mut self, point: &[u8], listed: &Listed, out: &mut Vec<u8>) -> Limited {
+        let mut limited = Limited::default();
+        let series = point::series(point);
+        if self.series.contains(&hash(series)) {
+            out.extend_from_slice(series);
+        } else {
+            self.admit_series(series, listed, &mut limited, out);
+        }
+        self.admit_fields(point, series.len(), listed, &mut limited, out);
+        limited
+    }
+
+    /// Brings what became known to the file; a file that cannot be written costs only memory of it.
+    pub fn save(&mut self) {
+        let news = std::mem::take(&mut self.news);
+        if let Some(file) = self.file.as_mut().filter(|_| !news.is_empty()) {
+            let _ = file.write_all(&news);
+        }
+    }
+
+    /// A tag set that is not known: each of its tags needs a place in its budget.
+    fn admit_series(
+        &mut self,
+        series: &[u8],
+        listed: &Listed,
+        limited: &mut Limited,
+        out: &mut Vec<u8>,
+    ) {
+        let full = self.series.len() >= self.limits.series;
+        let takes_extra = !full || self.takes_key_set(series);
+        let start = out.len();
+        let measurement = series
+            .split(|byte| *byte == b',')
+            .next()
+            .unwrap_or_default();
+        out.extend_from_slice(measurement);
+        for (key, value) in point::tags(series) {
+            if is_extra(key) && !takes_extra {
+                limited.changed = true;
+                continue;
+            }
+            if !self.knows_key(key, listed, limited) {
+                continue;
+            }
+            let value = match self.takes_value(key, value, full, listed, limited) {
+                true => value,
+                false => OTHER,
+            };
+            out.push(b',');
+            out.extend_from_slice(key);
+            out.push(b'=');
+            out.extend_from_slice(value);
+        }
+        let stored = hash(&out[start..]);
+        if !full && self.series.insert(stored) {
+            self.news
+                .extend_from_slice(format!("series {stored:016x}\n").as_bytes());
+        }
+    }
+
+    fn admit_fields(
+        &mut self,
+        point: &[u8],
+        series: usize,
+        listed: &Listed,
+        limited: &mut Limited,
+        out: &mut Vec<u8>,
+    ) {
+        if listed.keys {
+            return out.extend_from_slice(&point[series..]);
+        }
+        let mut separator = b' ';
+        for (key, value) in point::fields(point) {
+            let own = RESERVED_KEYS
+                .iter()
+                .any(|reserved| reserved.as_bytes() == key);
+            if own || self.knows_key(key, listed, limited) {
+                out.push(separator);
+                out.extend_from_slice(key);
+                out.push(b'=');
+                out.extend_from_slice(value);
+                separator = b',';
+            }
+        }
+    }
+
+    /// Whether an extra key may be stored.
+    fn knows_key(&mut self, key: &[u8], listed: &Listed, limited: &mut Limited) -> bool {
+        if listed.keys || !is_extra(key) || self.keys.contains(key) {
+            return true;
+        }
+        if self.keys.len() >= MAX_EXTRA_KEYS {
+            limited.changed = true;
+            limited.keys |= !std::mem::replace(&mut self.said_keys, true);
+            return false;
+        }
+        self.keys.insert(key.to_owned());
+        self.note(b"key ", key, b"");
+        true
+    }
+
+    /// Whether a set beyond the limit may keep its extra tags, as `other`.
+    fn takes_key_set(&mut self, series: &[u8]) -> bool {
+        let keys = point::tags(series).map(|(key, _)| key);
+        let keys: Vec<&[u8]> = keys.filter(|key| is_extra(key)).collect();
+        let set = hash(&keys.join(&b','));
+        if self.key_sets.contains(&set) {
+            return true;
+        }
+        if self.key_sets.len() >= MAX_KEY_SETS {
+            return false;
+        }
+        self.key_sets.insert(set);
+        let line = format!("keys {set:016x}\n");
+        self.news.extend_from_slice(line.as_bytes());
+        true
+    }
+
+    /// Whether a value may be stored as it is.
+    fn takes_value(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        full: bool,
+        listed: &Listed,
+        limited: &mut Limited,
+    ) -> bool {
+        if PLACES.contains(&key) || value == OTHER {
+            return true;
+        }
+        if full {
+            limited.changed = true;
+            limited.series |= !std::mem::replace(&mut self.said_series, true);
+            // What is known of the version is no new series by itself.
+            return key == APP_VERSION && self.budget(key).known.contains(value);
+        }
+        if key == APP_VERSION && listed.app_versions.contains(value)
+            || std::str::from_utf8(key).is_ok_and(|key| listed.tags.contains(key))
+        {
+            return true;
+        }
+        let most = self.limits.series;
+        let capacity = self.limits.tag_values as f64;
+        let budget = self.budget(key);
+        if budget.known.contains(value) {
+            return true;
+        }
+        if budget.known.len() >= most || !budget.take(capacity) {
+            limited.changed = true;
+            if !std::mem::replace(&mut budget.said, true) {
+                limited.tags.push(String::from_utf8_lossy(key).into_owned());
+            }
+            return false;
+        }
+        budget.known.insert(value.to_owned());
+        self.note(b"value ", key, value);
+        true
+    }
+
+    fn budget(&mut self, key: &[u8]) -> &mut Budget {
+        let capacity = self.limits.tag_values as f64;
+        self.tags
+            .entry(key.to_owned())
+            .or_insert_with(|| Budget::new(capacity))
+    }
+
+    fn note(&mut self, what: &[u8], key: &[u8], value: &[u8]) {
+        self.news.extend_from_slice(what);
+        self.news.extend_from_slice(key);
+        if !value.is_empty() {
+            self.news.push(b'=');
+            self.news.extend_from_slice(value);
+        }
+        self.news.push(b'\n');
+    }
+
+    /// Reads the lines of the file; what makes no sense, a torn end for instance, is skipped.
+    fn read(&mut self, mut lines: impl BufRead) {
+        let mut line = Vec::new();
+        while lines
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|read| read > 0)
+        {
+            if line.pop() == Some(b'\n') {
+                self.read_line(&line);
+            }
+            line.clear();
+        }
+    }
+
+    fn read_line(&mut self, line: &[u8]) {
+        if let Some(set) = line.strip_prefix(b"series ") {
+            self.series.extend(hash_of(set));
+        } else if let Some(set) = line.strip_prefix(b"keys ") {
+            self.key_sets.extend(hash_of(set));
+        } else if let Some(key) = line.strip_prefix(b"key ") {
+            self.keys.insert(key.to_owned());
+        } else if let Some(pair) = line.strip_prefix(b"value ") {
+            // As in a tag set, behind the comma.
+            if let Some((key, value)) = point::tags(&[b",", pair].concat()).next() {
+                let budget = self.budget(key);
+                budget.known.insert(value.to_owned());
+                budget.left = (budget.left - 1.0).max(0.0);
+            }
+        }
+    }
+}
+
+impl Budget {
+    fn new(capacity: f64) -> Budget {
+        Budget {
+            known: HashSet::new(),
+            left: capacity,
+            filled: Instant::now(),
+            said: false,
+        }
+    }
+
+    /// Takes one of what is left, after adding what has filled up since the last time.
+    fn take(&mut self, capacity: f64) -> bool {
+        let since = self.filled.elapsed().as_secs_f64() / REFILL.as_secs_f64();
+        self.filled = Instant::now();
+        self.left = (self.left + since * capacity).min(capacity);
+        if self.left < 1.0 {
+            return false;
+        }
+        self.left -= 1.0;
+        true
+    }
+}
+
+/// Neither the version nor a place.
+fn is_extra(key: &[u8]) -> bool {
+    key != APP_VERSION && !PLACES.contains(&key)
+}
+
+/// A hash as it stands in the file.
+fn hash_of(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    u64::from_str_radix(text, 16).ok()
+}
+
+/// A tag set by its hash: a collision would let one set in 10^14 pass uncounted.
+fn hash(series: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(series);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests;

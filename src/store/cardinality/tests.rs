@@ -1,0 +1,139 @@
+use super::*;
+
+const LIMITS: Limits = Limits {
+    tag_values: 3,
+    series: 100,
+};
+
+fn limiter(limits: Limits) -> Limiter {
+    Limiter::open(Path::new("/nonexistent"), limits)
+}
+
+fn admit(limiter: &mut Limiter, point: &str) -> (String, Limited) {
+    let listed = Listed {
+        keys: true,
+        ..Listed::default()
+    };
+    admit_listed(limiter, &listed, point)
+}
+
+fn admit_listed(limiter: &mut Limiter, listed: &Listed, point: &str) -> (String, Limited) {
+    let mut out = Vec::new();
+    let limited = limiter.admit(point.as_bytes(), listed, &mut out);
+    (String::from_utf8(out).unwrap(), limited)
+}
+
+#[test]
+fn a_value_beyond_the_budget_becomes_other_and_is_said_once() {
+    let mut limiter = limiter(LIMITS);
+    for n in 0..3 {
+        let point = format!("m,app_version=v{n} value=1i");
+        assert_eq!(admit(&mut limiter, &point), (point, Limited::default()));
+    }
+    let (stored, limited) = admit(&mut limiter, "m,app_version=v3,city=Bern value=1i");
+    assert_eq!(stored, "m,app_version=other,city=Bern value=1i");
+    assert_eq!(limited.tags, ["app_version"]);
+    let (stored, limited) = admit(&mut limiter, "m,app_version=v4 value=1i");
+    assert_eq!(
+        (stored.as_str(), limited.tags.len()),
+        ("m,app_version=other value=1i", 0)
+    );
+    // What was known stays known.
+    let (stored, limited) = admit(&mut limiter, "m,app_version=v1,city=Rom value=1i");
+    assert_eq!(
+        (stored.as_str(), limited.changed),
+        ("m,app_version=v1,city=Rom value=1i", false)
+    );
+}
+
+#[test]
+fn listed_values_need_no_budget() {
+    let mut limiter = limiter(Limits {
+        tag_values: 0,
+        series: 100,
+    });
+    let listed = Listed {
+        tags: HashSet::from(["arch".to_owned()]),
+        app_versions: HashSet::from([b"v1".to_vec()]),
+        keys: true,
+    };
+    let (stored, _) = admit_listed(
+        &mut limiter,
+        &listed,
+        "m,app_version=v1,arch=arm64,os=x value=1i",
+    );
+    assert_eq!(stored, "m,app_version=v1,arch=arm64,os=other value=1i");
+}
+
+#[test]
+fn beyond_the_tag_sets_extra_tags_become_other() {
+    let mut limiter = limiter(Limits {
+        tag_values: 1000,
+        series: 2,
+    });
+    admit(&mut limiter, "m,app_version=v1,a=1 value=1i");
+    admit(&mut limiter, "m,app_version=v1,a=2 value=1i");
+    let (stored, limited) = admit(&mut limiter, "m,a=3,app_version=v1,country=Peru value=1i");
+    assert_eq!(stored, "m,a=other,app_version=v1,country=Peru value=1i");
+    assert!(limited.series);
+    let (stored, limited) = admit(&mut limiter, "m,app_version=v1,a=2 value=1i");
+    assert_eq!(
+        (stored.as_str(), limited.changed),
+        ("m,app_version=v1,a=2 value=1i", false)
+    );
+    let (stored, _) = admit(&mut limiter, "m,app_version=v9 value=1i");
+    assert_eq!(stored, "m,app_version=other value=1i");
+}
+
+#[test]
+fn without_a_schema_extra_keys_end_at_their_limit() {
+    let mut limiter = limiter(Limits {
+        tag_values: 1000,
+        series: 1000,
+    });
+    let listed = Listed::default();
+    for n in 0..MAX_EXTRA_KEYS {
+        let (_, limited) = admit_listed(&mut limiter, &listed, &format!("m value=1i,f{n}=1"));
+        assert_eq!(limited, Limited::default());
+    }
+    let point = "m,t=1 value=1i,new=\"a, b\",f7=2,x_request_id=\"i\"";
+    let (stored, limited) = admit_listed(&mut limiter, &listed, point);
+    assert_eq!(stored, "m value=1i,f7=2,x_request_id=\"i\"");
+    assert!(limited.keys && limited.changed);
+}
+
+#[test]
+fn what_is_stored_goes_on_after_a_restart() {
+    let dir = std::env::temp_dir().join(format!("known-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let mut first = Limiter::open(&dir, LIMITS);
+    for n in 0..3 {
+        admit(&mut first, &format!("m,os=a\\ {n} value=1i"));
+    }
+    first.save();
+    let mut second = Limiter::open(&dir, LIMITS);
+    std::fs::remove_dir_all(&dir).unwrap();
+    let (old, _) = admit(&mut second, "m,app_version=v1,os=a\\ 1 value=1i");
+    let (new, _) = admit(&mut second, "m,os=a\\ 3 value=1i");
+    assert_eq!(old, "m,app_version=v1,os=a\\ 1 value=1i");
+    assert_eq!(new, "m,os=other value=1i");
+}
+
+#[test]
+fn choices_of_keys_make_no_series_without_end() {
+    let limits = Limits {
+        tag_values: 3,
+        series: 1,
+    };
+    let mut limiter = limiter(limits);
+    let mut stored = HashSet::new();
+    for n in 1..4096u32 {
+        // Each of 12 keys is there or not.
+        let keys = (0..12).filter(|key| n & (1 << key) != 0);
+        let tags: String = keys.map(|key| format!(",k{key:02}=v")).collect();
+        stored.insert(admit(&mut limiter, &format!("m{tags} value=1i")).0);
+    }
+    // The first one, those of which all is `other`, and the one without tags.
+    assert_eq!(stored.len(), 1 + MAX_KEY_SETS + 1);
+    assert!(stored.contains("m value=1i"));
+}

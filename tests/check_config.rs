@@ -1,0 +1,275 @@
+//! What `check-config` tells the operator before the files are swapped.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::support::geodb;
+use crate::support::influx::Influx;
+use crate::support::scratch::{Scratch, free_port};
+use crate::support::server::{DATABASE, Ended, Server};
+
+/// Runs check-config and expects this exit code, these texts on stdout, and these errors and no more.
+#[track_caller]
+fn check(server: &Server, more: &[&str], code: i32, said: &[&str], errors: &[&str]) -> Ended {
+    let ended = server.other_command("check-config", more);
+    let all = format!("stdout:\n{}stderr:\n{}", ended.stdout, ended.stderr);
+    assert_eq!(ended.code, Some(code), "{all}");
+    for text in said {
+        assert!(ended.stdout.contains(text), "{text:?} is not in\n{all}");
+    }
+    for text in errors {
+        assert!(ended.stderr.contains(text), "{text:?} is not in\n{all}");
+    }
+    let found = ended.stderr.lines().filter(|l| l.starts_with("error: "));
+    assert_eq!(found.count(), errors.len(), "{all}");
+    ended
+}
+
+#[test]
+fn good_files_are_shown_as_they_would_be_served() {
+    let scratch = Scratch::new();
+    let schema = r#"{"extraTagInfoSchema": {"hostArch": {"dataType": "string"}},
+        "extraFieldInfoSchema": {"nodeCount": {"dataType": "float"}}}"#;
+    let geodb = geodb::sample(&scratch);
+    let dated = geodb::variant(&geodb, now() - 5 * 86_400, 0);
+    fs::write(&geodb, dated).unwrap();
+    let server = Server::new(&scratch)
+        .arg("--request-schema", scratch.write("schema.json", schema))
+        .arg("--down-sample-tags", "host_arch")
+        .arg("--query-period", "90m")
+        .arg(
+            "--influxdb-url",
+            "http://user:sesame@influx.example:8086/prefix",
+        );
+    let said = [
+        "version            \"v1.0.0\", tags [\"stable\"]\n",
+        "version            \"v1.1.0\", tags [\"latest\"]\n",
+        "latest             \"v1.1.0\" of 2024-06-20\n",
+        "extra tag          \"hostArch\" stored as host_arch (string)\n",
+        "extra field        \"nodeCount\" stored as node_count (float)\n",
+        "geo database       \"Sample-City\" of 20",
+        "query period       1h30m\n",
+        "listen             127.0.0.1:",
+        "InfluxDB           http://influx.example:8086/prefix, database \"myapp_upgrade_responder\"\n",
+        "result             good, warnings: 0\n",
+    ];
+    let ended = check(&server, &[], 0, &said, &[]);
+    assert!(!ended.stdout.contains("sesame"), "{}", ended.stdout);
+    let bare = server.without("--geodb").without("--request-schema");
+    let said = ["request schema     none", "geo database       none"];
+    check(&bare.without("--influxdb-url"), &[], 0, &said, &[]);
+}
+
+#[test]
+fn every_problem_of_every_file_is_listed() {
+    let scratch = Scratch::new();
+    let config = r#"{"versions": [
+        {"name": "one", "releaseDate": null, "tags": "latest"},
+        {"name": "v1.0.0", "releaseDate": "2024-01-10T00:00:00Z"},
+        {"name": "v1.0.0", "releaseDate": "yesterday", "minUpgradableVersion": 1}]}"#;
+    let schema = r#"{"appVersionSchema": {"dataType": "float"},
+        "extraTagInfoSchema": {"a": {"dataType": "float"}, "b": 1},
+        "extraFieldInfoSchema": {"c": {"dataType": "int", "maxLen": -1}}}"#;
+    let server = Server::new(&scratch)
+        .arg("--upgrade-response-config", scratch.write("r.json", config))
+        .arg("--request-schema", scratch.write("s.json", schema))
+        .arg("--geodb", scratch.write("g.mmdb", "nonsense"))
+        .arg("--spool-dir", scratch.join("r.json").join("spool"))
+        .arg("--influxdb-url", "https://localhost")
+        .arg("--influxdb-pass-file", scratch.join("no-password"))
+        .arg("--influxdb-ca-file", scratch.join("no-authorities"));
+    let errors = [
+        "r.json: versions[0] \"one\", name: found \"one\", expected a semantic version",
+        "r.json: versions[0] \"one\", releaseDate: found null, expected an RFC 3339 date",
+        "r.json: versions[0] \"one\", tags: found \"latest\", expected an array of strings",
+        "r.json: versions[2] \"v1.0.0\", name: found \"v1.0.0\", which is the name of versions[1] too",
+        "r.json: versions[2] \"v1.0.0\", releaseDate: found \"yesterday\"",
+        "r.json: versions[2] \"v1.0.0\", minUpgradableVersion: found 1, expected",
+        "s.json: appVersionSchema, dataType: found \"float\", expected \"string\"",
+        "s.json: extraTagInfoSchema, \"a\", dataType: found \"float\", expected \"string\"",
+        "s.json: extraTagInfoSchema, \"b\": found 1, expected an object",
+        "s.json: extraFieldInfoSchema, \"c\", dataType: found \"int\"",
+        "s.json: extraFieldInfoSchema, \"c\", maxLen: found -1",
+        "g.mmdb: not a whole MaxMind DB file",
+        "--spool-dir",
+        "--influxdb-pass-file",
+        "--influxdb-ca-file",
+    ];
+    check(&server, &[], 78, &["errors: 15, warnings: 0"], &errors);
+}
+
+#[test]
+fn what_is_probably_not_meant_is_warned_of() {
+    let scratch = Scratch::new();
+    let config = r#"{"versions": [
+        {"name": "v1.2.0", "releaseDate": "2024-01-10T00:00:00Z"},
+        {"name": "v1.1.0", "releaseDate": "2099-01-10T00:00:00Z", "tags": ["latest"]}]}"#;
+    let schema = r#"{"extraTagInfoSchema": {"hostOS": {"dataType": "string"},
+        "host-os": {"dataType": "string"}, "appVersion": {"dataType": "string"},
+        "size": {"dataType": "string"}},
+        "extraFieldInfoSchema": {"size": {"dataType": "float"}}}"#;
+    let geodb = geodb::sample(&scratch);
+    let old = geodb::variant(&geodb, now() - 61 * 86_400, 0);
+    let server = Server::new(&scratch)
+        .arg("--upgrade-response-config", scratch.write("r.json", config))
+        .arg("--request-schema", scratch.write("s.json", schema))
+        .arg("--geodb", scratch.write("old.mmdb", old));
+    let said = [
+        "warning:           version \"v1.2.0\" has no tags\n",
+        "\"v1.1.0\" has a release date in the future, 2099-01-10",
+        "\"v1.1.0\" is tagged latest, but \"v1.2.0\" is higher\n",
+        "tag \"host-os\", tag \"hostOS\" of the schema: all stored as \"host_os\"",
+        "tag \"appVersion\" of the schema: never stored",
+        "tag \"size\", field \"size\" of the schema: a tag and a field are both stored as \"size\"",
+        "the geo database is older than 60 days: \"Sample-City\" of ",
+        "good, warnings: 7",
+    ];
+    check(&server, &[], 0, &said, &[]);
+}
+
+#[test]
+fn it_runs_beside_the_server_and_writes_nothing() {
+    let scratch = Scratch::new();
+    let server = Server::new(&scratch);
+    // Before there is a spool, and with a socket that must not be made.
+    let unix = server.clone().arg("--listen", "unix:/nowhere/socket");
+    let before = listing(scratch.path());
+    check(&unix, &[], 0, &["good"], &[]);
+    assert_eq!(listing(scratch.path()), before);
+
+    let running = server.start();
+    let mut connection = running.connect();
+    connection.post_checkin("{}", &[]).unwrap();
+    let spool = scratch.join("spool");
+    // Written at most 10 ms after the answer; from then on nothing changes.
+    crate::support::wait_for(std::time::Duration::from_secs(10), "the record", || {
+        let is_segment = |path: &Path| path.extension().is_some_and(|e| e == "lp");
+        let files = listing(&spool);
+        files
+            .iter()
+            .any(|(path, (size, _))| is_segment(path) && *size > 0)
+    });
+    let before = listing(&spool);
+    check(&server, &[], 0, &["good"], &[]);
+    assert_eq!(listing(&spool), before);
+    assert_eq!(connection.post_checkin("{}", &[]).unwrap().status, 200);
+}
+
+#[test]
+fn a_tag_that_the_schema_lacks_is_an_error_before_and_at_start() {
+    let scratch = Scratch::new();
+    let schema = r#"{"extraTagInfoSchema": {"hostArch": {"dataType": "string"}},
+        "extraFieldInfoSchema": {"nodeCount": {"dataType": "float"}}}"#;
+    let server = Server::new(&scratch)
+        .arg("--request-schema", scratch.write("schema.json", schema))
+        .arg(
+            "--down-sample-tags",
+            "host_arch,node_count,kubernetes_version",
+        );
+    let errors = [
+        "schema.json: extraTagInfoSchema: found no tag that is stored as \"node_count\"",
+        "schema.json: extraTagInfoSchema: found no tag that is stored as \"kubernetes_version\"",
+    ];
+    check(&server, &[], 78, &[], &errors);
+    let at_start = server.expect_exit(78).stderr;
+    for error in errors {
+        assert!(at_start.contains(error), "{at_start}");
+    }
+    check(&server.without("--request-schema"), &[], 0, &["good"], &[]);
+}
+
+#[test]
+fn online_it_asks_influxdb_for_all_that_the_server_needs() {
+    let scratch = Scratch::new();
+    let mut influx = Influx::stopped(&scratch).with_admin("admin", "admin-pass");
+    influx.restart();
+    influx.query("", &format!("CREATE DATABASE {DATABASE}"));
+    for (user, right) in [("reader", "READ"), ("writer", "WRITE"), ("owner", "ALL")] {
+        influx.query("", &format!("CREATE USER {user} WITH PASSWORD 'sesame'"));
+        influx.query("", &format!("GRANT {right} ON {DATABASE} TO {user}"));
+    }
+    let create = |name: &str, into: &str, group: &str| {
+        let text = format!(
+            "CREATE CONTINUOUS QUERY {name} ON {DATABASE} BEGIN SELECT count(value) AS total \
+             INTO {into} FROM upgrade_request GROUP BY {group} END"
+        );
+        influx.query(DATABASE, &text);
+    };
+    create(
+        "cq_upgrade_request_down_sampling",
+        "upgrade_request_down_sampling",
+        "time(2h)",
+    );
+    create(
+        "cq_by_app_version_down_sampling",
+        "by_app_version_down_sampling",
+        "time(1h), city",
+    );
+    create("by_hand", "by_host_arch", "time(1h), host_arch");
+
+    let as_user = |user: &str, password: &str| {
+        let login = influx.url().replace("//", &format!("//{user}:{password}@"));
+        Server::new(&scratch).arg("--influxdb-url", login)
+    };
+    let online: &[&str] = &["--online"];
+    let said = [
+        "InfluxDB version   1.",
+        "writing            is permitted",
+        "continuous query   cq_upgrade_request_down_sampling every 7200s",
+        "continuous query   by_hand every 3600s",
+        "warning:           cq_upgrade_request_down_sampling has a period of 7200s, --query-period is 1h (3600s); see set-query-period",
+        "warning:           cq_by_app_version_down_sampling is not what start would create",
+        "warning:           cq_by_country_code_down_sampling does not exist yet; start creates it",
+        "good, warnings: 3",
+    ];
+    let ended = check(&as_user("owner", "sesame"), online, 0, &said, &[]);
+    assert!(!ended.stdout.contains("sesame"), "{}", ended.stdout);
+    let cannot_see = ["is permitted", "the continuous queries cannot be seen"];
+    check(&as_user("writer", "sesame"), online, 0, &cannot_see, &[]);
+    let wrong = ["access denied (status 401"];
+    let ended = check(&as_user("owner", "wr0ng-pass"), online, 78, &[], &wrong);
+    assert!(!(ended.stdout + &ended.stderr).contains("wr0ng-pass"));
+    let right = ["not authorized to write to database"];
+    check(&as_user("reader", "sesame"), online, 78, &[], &right);
+
+    let other = |user, password| as_user(user, password).arg("--application-name", "other");
+    let missing = ["the database does not exist yet; start creates it"];
+    check(&other("admin", "admin-pass"), online, 0, &missing, &[]);
+    let missing = ["the database does not exist, and this user may not create it"];
+    check(&other("owner", "sesame"), online, 78, &[], &missing);
+
+    let away = as_user("owner", "sesame").arg(
+        "--influxdb-url",
+        format!("http://127.0.0.1:{}", free_port()),
+    );
+    check(&away, online, 78, &[], &["is not reachable"]);
+    check(&away, &[], 0, &[], &[]);
+}
+
+fn now() -> u32 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    u32::try_from(now.unwrap().as_secs()).unwrap()
+}
+
+/// Every file and folder below `folder` with size and time of change; outputs of the tests' own
+/// programs left out.
+fn listing(folder: &Path) -> BTreeMap<PathBuf, (u64, SystemTime)> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let metadata = fs::metadata(&path).unwrap();
+            if metadata.is_dir() {
+                folders.push(path.clone());
+            }
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if !name.contains(".std") {
+                found.insert(path, (metadata.len(), metadata.modified().unwrap()));
+            }
+        }
+    }
+    found
+}

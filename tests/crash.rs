@@ -1,0 +1,130 @@
+//! The server is stopped, killed, started over and over: a stop loses nothing, a crash at most what
+//! was accepted in the last 10 ms, and nothing is ever stored twice.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::account::{
+    MEASUREMENT, Totals, assert_exactly_once, compare, spooled, stored_ids, wait_until_stored,
+};
+use crate::support::crashes::{Stalls, assert_lost_only_to};
+use crate::support::influx::Influx;
+use crate::support::load::{Load, Running};
+use crate::support::scratch::Scratch;
+use crate::support::server::{DATABASE, Server};
+use crate::support::wait_for;
+
+const SOON: Duration = Duration::from_secs(60);
+
+fn wait_for_more(load: &Running, more: usize) {
+    let goal = load.acknowledged() + more;
+    wait_for(SOON, "answers", || load.acknowledged() >= goal);
+}
+
+#[test]
+fn sigterm_under_load_loses_nothing() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
+    let load = Load::new(&server.address()).threads(8).endless().tolerant();
+    let load = load.pause(Duration::from_millis(2)).start();
+    for _ in 0..5 {
+        let running = server.start();
+        wait_for_more(&load, 300);
+        let ended = running.terminate();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        Totals::of(&ended.stderr).assert_add_up(&scratch);
+    }
+    let outcome = load.stop();
+    // What the last stop could not deliver.
+    let running = server.start();
+    wait_until_stored(&influx, outcome.acknowledged.len(), SOON);
+    running.terminate();
+    assert_exactly_once(&outcome.ids(), &stored_ids(&influx));
+}
+
+#[test]
+fn twenty_crashes_under_load_cost_at_most_the_last_ten_milliseconds_each() {
+    let scratch = Scratch::alone();
+    let influx = Influx::start(&scratch);
+    let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
+    let load = Load::new(&server.address()).threads(4).endless().tolerant();
+    let load = load.pause(Duration::from_millis(5)).start();
+    let stalls = Stalls::watch();
+    let mut kills = Vec::new();
+    for _ in 0..20 {
+        let running = server.start();
+        wait_for_more(&load, 100);
+        kills.push(Instant::now());
+        running.kill();
+    }
+    let outcome = load.stop();
+    let stalls = stalls.finish();
+    let running = server.start();
+    wait_for(SOON, "an empty spool", || spooled(&scratch).is_empty());
+    running.terminate();
+
+    let difference = compare(&outcome.ids(), &stored_ids(&influx));
+    assert_eq!(difference.duplicated, 0, "{difference:?}");
+    assert_lost_only_to(&kills, &stalls, &outcome.acknowledged, &difference.lost);
+}
+
+#[test]
+fn crashes_during_the_start_lose_and_double_nothing() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    let offline = Server::new(&scratch);
+    let mut acknowledged = std::collections::BTreeSet::new();
+    for round in 0..3 {
+        let running = offline.start();
+        acknowledged.extend(Load::new(running.addr()).threads(4).each(50).run().ids());
+        wait_for(SOON, "the spool", || {
+            spooled(&scratch).len() == 200 * (round + 1)
+        });
+        running.kill();
+        // At any moment of a start, also of one that delivers.
+        for after in 0..8 {
+            let mut process = offline.spawn();
+            thread::sleep(Duration::from_millis(after * 4));
+            process.kill();
+        }
+    }
+    let server = offline.arg("--influxdb-url", influx.url());
+    for after in 0..10 {
+        let mut process = server.spawn();
+        thread::sleep(Duration::from_millis(after * 20));
+        process.kill();
+    }
+    let running = server.start();
+    wait_until_stored(&influx, 600, SOON);
+    let ended = running.terminate();
+    assert_exactly_once(&acknowledged, &stored_ids(&influx));
+    Totals::of(&ended.stderr).assert_add_up(&scratch);
+}
+
+#[test]
+fn ten_thousand_equal_check_ins_are_ten_thousand_points_across_a_restart_too() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
+    for _ in 0..2 {
+        let running = server.start();
+        thread::scope(|scope| {
+            for _ in 0..20 {
+                scope.spawn(|| {
+                    let mut connection = running.connect();
+                    for _ in 0..250 {
+                        let answer = connection.post_checkin(r#"{"appVersion":"v1.0.0"}"#, &[]);
+                        assert_eq!(answer.unwrap().status, 200);
+                    }
+                });
+            }
+        });
+        running.terminate();
+    }
+    let running = server.start();
+    wait_until_stored(&influx, 10_000, SOON);
+    wait_for(SOON, "an empty spool", || spooled(&scratch).is_empty());
+    running.terminate();
+    assert_eq!(influx.count(DATABASE, MEASUREMENT), 10_000);
+}

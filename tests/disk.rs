@@ -1,0 +1,191 @@
+//! A spool that is too small, on a disk that is full: check-ins are answered all the same, what is
+//! lost is counted and said, and recording resumes by itself.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::account::{Totals, compare, id_of, lines_with, spool, spooled, stored_ids};
+use crate::support::influx::Influx;
+use crate::support::load::Load;
+use crate::support::scratch::Scratch;
+use crate::support::server::Server;
+use crate::support::wait_for;
+
+const SOON: Duration = Duration::from_secs(60);
+
+fn size_of(dir: &Path) -> u64 {
+    let files = fs::read_dir(dir).unwrap();
+    let sizes = files.map(|file| file.unwrap().metadata().map_or(0, |m| m.len()));
+    sizes.sum()
+}
+
+#[test]
+fn over_the_maximal_size_the_oldest_records_go() {
+    let scratch = Scratch::new();
+    let mut influx = Influx::stopped(&scratch);
+    let server = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .arg("--spool-max-size", "256KiB");
+    let running = server.start();
+    let mut acknowledged = Vec::new();
+    for _ in 0..10 {
+        acknowledged.extend(Load::new(running.addr()).each(500).run().acknowledged);
+        let size = size_of(&spool(&scratch));
+        assert!(size <= 256 * 1024 + 4096, "{size} bytes");
+    }
+    influx.restart();
+    wait_for(SOON, "an empty spool", || spooled(&scratch).is_empty());
+    let ended = running.terminate();
+    let totals = Totals::of(&ended.stderr);
+    totals.assert_add_up(&scratch);
+    assert!(totals.dropped > 1000, "{totals:?}");
+    assert!(totals.delivered > 1000, "{totals:?}");
+    let stored = stored_ids(&influx);
+    assert_eq!(stored.len() as u64, totals.delivered);
+    // The newest stay.
+    let newest = acknowledged.iter().rev().take(stored.len());
+    let newest = newest.map(|acknowledged| acknowledged.id.clone()).collect();
+    assert!(compare(&newest, &stored).lost.is_empty());
+    assert_eq!(
+        lines_with(&ended.stderr, "--spool-max-size is reached"),
+        1,
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_full_disk_costs_the_records_that_do_not_fit_and_no_answer() {
+    let scratch = Scratch::new();
+    let Some(disk) = Disk::of_1_mib(scratch.join("disk")) else {
+        return;
+    };
+    let mut influx = Influx::stopped(&scratch);
+    let server = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .arg("--spool-dir", &disk.path);
+    let running = server.start();
+    let full = "cannot write";
+    let mut acknowledged = std::collections::BTreeSet::new();
+    while !running.log().contains(full) {
+        acknowledged.extend(Load::new(running.addr()).threads(2).each(500).run().ids());
+        assert!(acknowledged.len() < 100_000, "1 MiB is not full");
+    }
+    // On the full disk.
+    acknowledged.extend(Load::new(running.addr()).threads(2).each(500).run().ids());
+
+    influx.restart();
+    wait_for(SOON, "recording to resume", || {
+        running.log().contains("over;")
+    });
+    let later = Load::new(running.addr()).each(100).run().ids();
+    acknowledged.extend(later.clone());
+    let stored = || stored_ids(&influx);
+    wait_for(SOON, "the later records", || {
+        let stored = stored();
+        later.iter().all(|id| stored.contains(id))
+    });
+    let ended = running.terminate();
+    let totals = Totals::of(&ended.stderr);
+    assert_eq!(totals.waiting, 0, "{totals:?}");
+    assert!(totals.dropped > 0, "{totals:?}");
+    assert_eq!(totals.accepted, totals.delivered + totals.dropped);
+    let difference = compare(&acknowledged, &stored());
+    assert_eq!(difference.duplicated, 0);
+    assert_eq!(
+        difference.lost.len() as u64,
+        totals.dropped,
+        "{}",
+        ended.stderr
+    );
+    let said = ended
+        .stderr
+        .lines()
+        .find(|line| line.contains("over;"))
+        .unwrap();
+    assert!(
+        said.contains(&format!(" {} records", totals.dropped)),
+        "{said}"
+    );
+    assert_eq!(lines_with(&ended.stderr, full), 1, "{}", ended.stderr);
+}
+
+#[test]
+fn a_disk_that_somebody_fills_and_empties_again_is_recorded_on_by_itself() {
+    let scratch = Scratch::new();
+    let Some(disk) = Disk::of_1_mib(scratch.join("disk")) else {
+        return;
+    };
+    let running = Server::new(&scratch).arg("--spool-dir", &disk.path).start();
+    let send = || Load::new(running.addr()).each(50).run().ids();
+    let on_disk = || {
+        let mut files: Vec<PathBuf> = fs::read_dir(disk.path.join("myapp_upgrade_responder"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "lp"))
+            .collect();
+        files.sort();
+        let text = files.iter().map(|file| fs::read_to_string(file).unwrap());
+        text.collect::<String>()
+            .lines()
+            .map(id_of)
+            .collect::<Vec<_>>()
+    };
+    send();
+    // More than is there: everything that is left.
+    let ballast = disk.path.join("ballast");
+    fs::write(&ballast, vec![0; 1 << 20]).unwrap_err();
+    while !running.log().contains("cannot write") {
+        send();
+    }
+    fs::remove_file(&ballast).unwrap();
+    let later = send();
+    wait_for(SOON, "the later records", || {
+        let ids = on_disk();
+        later.iter().all(|id| ids.contains(id))
+    });
+    let totals = Totals::of(&running.terminate().stderr);
+    assert!(totals.dropped > 0, "{totals:?}");
+    assert_eq!(totals.accepted, totals.waiting + totals.dropped);
+    assert_eq!(on_disk().len() as u64, totals.waiting);
+}
+
+/// A mounted tmpfs. Dropping it unmounts it.
+struct Disk {
+    path: PathBuf,
+}
+
+impl Disk {
+    /// `None`, and the reason on standard output, where this process may not mount.
+    fn of_1_mib(path: PathBuf) -> Option<Disk> {
+        fs::create_dir(&path).unwrap();
+        let mut command = Command::new("mount");
+        command
+            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+            .arg(&path);
+        match command.output() {
+            Ok(output) if output.status.success() => Some(Disk { path }),
+            Ok(output) => {
+                let why = String::from_utf8_lossy(&output.stderr).trim().to_string();
+                println!("skipped: cannot mount a tmpfs: {why}");
+                None
+            }
+            Err(error) => {
+                println!("skipped: cannot run mount: {error}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: a server that the failed test left running still holds files in it.
+        let unmounted = Command::new("umount").arg("-l").arg(&self.path).status();
+        if !unmounted.is_ok_and(|status| status.success()) {
+            eprintln!("cannot unmount {}", self.path.display());
+        }
+    }
+}

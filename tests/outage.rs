@@ -1,0 +1,157 @@
+//! InfluxDB is away, hangs, or comes late: no client notices, nothing is lost, and the log tells it in
+//! two lines.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::account::{
+    Totals, assert_exactly_once, lines_with, segments, spooled, stored_ids, wait_until_stored,
+};
+use crate::support::influx::Influx;
+use crate::support::load::Load;
+use crate::support::scratch::Scratch;
+use crate::support::server::{Running, Server};
+use crate::support::wait_for;
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// 400 check-ins a second.
+fn load(server: &Running) -> Load {
+    Load::new(server.addr())
+        .threads(4)
+        .pause(Duration::from_millis(10))
+        .endless()
+}
+
+#[test]
+fn influxdb_killed_for_ten_seconds_costs_no_record() {
+    let scratch = Scratch::new();
+    let mut influx = Influx::start(&scratch);
+    let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
+    let server = server.start();
+    let load = load(&server).start();
+    wait_until_stored(&influx, 400, SOON);
+    influx.kill();
+    let mut most_segments = 0;
+    let away = Instant::now();
+    while away.elapsed() < Duration::from_secs(10) {
+        most_segments = most_segments.max(segments(&scratch).len());
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(server.log().contains("trying again"), "{}", server.log());
+    influx.restart();
+    wait_for(SOON, "the end of the outage", || {
+        server.log().contains("takes records again")
+    });
+    let outcome = load.stop();
+    wait_until_stored(&influx, outcome.acknowledged.len(), SOON);
+    let ended = server.terminate();
+
+    assert_exactly_once(&outcome.ids(), &stored_ids(&influx));
+    Totals::of(&ended.stderr).assert_add_up(&scratch);
+    assert!(
+        most_segments <= 3,
+        "an outage left {most_segments} segments"
+    );
+    assert_eq!(
+        lines_with(&ended.stderr, "trying again"),
+        1,
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(
+        lines_with(&ended.stderr, "takes records again"),
+        1,
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn influxdb_that_hangs_for_fifteen_seconds_delays_no_answer_and_costs_no_record() {
+    let scratch = Scratch::alone();
+    let mut influx = Influx::start(&scratch);
+    let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
+    let server = server.start();
+    let load = load(&server).start();
+    wait_until_stored(&influx, 400, SOON);
+    influx.pause();
+    thread::sleep(Duration::from_secs(15));
+    let outcome = load.stop();
+    influx.resume();
+    wait_until_stored(&influx, outcome.acknowledged.len(), SOON);
+    let ended = server.terminate();
+
+    println!(
+        "answers: p50 {:?}, p99 {:?}, max {:?}",
+        outcome.p50(),
+        outcome.p99(),
+        outcome.max()
+    );
+    assert_exactly_once(&outcome.ids(), &stored_ids(&influx));
+    Totals::of(&ended.stderr).assert_add_up(&scratch);
+    assert!(
+        outcome.p99() < Duration::from_millis(50),
+        "p99 {:?}",
+        outcome.p99()
+    );
+    assert!(
+        outcome.max() < Duration::from_secs(1),
+        "max {:?}",
+        outcome.max()
+    );
+}
+
+#[test]
+fn influxdb_that_starts_after_the_server_gets_every_record() {
+    let scratch = Scratch::new();
+    let mut influx = Influx::stopped(&scratch);
+    let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
+    let server = server.start();
+    wait_for(SOON, "the beginning of the outage", || {
+        server.log().contains("trying again")
+    });
+    let outcome = Load::new(server.addr()).threads(2).each(100).run();
+    // Long enough for several attempts.
+    thread::sleep(Duration::from_secs(5));
+    influx.restart();
+    wait_until_stored(&influx, 200, SOON);
+    let ended = server.terminate();
+
+    assert_exactly_once(&outcome.ids(), &stored_ids(&influx));
+    assert_eq!(
+        lines_with(&ended.stderr, "trying again"),
+        1,
+        "{}",
+        ended.stderr
+    );
+    Totals::of(&ended.stderr).assert_add_up(&scratch);
+}
+
+#[test]
+fn a_stop_is_not_held_up_by_an_influxdb_that_hangs() {
+    let scratch = Scratch::new();
+    let mut influx = Influx::start(&scratch);
+    let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
+    let running = server.start();
+    let first = Load::new(running.addr()).each(10).run();
+    wait_until_stored(&influx, 10, SOON);
+    wait_for(SOON, "an empty spool", || spooled(&scratch).is_empty());
+    influx.pause();
+    let second = Load::new(running.addr()).each(10).run();
+    // Now the sender may be in the middle of a request, or about to begin one.
+    let start = Instant::now();
+    let ended = running.terminate();
+    let took = start.elapsed();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(took < Duration::from_secs(7), "the stop took {took:?}");
+    assert_eq!(spooled(&scratch).len(), 10);
+    Totals::of(&ended.stderr).assert_add_up(&scratch);
+
+    influx.resume();
+    let running = server.start();
+    wait_until_stored(&influx, 20, SOON);
+    running.terminate();
+    let all = first.ids().union(&second.ids()).cloned().collect();
+    assert_exactly_once(&all, &stored_ids(&influx));
+}

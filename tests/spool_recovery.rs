@@ -1,0 +1,238 @@
+//! The spool in every state a crash, a disk or a person can leave it in: the server always starts, and
+//! every whole line survives.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+use upgrade_responder::store::spool::{Spool, SpoolError};
+
+use crate::support::account::{
+    Totals, assert_exactly_once, id_of, line, lines_with, rejected, spool, spooled, stored_ids,
+    wait_until_stored,
+};
+use crate::support::influx::Influx;
+use crate::support::load::Load;
+use crate::support::scratch::Scratch;
+use crate::support::server::{DATABASE, Server};
+use crate::support::wait_for;
+
+const SOON: Duration = Duration::from_secs(60);
+/// Some moment in 2023.
+const THEN: i64 = 1_700_000_000_000_000_000;
+
+fn lines(ids: std::ops::Range<i64>) -> String {
+    ids.map(|id| line(&format!("id{id}"), THEN + id)).collect()
+}
+
+/// Lays a file into the spool before the server starts.
+fn lay(scratch: &Scratch, name: &str, content: impl AsRef<[u8]>) {
+    fs::create_dir_all(spool(scratch)).unwrap();
+    fs::write(spool(scratch).join(name), content).unwrap();
+}
+
+/// A program that another test starts at this moment holds a copy of the lock until it has become
+/// that program, so a lock just dropped may still be taken.
+fn recovered(dir: &Path) -> u64 {
+    let mut lines = None;
+    wait_for(SOON, "the lock", || {
+        lines = match Spool::open(dir, 1 << 30, true) {
+            Err(SpoolError::Locked { .. }) => None,
+            opened => Some(opened.unwrap().lines),
+        };
+        lines.is_some()
+    });
+    lines.unwrap()
+}
+
+#[test]
+fn a_spool_whose_last_segment_ends_anywhere_keeps_every_whole_line() {
+    let scratch = Scratch::new();
+    let text = lines(0..7);
+    let dir = scratch.join("cut");
+    for end in 0..=text.len() {
+        let cut = &text.as_bytes()[..end];
+        let whole = cut.iter().filter(|&&byte| byte == b'\n').count();
+        let kept = cut.iter().rposition(|&byte| byte == b'\n');
+        let kept = &cut[..kept.map_or(0, |at| at + 1)];
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("00000000000000000003-7.lp"), &text).unwrap();
+        fs::write(dir.join("00000000000000000004.lp"), cut).unwrap();
+        // Twice: what the first start has made of it is taken over by the second.
+        for _ in 0..2 {
+            assert_eq!(recovered(&dir), 7 + whole as u64, "cut at {end}");
+        }
+        let sealed = dir.join(format!("00000000000000000004-{whole}.lp"));
+        assert_eq!(fs::read(sealed).unwrap_or_default(), kept, "cut at {end}");
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}
+
+#[test]
+fn a_spool_that_was_cut_off_is_delivered_by_the_real_server() {
+    let text = lines(100..110);
+    let third = text.len() / 3;
+    for (end, sealed) in [
+        (0, true),
+        (third, true),
+        (third, false),
+        (text.len() - 1, false),
+    ] {
+        let scratch = Scratch::new();
+        let influx = Influx::start(&scratch);
+        let name = if sealed {
+            "00000000000000000002-10.lp"
+        } else {
+            "00000000000000000002.lp"
+        };
+        lay(&scratch, "00000000000000000001-5.lp", lines(0..5));
+        lay(&scratch, name, &text[..end]);
+        let whole = text[..end].lines().count() - usize::from(end > 0);
+        let running = Server::new(&scratch)
+            .arg("--influxdb-url", influx.url())
+            .start();
+        wait_until_stored(&influx, 5 + whole, SOON);
+        wait_for(SOON, "an empty spool", || spooled(&scratch).is_empty());
+        let ended = running.terminate();
+        let totals = Totals::of(&ended.stderr);
+        totals.assert_add_up(&scratch);
+        assert_eq!(totals.delivered, 5 + whole as u64);
+        // The name says how many there were; a torn line of an open segment was never one.
+        let missing = if sealed { 10 - whole as u64 } else { 0 };
+        assert_eq!(totals.dropped, missing, "{}", ended.stderr);
+        assert_eq!(influx.count(DATABASE, "upgrade_request"), totals.delivered);
+    }
+}
+
+#[test]
+fn files_that_are_no_segments_neither_stop_the_start_nor_the_delivery() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    lay(&scratch, "00000000000000000005.lp", lines(0..5));
+    lay(&scratch, "00000000000000000004-0.lp", "");
+    lay(&scratch, "00000000000000000003.lp", "");
+    lay(&scratch, "00000000000000000006-2.lp", b"\0\xff\n\n");
+    lay(&scratch, "18446744073709551615.lp", "from another world\n");
+    lay(&scratch, "notes.txt", "do not delete");
+    lay(&scratch, "periods", b"\xff\nnonsense\nm x 5\nm 5 -5\n");
+    let at = |name: &str| spool(&scratch).join(name);
+    fs::create_dir(at("00000000000000000007-3.lp")).unwrap();
+    fs::create_dir(at("00000000000000000008.lp")).unwrap();
+    symlink("/nowhere", at("00000000000000000009.lp")).unwrap();
+    let running = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .start();
+    let outcome = Load::new(running.addr()).each(5).run();
+    wait_until_stored(&influx, 10, SOON);
+    wait_for(SOON, "the refusal", || !rejected(&scratch).is_empty());
+    let ended = running.terminate();
+    let mut expected = outcome.ids();
+    expected.extend((0..5).map(|id| format!("id{id}")));
+    assert_exactly_once(&expected, &stored_ids(&influx));
+    assert!(at("notes.txt").exists() && at("18446744073709551615.lp").exists());
+    assert_eq!(
+        lines_with(&ended.stderr, "left alone"),
+        3,
+        "{}",
+        ended.stderr
+    );
+    let totals = Totals::of(&ended.stderr);
+    assert_eq!((totals.found, totals.waiting), (7, 0), "{totals:?}");
+}
+
+#[test]
+fn a_segment_that_cannot_be_read_is_kept_aside_and_the_others_are_delivered() {
+    let scratch = Scratch::new();
+    let mut influx = Influx::stopped(&scratch);
+    let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
+    lay(&scratch, "00000000000000000001-5.lp", lines(0..5));
+    lay(&scratch, "00000000000000000002-5.lp", lines(5..10));
+    let running = server.start();
+    // What a disk with a bad sector answers to a read cannot be had; a directory is an error too.
+    let first = spool(&scratch).join("00000000000000000001-5.lp");
+    fs::remove_file(&first).unwrap();
+    fs::create_dir(&first).unwrap();
+    influx.restart();
+    wait_until_stored(&influx, 5, SOON);
+    wait_for(SOON, "an empty spool", || spooled(&scratch).is_empty());
+    let ended = running.terminate();
+    let totals = Totals::of(&ended.stderr);
+    totals.assert_add_up(&scratch);
+    assert_eq!((totals.delivered, totals.dropped), (5, 5));
+    assert!(first.with_extension("lp.unreadable").exists());
+    assert!(
+        ended.stderr.contains("cannot be read to its end"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn lines_that_somebody_added_to_a_sealed_segment_are_delivered_and_counted() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    lay(&scratch, "00000000000000000001-2.lp", lines(0..5));
+    let running = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .start();
+    wait_until_stored(&influx, 5, SOON);
+    wait_for(SOON, "an empty spool", || spooled(&scratch).is_empty());
+    let totals = Totals::of(&running.terminate().stderr);
+    totals.assert_add_up(&scratch);
+    assert_eq!((totals.found, totals.delivered), (5, 5));
+}
+
+#[test]
+fn two_spools_that_somebody_put_into_one_are_delivered_whole() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    lay(&scratch, "00000000000000000001-2.lp", lines(0..2));
+    lay(&scratch, "00000000000000000001-3.lp", lines(2..5));
+    lay(&scratch, "00000000000000000002-1.lp", lines(5..6));
+    let running = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .start();
+    wait_until_stored(&influx, 6, SOON);
+    wait_for(SOON, "an empty spool", || spooled(&scratch).is_empty());
+    let totals = Totals::of(&running.terminate().stderr);
+    totals.assert_add_up(&scratch);
+    assert_eq!((totals.found, totals.delivered), (6, 6));
+}
+
+#[test]
+fn a_spool_directory_that_is_removed_is_made_again() {
+    let scratch = Scratch::new();
+    let mut influx = Influx::stopped(&scratch);
+    // Segments of 8 KiB, so that there are sealed ones too.
+    let server = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .arg("--spool-max-size", "64KiB");
+    let running = server.start();
+    let send = |each| Load::new(running.addr()).each(each).run().ids();
+    let first = send(150);
+    wait_for(SOON, "the spool", || spooled(&scratch).len() == 150);
+    fs::remove_dir_all(scratch.join("spool")).unwrap();
+    let second = send(50);
+    wait_for(SOON, "the new spool", || spooled(&scratch).len() == 50);
+    let waiting: std::collections::BTreeSet<String> =
+        spooled(&scratch).iter().map(|line| id_of(line)).collect();
+    assert_eq!(waiting, second);
+    // Moved away instead of removed: the same.
+    fs::rename(spool(&scratch), scratch.join("moved")).unwrap();
+    let third = send(50);
+    wait_for(SOON, "the new spool", || spooled(&scratch).len() == 50);
+
+    influx.restart();
+    wait_until_stored(&influx, 50, SOON);
+    let ended = running.terminate();
+    let totals = Totals::of(&ended.stderr);
+    totals.assert_add_up(&scratch);
+    assert_eq!(
+        totals.dropped,
+        (first.len() + second.len()) as u64,
+        "{}",
+        ended.stderr
+    );
+    assert_exactly_once(&third, &stored_ids(&influx));
+}
