@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::installations::{LAST, NOW, PERIOD, RELEASE, Visit};
+use super::installations::{LAST, NOW, PERIOD, Visit};
 
 /// Values by the tags or texts of a row (joined by a `|`) and its time in seconds since 1970; 0 where the
 /// time says nothing.
@@ -57,8 +57,8 @@ impl Expected<'_> {
             }
             ("${extra_tag} over time", query) => self.top(query, |visit| self.extra(visit)),
             ("${extra_tag} now", _) => count(self.last(), |visit| self.extra(visit).to_string()),
-            ("${field} of an installation", "A") => self.nodes(|nodes| mean(nodes)),
-            ("${field} of an installation", _) => self.nodes(|nodes| median(nodes)),
+            ("${field} of an installation", "A") => self.nodes(mean),
+            ("${field} of an installation", _) => self.nodes(median),
             ("${field} in total", _) => self.nodes(|nodes| nodes.iter().sum()),
             _ => return None,
         })
@@ -181,9 +181,6 @@ impl Expected<'_> {
         nodes.into_iter().map(combined).collect()
     }
 }
-
-/// What is chosen when the dashboard is opened for the first time.
-pub const AT_FIRST: &str = RELEASE;
 
 fn one(value: f64) -> Values {
     Values::from([((String::new(), 0), value)])
