@@ -26,8 +26,9 @@ pub struct Recovered {
 pub fn recover(dir: &Path) -> io::Result<Recovered> {
     let mut segments = Vec::new();
     let mut next_sequence = 1;
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
+    // All names first: a file that is renamed while they are read may be met twice.
+    let entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
+    for entry in entries {
         let Some(name) = entry.file_name().to_str().and_then(SegmentName::parse) else {
             continue;
         };
@@ -110,7 +111,14 @@ fn seal_left_over(dir: &Path, name: SegmentName) -> io::Result<(u64, u64)> {
         lines: Some(lines),
         ..name
     };
-    fs::rename(&path, dir.join(sealed.to_string()))?;
+    let sealed = dir.join(sealed.to_string());
+    if sealed.try_exists()? {
+        // Put there by somebody: the name would be taken from it, and its records would be gone.
+        return Err(io::Error::other(
+            "there is another segment of its number and length",
+        ));
+    }
+    fs::rename(&path, sealed)?;
     Ok((lines, whole))
 }
 
