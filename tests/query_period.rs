@@ -126,7 +126,7 @@ fn a_start_with_another_period_says_so_and_serves() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
     let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
-    set_query_period(&server, &[], 1);
+    set_query_period(&server, &["--query-period", "1h"], 1);
     influx.query("", &format!("CREATE DATABASE {DATABASE}"));
     set_query_period(&server.clone().arg("--query-period", "90m"), &[], 0);
     let before = queries(&influx);
@@ -158,14 +158,22 @@ fn set_query_period_without_influxdb_says_what_it_could_not_do() {
     let scratch = Scratch::new();
     let url = format!("http://user:sesame@127.0.0.1:{}", free_port());
     let server = Server::new(&scratch).arg("--influxdb-url", url);
-    let ended = set_query_period(&server, &[], 1);
+    let ended = set_query_period(&server, &["--query-period", "1h"], 1);
     assert!(
         ended.stderr.contains("InfluxDB at http://127.0.0.1:"),
         "{}",
         ended.stderr
     );
     assert!(!ended.stderr.contains("sesame"), "{}", ended.stderr);
-    let ended = set_query_period(&server.without("--influxdb-url"), &[], 2);
+    // The default of start would change the period to one hour.
+    let ended = set_query_period(&server, &[], 2);
+    assert!(
+        ended.stderr.contains("--query-period is required"),
+        "{}",
+        ended.stderr
+    );
+    let hour = ["--query-period", "1h"];
+    let ended = set_query_period(&server.without("--influxdb-url"), &hour, 2);
     assert!(
         ended.stderr.contains("--influxdb-url is required"),
         "{}",

@@ -196,6 +196,10 @@ impl StartOptions {
 
 impl SetPeriodOptions {
     pub(super) fn from(low: &LowArgs, env: Env<'_>) -> Result<SetPeriodOptions, UsageError> {
+        // Not the default: whoever forgets it would change the period to one hour.
+        if low.get("--query-period").is_none() {
+            return Err(UsageError::Missing("--query-period", "QUERY_PERIOD"));
+        }
         Ok(SetPeriodOptions {
             database: database(low)?,
             influxdb: influxdb(low, env)?
