@@ -78,6 +78,7 @@ fn every_problem_of_every_file_is_listed() {
         .arg("--geodb", scratch.write("g.mmdb", "nonsense"))
         .arg("--spool-dir", scratch.join("r.json").join("spool"))
         .arg("--influxdb-url", "https://localhost")
+        .arg("--influxdb-user", "me")
         .arg("--influxdb-pass-file", scratch.join("no-password"))
         .arg("--influxdb-ca-file", scratch.join("no-authorities"));
     let errors = [

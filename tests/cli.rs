@@ -104,7 +104,7 @@ fn wrong_value_is_one_line_that_names_flag_value_and_what_is_expected() {
         ("--application-name", "", "1 to 100 bytes"),
         ("--query-period", "59s", "1m"),
         ("--query-period", "1 hour", "1h30m"),
-        ("--trusted-proxies", "10.0.0.0/8,10.0.0.0/99", "CIDR"),
+        ("--trusted-proxies", "10.0.0.0/8,10.0.0.0/99", "\"10.0.0.0/99\" is none"),
         ("--max-connections", "0", "from 1 to"),
         ("--client-timeout", "75", "duration"),
         ("--client-timeout", "0s", "from 1s to 1h"),
@@ -140,9 +140,79 @@ fn wrong_value_is_one_line_that_names_flag_value_and_what_is_expected() {
 fn assert_one_line(stderr: &str, pieces: &[&str]) {
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(stderr.starts_with("upgrade-responder: "), "{stderr}");
+    assert!(stderr.matches("expected").count() <= 1, "{stderr}");
     for piece in pieces {
         assert!(stderr.contains(piece), "{piece:?} is not in: {stderr}");
     }
+}
+
+/// What `check-config` says, which stands for what `start` would do.
+fn checked(scratch: &Scratch, environment: &[(&str, &str)], arguments: &[&str]) -> String {
+    let config = scratch.write("response-config.json", server::RESPONSE_CONFIG);
+    let config = config.to_str().unwrap();
+    let mut command = vec!["check-config", "--application-name", APPLICATION];
+    command.extend(["--upgrade-response-config", config]);
+    command.extend(arguments);
+    let ended = server::run_with(scratch, environment, &command);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    ended.stdout
+}
+
+#[test]
+fn switch_that_is_turned_off_by_flag_is_off() {
+    let scratch = Scratch::new();
+    let url = ["--influxdb-url", "https://localhost:8086"];
+    let warned = |environment: &[(&str, &str)], switches: &[&str]| {
+        checked(&scratch, environment, &[&url, switches].concat()).contains("is not verified")
+    };
+    let variable = [("INFLUXDB_INSECURE_TLS", "true")];
+    assert!(warned(&variable, &[]));
+    assert!(!warned(&variable, &["--influxdb-insecure-tls=false"]));
+    assert!(!warned(
+        &[],
+        &["--influxdb-insecure-tls", "--influxdb-insecure-tls=false"]
+    ));
+    assert!(warned(
+        &[],
+        &["--influxdb-insecure-tls=false", "--influxdb-insecure-tls"]
+    ));
+}
+
+#[test]
+fn port_given_as_a_flag_wins_over_listen_in_the_environment() {
+    let scratch = Scratch::new();
+    let listen = [("LISTEN", "127.0.0.1:1111")];
+    assert!(checked(&scratch, &listen, &["--port", "2222"]).contains("0.0.0.0:2222"));
+    assert!(checked(&scratch, &listen, &[]).contains("127.0.0.1:1111"));
+    let both = ["--port", "2222", "--listen", "127.0.0.1:3333"];
+    assert!(checked(&scratch, &[], &both).contains("127.0.0.1:3333"));
+}
+
+#[test]
+fn secrets_are_not_repeated_and_a_useless_password_is_said() {
+    let scratch = Scratch::new();
+    let misspelt = server::run(&scratch, &["start", "--influxdb-pas=s3cret"]);
+    assert_one_line(&misspelt.stderr, &["\"--influxdb-pas\""]);
+    assert!(!misspelt.stderr.contains("s3cret"), "{}", misspelt.stderr);
+    let url = [
+        "--influxdb-url",
+        "http://localhost:8086",
+        "--influxdb-pass",
+        "s3cret",
+    ];
+    let report = checked(&scratch, &[], &url);
+    assert!(
+        report.contains("password without --influxdb-user"),
+        "{report}"
+    );
+    assert!(!report.contains("s3cret"), "{report}");
+    let url = [
+        "--influxdb-url",
+        "http://me@localhost:8086",
+        "--influxdb-pass=--debug",
+    ];
+    let ended = server::run(&scratch, &[&["start"][..], &url].concat());
+    assert_one_line(&ended.stderr, &["--influxdb-pass", "spelt like a flag"]);
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn twenty_crashes_under_load_cost_at_most_the_last_ten_milliseconds_each() {
     let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
     let load = Load::new(&server.address()).threads(4).endless().tolerant();
     let load = load.pause(Duration::from_millis(5)).start();
-    let stalls = Stalls::watch();
+    let stalls = Stalls::watch(&scratch);
     let mut kills = Vec::new();
     for _ in 0..20 {
         let running = server.start();

@@ -77,10 +77,14 @@ fn a_full_disk_costs_the_records_that_do_not_fit_and_no_answer() {
     acknowledged.extend(Load::new(running.addr()).threads(2).each(500).run().ids());
 
     influx.restart();
+    // The disk has room again when what was on it is delivered.
+    wait_for(SOON, "the end of the outage", || {
+        running.log().contains("takes records again")
+    });
+    let later = Load::new(running.addr()).each(100).run().ids();
     wait_for(SOON, "recording to resume", || {
         running.log().contains("over;")
     });
-    let later = Load::new(running.addr()).each(100).run().ids();
     acknowledged.extend(later.clone());
     let stored = || stored_ids(&influx);
     wait_for(SOON, "the later records", || {

@@ -29,24 +29,27 @@ fn now_seconds() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
-/// Lays segments with check-ins of closed periods into the spool: some in each minute from `from` to
-/// `to`, in seconds since 1970, the last one in a minute's last nanosecond. Returns how many.
+/// Lays segments with check-ins of closed periods into the spool: an hour in each, some in each minute
+/// from `from` to `to`, in seconds since 1970, one of them in its last nanosecond. Returns how many.
 fn lay(scratch: &Scratch, from: i64, to: i64) -> usize {
     fs::create_dir_all(spool(scratch)).unwrap();
     let mut count = 0;
-    for (number, minute) in (from..to).step_by(60).enumerate() {
-        let number = number as i64;
+    let minutes: Vec<i64> = (from..to).step_by(60).collect();
+    for (sequence, hour) in minutes.chunks(60).enumerate() {
         let mut text = String::new();
-        for point in 0..=number % 5 {
-            let version = (number + point) % 3;
-            let country = ["DE", "NZ", "US"][(number % 3) as usize];
-            let timestamp = (minute + 60) * 1_000_000_000 - 1 - point * 11_000_000_000;
-            text.push_str(&format!(
-                "upgrade_request,app_version=v1.{version},country_isocode={country} value=1i,x_request_id=\"{number}-{point}\" {timestamp}\n"
-            ));
+        for minute in hour {
+            let number = minute / 60;
+            for point in 0..=number % 5 {
+                let version = (number + point) % 3;
+                let country = ["DE", "NZ", "US"][(number % 3) as usize];
+                let timestamp = (minute + 60) * 1_000_000_000 - 1 - point * 11_000_000_000;
+                text.push_str(&format!(
+                    "upgrade_request,app_version=v1.{version},country_isocode={country} value=1i,x_request_id=\"{number}-{point}\" {timestamp}\n"
+                ));
+            }
         }
         count += text.lines().count();
-        let name = format!("{number:020}-{}.lp", text.lines().count());
+        let name = format!("{sequence:020}-{}.lp", text.lines().count());
         fs::write(spool(scratch).join(name), text).unwrap();
     }
     count
@@ -107,22 +110,21 @@ fn late_points_are_in_the_totals_after_a_crash_and_when_it_is_done_twice() {
     let running = server.start();
     wait_until_stored(&influx, points, SOON);
     wait_for(SOON, "an empty spool", || spooled(&scratch).is_empty());
-    // Nothing is recomputed before 10 s have passed.
-    running.kill();
-    assert_eq!(all_down_sampled(&influx), vec![Totals::new(); 3]);
-    let periods = fs::read(spool(&scratch).join("periods")).unwrap();
-
-    let running = server.start();
     let expected = all_counted(&influx, 60, end);
     assert_eq!(expected[0].values().sum::<u64>(), points as u64);
+    // Nothing is recomputed before 10 s have passed.
+    running.kill();
+    assert_ne!(all_down_sampled(&influx), expected);
+    let periods = fs::read_to_string(spool(&scratch).join("periods")).unwrap();
+    let running = server.start();
     wait_for(SOON, "the totals", || all_down_sampled(&influx) == expected);
     running.terminate();
 
     // All of it once more.
-    fs::write(spool(&scratch).join("periods"), periods).unwrap();
+    fs::write(spool(&scratch).join("periods"), &periods).unwrap();
     let running = server.start();
     wait_for(SOON, "the totals once more", || {
-        lines_with(&running.log(), "recomputed") == 3 * 180
+        lines_with(&running.log(), "recomputed") == periods.lines().count()
     });
     running.terminate();
     assert_eq!(all_down_sampled(&influx), expected);

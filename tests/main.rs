@@ -8,6 +8,7 @@ mod check_in;
 mod cli;
 mod clock;
 mod crash;
+mod dashboards;
 mod disk;
 mod end_to_end;
 mod harness_itself;

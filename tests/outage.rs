@@ -73,13 +73,20 @@ fn influxdb_that_hangs_for_fifteen_seconds_delays_no_answer_and_costs_no_record(
     let mut influx = Influx::start(&scratch);
     let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
     let server = server.start();
+    // What this machine can do while all is well.
+    let before = load(&server).each(250).run();
+    wait_until_stored(&influx, before.acknowledged.len(), SOON);
     let load = load(&server).start();
-    wait_until_stored(&influx, 400, SOON);
     influx.pause();
     thread::sleep(Duration::from_secs(15));
     let outcome = load.stop();
     influx.resume();
-    wait_until_stored(&influx, outcome.acknowledged.len(), SOON);
+    let ids = before.ids().union(&outcome.ids()).cloned().collect();
+    wait_until_stored(
+        &influx,
+        before.acknowledged.len() + outcome.acknowledged.len(),
+        SOON,
+    );
     let ended = server.terminate();
 
     println!(
@@ -88,15 +95,16 @@ fn influxdb_that_hangs_for_fifteen_seconds_delays_no_answer_and_costs_no_record(
         outcome.p99(),
         outcome.max()
     );
-    assert_exactly_once(&outcome.ids(), &stored_ids(&influx));
+    assert_exactly_once(&ids, &stored_ids(&influx));
     Totals::of(&ended.stderr).assert_add_up(&scratch);
     assert!(
-        outcome.p99() < Duration::from_millis(50),
-        "p99 {:?}",
-        outcome.p99()
+        outcome.p99() < Duration::from_millis(50).max(before.p99() * 2),
+        "p99 {:?}, before {:?}",
+        outcome.p99(),
+        before.p99()
     );
     assert!(
-        outcome.max() < Duration::from_secs(1),
+        outcome.max() < Duration::from_secs(1).max(before.max() * 2),
         "max {:?}",
         outcome.max()
     );

@@ -37,7 +37,7 @@ fn flags() -> Vec<Flag> {
     let mut flags: Vec<Flag> = Vec::new();
     for line in help.lines() {
         let text = line.trim_start();
-        if line.starts_with("  --") {
+        if text.starts_with("--") {
             let name = text.split(' ').next().unwrap_or_default();
             let variable = text.split_once('[').and_then(|(_, v)| v.strip_suffix(']'));
             flags.push(Flag {
@@ -135,7 +135,7 @@ fn the_shipped_configuration_passes_the_check() {
     }
     let ended = checked.other_command("check-config", &[]);
     assert_eq!(ended.code, Some(0), "{}\n{}", ended.stdout, ended.stderr);
-    assert!(ended.stdout.contains("warnings: 0"), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("warning:"), "{}", ended.stdout);
 }
 
 #[test]

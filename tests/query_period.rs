@@ -131,8 +131,8 @@ fn a_start_with_another_period_says_so_and_serves() {
     set_query_period(&server.clone().arg("--query-period", "90m"), &[], 0);
     let before = queries(&influx);
     let running = server.start();
-    wait_for(LIMIT, "the warning", || {
-        running.log().contains("has a period of 5400s")
+    wait_for(LIMIT, "a warning for each query", || {
+        running.log().matches("has a period of 5400s").count() == 3
     });
     let log = running.log();
     let lines = log.lines().filter(|line| line.contains("has a period of"));

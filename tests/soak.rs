@@ -60,7 +60,7 @@ fn random_faults_lose_and_double_nothing() {
     let mut running = server.start();
     let load = Load::new(running.addr()).threads(4).endless().tolerant();
     let load = load.pause(Duration::from_millis(10)).start();
-    let stalls = Stalls::watch();
+    let stalls = Stalls::watch(&scratch);
     let mut kills = Vec::new();
     let (mut stops, mut outages, mut hangs) = (0, 0, 0);
 

@@ -184,6 +184,23 @@ fn lines_that_somebody_added_to_a_sealed_segment_are_delivered_and_counted() {
 }
 
 #[test]
+fn two_spools_that_somebody_put_into_one_are_delivered_whole() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    lay(&scratch, "00000000000000000001-2.lp", lines(0..2));
+    lay(&scratch, "00000000000000000001-3.lp", lines(2..5));
+    lay(&scratch, "00000000000000000002-1.lp", lines(5..6));
+    let running = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .start();
+    wait_until_stored(&influx, 6, SOON);
+    wait_for(SOON, "an empty spool", || spooled(&scratch).is_empty());
+    let totals = Totals::of(&running.terminate().stderr);
+    totals.assert_add_up(&scratch);
+    assert_eq!((totals.found, totals.delivered), (6, 6));
+}
+
+#[test]
 fn a_spool_directory_that_is_removed_is_made_again() {
     let scratch = Scratch::new();
     let mut influx = Influx::stopped(&scratch);

@@ -2,8 +2,12 @@
 //!
 //! Whatever a client sends, one check-in is at most one line, and it parses back to exactly the
 //! tags and fields that are meant: InfluxDB's special characters are escaped, control characters
-//! become U+FFFD, and what line protocol cannot express (a backslash at the end of a key or a tag
-//! value, which would escape the separator behind it) is cut off.
+//! become U+FFFD, and what line protocol cannot express is left out: backslashes of a key or a tag
+//! value that stand at its end or before a comma, equals sign or space. At the end one would escape
+//! the separator. Before a special character InfluxDB's parsers disagree: to find the end of a line,
+//! a backslash takes the next character along, whatever it is, so that in `\\ ` (a backslash and an
+//! escaped space) the space begins the fields, and a quote in a later tag then hides the newline:
+//! the lines behind it, other clients', were refused together with it.
 //!
 //! Rules: InfluxDB 1.x, "Line protocol reference", and the behaviour of 1.6.7.
 
@@ -64,7 +68,7 @@ pub fn encode(
     out.extend_from_slice(b" value=1i");
     for (key, value) in &check_in.fields {
         out.push(b',');
-        escape(trimmed(key), b",= ", out);
+        name(key, out);
         out.push(b'=');
         field_value(value, out);
     }
@@ -90,19 +94,18 @@ pub fn timestamp(line: &[u8]) -> Option<i64> {
 /// A tag's value as it stands in a line.
 pub fn tag_value(value: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    escape(trimmed(value), b",= ", &mut out);
+    name(value, &mut out);
     out
 }
 
 fn tag(key: &str, value: &str, out: &mut Vec<u8>) {
-    let value = trimmed(value);
-    if value.is_empty() {
+    if value.bytes().all(|byte| byte == b'\\') {
         return;
     }
     out.push(b',');
-    escape(trimmed(key), b",= ", out);
+    name(key, out);
     out.push(b'=');
-    escape(value, b",= ", out);
+    name(value, out);
 }
 
 fn field_value(value: &FieldValue<'_>, out: &mut Vec<u8>) {
@@ -117,33 +120,47 @@ fn field_value(value: &FieldValue<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn string(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    escape(text, b"\"\\", out);
-    out.push(b'"');
-}
-
-/// A trailing backslash would escape the separator that follows, and 1.x has no way to write one.
-fn trimmed(text: &str) -> &str {
-    text.trim_end_matches('\\')
-}
-
-fn escape(text: &str, special: &[u8], out: &mut Vec<u8>) {
-    let plain = |byte: &u8| byte.is_ascii_graphic() && !special.contains(byte);
-    if text.as_bytes().iter().all(plain) {
+/// A key, or the value of a tag.
+fn name(text: &str, out: &mut Vec<u8>) {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b",=\\".contains(&byte);
+    if text.bytes().all(plain) {
         out.extend_from_slice(text.as_bytes());
         return;
     }
+    let mut backslashes = 0;
     for character in text.chars() {
-        if character.is_control() {
-            out.extend_from_slice("\u{fffd}".as_bytes());
-            continue;
+        match character {
+            '\\' => {
+                backslashes += 1;
+                continue;
+            }
+            ',' | '=' | ' ' => out.push(b'\\'),
+            _ => out.extend(std::iter::repeat_n(b'\\', backslashes)),
         }
-        if character.is_ascii() && special.contains(&(character as u8)) {
+        backslashes = 0;
+        push(character, out);
+    }
+}
+
+/// The value of a text field.
+fn string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    for character in text.chars() {
+        if matches!(character, '"' | '\\') {
             out.push(b'\\');
         }
-        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        push(character, out);
     }
+    out.push(b'"');
+}
+
+fn push(character: char, out: &mut Vec<u8>) {
+    let character = if character.is_control() {
+        '\u{fffd}'
+    } else {
+        character
+    };
+    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
 #[cfg(test)]
@@ -199,10 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn a_backslash_before_a_special_character_survives() {
+    fn backslashes_stay_but_at_the_end_and_before_a_special_character() {
         assert_eq!(
-            encoded(r#"{"appVersion":"a\\,b"}"#),
-            "upgrade_request,app_version=a\\\\,b value=1i"
+            encoded(r#"{"appVersion":"\\a\\\"b\\\\ c\\,d\\=\\","extraTagInfo":{"k":"\\\\"}}"#),
+            r#"upgrade_request,app_version=\a\\"b\ c\,d\= value=1i"#
         );
     }
 

@@ -45,7 +45,8 @@ impl LowArgs {
         if let Some(word) = command.as_deref().filter(|word| word.starts_with('-')) {
             return Err(UsageError::UnknownFlag(word.to_owned()));
         }
-        if let Some(word) = words.next() {
+        // `help start` is as good as `help`.
+        if let Some(word) = words.next().filter(|_| command.as_deref() != Some("help")) {
             return Err(UsageError::Stray(word.to_string_lossy().into_owned()));
         }
         Ok(LowArgs {
@@ -81,19 +82,10 @@ fn from_args(
     flag: &'static Flag,
 ) -> Result<Option<Setting>, UsageError> {
     let name = flag.name;
-    let found = match flag.takes {
-        Takes::Switch => {
-            let mut on = false;
-            while args.contains(name) {
-                on = true;
-            }
-            on.then(|| OsString::from("true"))
-        }
-        Takes::Value(_) => args
-            .values_from_os_str(name, |value: &OsStr| Ok::<_, Infallible>(value.to_owned()))
-            .map_err(|_| UsageError::NoValue(name.to_owned()))?
-            .pop(),
-    };
+    let found = args
+        .values_from_os_str(name, |value: &OsStr| Ok::<_, Infallible>(value.to_owned()))
+        .map_err(|_| UsageError::NoValue(name.to_owned()))?
+        .pop();
     Ok(found.map(|value| Setting {
         flag,
         source: name.to_owned(),
@@ -114,7 +106,8 @@ fn from_env(env: &dyn Fn(&str) -> Option<OsString>, flag: &'static Flag) -> Opti
 }
 
 /// Brings every known flag into the one spelling pico-args is asked for, `--name` and the value as
-/// an argument of its own: from `-name`, `--name=value`, `-name=value`, `-d` and `--debug=true`.
+/// an argument of its own (`true` for a switch): from `-name`, `--name=value`, `-name=value`, `-d`
+/// and `--debug=false`.
 /// Values are not touched, which is why pico-args' own `=` support, which strips quotes, is off.
 fn rewrite(args: Vec<OsString>) -> Result<Vec<OsString>, UsageError> {
     let mut rewritten = Vec::with_capacity(args.len());
@@ -130,31 +123,31 @@ fn rewrite(args: Vec<OsString>) -> Result<Vec<OsString>, UsageError> {
             _ => {
                 let Some(flag) = find(&format!("--{}", if name == "d" { "debug" } else { name }))
                 else {
-                    return Err(UsageError::UnknownFlag(arg.to_string_lossy().into_owned()));
+                    // Without its value, which may be a secret behind a misspelt name.
+                    return Err(UsageError::UnknownFlag(format!("--{name}")));
                 };
-                let name = flag.name;
-                match flag.takes {
-                    Takes::Switch => {
-                        if switch_is_on(name, inline)? {
-                            rewritten.push(name.into());
-                        }
-                    }
-                    Takes::Value(_) => {
-                        let value = inline
-                            .or_else(|| args.next())
-                            .ok_or_else(|| UsageError::NoValue(name.to_owned()))?;
-                        // Left in place it would be taken for that flag.
-                        if value.to_str().is_some_and(|text| find(text).is_some()) {
-                            return Err(UsageError::NoValue(name.to_owned()));
-                        }
-                        rewritten.push(name.into());
-                        rewritten.push(value);
-                    }
+                let value = match (flag.takes, inline) {
+                    (_, Some(inline)) => inline,
+                    (Takes::Switch, None) => "true".into(),
+                    (Takes::Value(_), None) => next_value(flag, args.next())?,
+                };
+                // Left as it is it would be taken for that flag.
+                if value.to_str().is_some_and(|text| find(text).is_some()) {
+                    return Err(UsageError::FlagAsValue(flag.name.to_owned()));
                 }
+                rewritten.push(flag.name.into());
+                rewritten.push(value);
             }
         }
     }
     Ok(rewritten)
+}
+
+/// The argument behind a flag, which is no flag itself: rather the value was forgotten.
+fn next_value(flag: &Flag, next: Option<OsString>) -> Result<OsString, UsageError> {
+    let is_flag = |value: &OsString| value.to_str().is_some_and(|text| find(text).is_some());
+    next.filter(|value| !is_flag(value))
+        .ok_or_else(|| UsageError::NoValue(flag.name.to_owned()))
 }
 
 /// Splits `--name=value`, `--name`, `-name` into name and inline value; `None` for a plain word.
@@ -175,13 +168,4 @@ fn split_flag(arg: &OsStr) -> Option<(&str, Option<OsString>)> {
         .get(end + 1..)
         .map(|value| OsStr::from_bytes(value).to_owned());
     Some((name, inline))
-}
-
-fn switch_is_on(name: &str, inline: Option<OsString>) -> Result<bool, UsageError> {
-    let Some(value) = inline else { return Ok(true) };
-    super::values::parse_bool(&value.to_string_lossy()).map_err(|expected| UsageError::BadValue {
-        source: name.to_owned(),
-        found: Some(value.to_string_lossy().into_owned()),
-        expected,
-    })
 }

@@ -59,7 +59,6 @@ pub struct ConfigSources {
 /// What `set-query-period` needs to know.
 #[derive(Debug)]
 pub struct SetPeriodOptions {
-    pub debug: bool,
     pub database: Database,
     pub influxdb: InfluxOptions,
     pub query_period: QueryPeriod,
@@ -105,6 +104,21 @@ pub struct InfluxOptions {
     pub password: Password,
     pub ca_file: Option<PathBuf>,
     pub insecure_tls: bool,
+}
+
+impl InfluxOptions {
+    /// What is valid but probably not meant.
+    pub fn warnings(&self) -> Vec<&'static str> {
+        let mut warnings = Vec::new();
+        if self.insecure_tls {
+            warnings.push("--influxdb-insecure-tls: InfluxDB's certificate is not verified");
+        }
+        let has_user = self.user.is_some() || self.url.has_user();
+        if !has_user && !matches!(self.password, Password::None) {
+            warnings.push("an InfluxDB password without --influxdb-user is not used");
+        }
+        warnings
+    }
 }
 
 /// Where the InfluxDB password is to be had. Has no `Display`, and its `Debug` hides the text.
@@ -183,7 +197,6 @@ impl StartOptions {
 impl SetPeriodOptions {
     pub(super) fn from(low: &LowArgs, env: Env<'_>) -> Result<SetPeriodOptions, UsageError> {
         Ok(SetPeriodOptions {
-            debug: switch(low, "--debug")?,
             database: database(low)?,
             influxdb: influxdb(low, env)?
                 .ok_or(UsageError::Missing("--influxdb-url", "INFLUXDB_URL"))?,
@@ -244,14 +257,21 @@ fn database(low: &LowArgs) -> Result<Database, UsageError> {
     }
 }
 
+/// `--listen` wins over `--port`, except that a flag wins over a variable.
 fn listen(low: &LowArgs) -> Result<Listen, UsageError> {
-    if low.get("--listen").is_some() {
-        return typed(low, "--listen", values::listen);
-    }
     let port = typed(low, "--port", |text| {
         values::number(text, 1, u16::MAX, "a port number")
     })?;
-    Ok(Listen::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))))
+    let from_env = |name| {
+        low.get(name)
+            .is_none_or(|setting| !setting.source.starts_with('-'))
+    };
+    match low.get("--listen") {
+        Some(_) if from_env("--port") || !from_env("--listen") => {
+            typed(low, "--listen", values::listen)
+        }
+        _ => Ok(Listen::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))),
+    }
 }
 
 fn influxdb(low: &LowArgs, env: Env<'_>) -> Result<Option<InfluxOptions>, UsageError> {

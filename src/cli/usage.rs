@@ -10,6 +10,8 @@ pub enum UsageError {
     UnknownFlag(String),
     Stray(String),
     NoValue(String),
+    /// The value is spelt like a flag.
+    FlagAsValue(String),
     Missing(&'static str, &'static str),
     /// The flag belongs to another command.
     WrongCommand(String, &'static str),
@@ -56,6 +58,9 @@ impl fmt::Display for UsageError {
                     f,
                     "unexpected argument {found:?} (see upgrade-responder --help)"
                 )
+            }
+            UsageError::FlagAsValue(flag) => {
+                write!(f, "{flag}: the value is spelt like a flag, expected another one")
             }
             UsageError::NoValue(flag) => write!(f, "{flag} needs a value"),
             UsageError::Missing(flag, env) => {

@@ -120,8 +120,8 @@ fn parse_network(piece: &str) -> Result<IpNet, String> {
         .or_else(|_| piece.parse::<IpAddr>().map(IpNet::from))
         .map_err(|_| {
             format!(
-                "{piece:?} is no network; expected CIDR notation separated by commas, for \
-                 instance 10.0.0.0/8,192.0.2.1,fd00::/8"
+                "networks separated by commas, such as 10.0.0.0/8,192.0.2.1,fd00::/8; {piece:?} is \
+                 none"
             )
         })?;
     Ok(unmapped(network))

@@ -26,7 +26,6 @@ pub struct MetricsPage {
     pub metrics: Arc<Metrics>,
     pub spool: Arc<Spool>,
     pub slots: Arc<Slots>,
-    pub max_connections: usize,
     pub started: Instant,
 }
 
@@ -213,8 +212,6 @@ impl MetricsPage {
         let config = &self.metrics.config;
         let outdated = u64::from(config.outdated.load(Ordering::Relaxed));
         let loaded = self.metrics.config.loaded.get();
-        // One slot is always with the accept loop, for the next connection.
-        let connections = self.max_connections.saturating_sub(self.slots.free().0 + 1);
         page.gauge(
             "records_waiting",
             "Records in channel and spool.",
@@ -227,6 +224,7 @@ impl MetricsPage {
             "Age of the oldest waiting record.",
             age,
         );
+        let connections = self.slots.connections();
         page.gauge("connections", "Connections being served.", connections);
         page.counter(
             "config_reloads_total",

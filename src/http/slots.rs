@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 /// The bounded number of connections. Over it, new ones wait in the kernel's backlog.
 #[derive(Debug)]
 pub struct Slots {
+    most: usize,
     state: Mutex<State>,
     freed: Condvar,
 }
@@ -31,6 +32,7 @@ impl Slots {
             stopping: false,
         };
         Arc::new(Slots {
+            most: max_connections,
             state: Mutex::new(state),
             freed: Condvar::new(),
         })
@@ -47,6 +49,11 @@ impl Slots {
         }
         state.free -= 1;
         Some(Slot(Arc::clone(self)))
+    }
+
+    /// Connections being served. One slot is always with the accept loop, for the next connection.
+    pub fn connections(&self) -> usize {
+        self.most.saturating_sub(self.lock().free + 1)
     }
 
     /// Free slots, and how many were given back since the start.

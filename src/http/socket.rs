@@ -45,12 +45,23 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// The socket file that is to be removed at the end.
-    pub fn file(&self) -> Option<PathBuf> {
+    /// The socket file, where this process made one.
+    pub fn file(&self) -> Option<SocketFile> {
         match &self.reach {
-            Reach::Unix(path) if self.is_ours => Some(path.clone()),
+            Reach::Unix(path) if self.is_ours => Some(SocketFile(path.clone())),
             _ => None,
         }
+    }
+}
+
+/// A socket file that is removed when this is dropped, also after a start that failed.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // The next start would replace it too.
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 

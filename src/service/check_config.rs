@@ -154,8 +154,8 @@ fn influx(influxdb: &InfluxOptions, options: &StartOptions, online: bool, report
         "InfluxDB",
         format!("{}, database {database:?}", influxdb.url),
     );
-    if influxdb.insecure_tls {
-        report.warn("--influxdb-insecure-tls: InfluxDB's certificate is not verified");
+    for warning in influxdb.warnings() {
+        report.warn(warning);
     }
     match connect(influxdb, &database) {
         Ok(influx) if online => ask(&influx, options, report),

@@ -7,10 +7,10 @@ use crate::store::influx::{Influx, Tls};
 /// A client for what the flags say of InfluxDB. The error has a line for each problem.
 pub fn connect(options: &InfluxOptions, database: &str) -> Result<Influx, RunError> {
     let password = match &options.password {
-        Password::None => Ok(String::new()),
-        Password::Text(text) => Ok(text.clone()),
+        Password::None => Ok(None),
+        Password::Text(text) => Ok(Some(text.clone())),
         Password::File(path) => std::fs::read_to_string(path)
-            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+            .map(|text| Some(text.trim_end_matches(['\r', '\n']).to_owned()))
             .map_err(|error| {
                 format!(
                     "--influxdb-pass-file {}: {error}; expected a file with the password",
@@ -18,17 +18,20 @@ pub fn connect(options: &InfluxOptions, database: &str) -> Result<Influx, RunErr
                 )
             }),
     };
-    // A password that cannot be read is no reason to keep back what else is wrong.
-    let user = options
-        .user
-        .clone()
-        .map(|user| (user, password.clone().unwrap_or_default()));
     let tls = match &options.ca_file {
         _ if options.insecure_tls => Tls::Unverified,
         Some(path) => Tls::VerifiedBy(path),
         None => Tls::Verified,
     };
-    let influx = Influx::new(options.url.clone(), user, &tls, database.to_owned());
+    // A password that cannot be read is no reason to keep back what else is wrong.
+    let given = password.clone().unwrap_or_default();
+    let influx = Influx::new(
+        options.url.clone(),
+        options.user.clone(),
+        given,
+        &tls,
+        database.to_owned(),
+    );
     match (password, influx) {
         (Ok(_), Ok(influx)) => Ok(influx),
         (password, influx) => {

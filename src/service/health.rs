@@ -6,14 +6,13 @@
 //! deaf: then only a time without any answer and any freed slot counts.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::Sender;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::metrics::Metrics;
 use super::{notify, summary};
@@ -21,24 +20,28 @@ use crate::http::slots::Slots;
 use crate::http::socket::Reach;
 
 /// How often the server asks itself.
-const INTERVAL: Duration = Duration::from_secs(2);
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Deaf for this long with slots to spare, the process ends.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long connecting, and then an answer, may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Deaf for this long with slots to spare, the process ends: a failed check takes 2 s and the pause
+/// 1 s, so it ends 10 s after the last answer at the latest.
 const LIMIT: Duration = Duration::from_secs(8);
+/// So many checks in a row must have failed as well: after a pause of the whole machine one failure
+/// says nothing.
+const FAILURES: u32 = 3;
 /// Deaf with every slot taken, it ends this long after the client time-out, by which idle clients
 /// should have been cut off.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// Checks each socket from a thread of its own and feeds the watchdog. The receiver gets a message
-/// when the server is deaf.
+/// Checks each socket from a thread of its own and feeds the watchdog. `fatal` is told when the
+/// server is deaf.
 pub fn watch(
     reaches: Vec<Reach>,
     client_timeout: Duration,
     slots: &Arc<Slots>,
     metrics: &Arc<Metrics>,
-) -> io::Result<Receiver<()>> {
-    let (tell, deaf) = bounded(1);
+    fatal: &Sender<String>,
+) -> io::Result<()> {
     let interval = notify::watchdog_interval().map_or(INTERVAL, |most| most.min(INTERVAL));
     for (index, reach) in reaches.into_iter().enumerate() {
         let check = SelfCheck::new(
@@ -47,13 +50,15 @@ pub fn watch(
             Arc::clone(slots),
             Arc::clone(metrics),
         );
-        let tell = tell.clone();
+        let fatal = fatal.clone();
         thread::Builder::new()
             .name("self-check".to_owned())
-            .spawn(move || check.repeat(interval, index == 0, &tell))?;
+            .spawn(move || check.repeat(interval, index == 0, &fatal))?;
     }
-    Ok(deaf)
+    Ok(())
 }
+
+const DEAF: &str = "the server does not answer its own requests any more";
 
 /// Asks the server through one of its sockets.
 #[derive(Debug)]
@@ -64,6 +69,8 @@ struct SelfCheck {
     metrics: Arc<Metrics>,
     /// When there was a sign of life, and how many answers and freed slots there were then.
     alive: Instant,
+    /// Checks in a row that failed.
+    failures: u32,
     seen: (u64, u64),
 }
 
@@ -91,17 +98,18 @@ impl SelfCheck {
             slots,
             metrics,
             alive,
+            failures: 0,
             seen: (0, 0),
         }
     }
 
     /// Asks for ever. `speaks` for the process: one socket's life is enough for the watchdog, since a
     /// deaf one ends the process anyway.
-    fn repeat(mut self, interval: Duration, speaks: bool, tell: &Sender<()>) {
+    fn repeat(mut self, interval: Duration, speaks: bool, fatal: &Sender<String>) {
         loop {
             match self.check() {
                 // Full means that it has been told already.
-                Health::Deaf => drop(tell.try_send(())),
+                Health::Deaf => drop(fatal.try_send(DEAF.to_owned())),
                 Health::Alive | Health::Suspect if speaks => {
                     notify::alive();
                     notify::status(&summary::status(&self.metrics));
@@ -112,28 +120,29 @@ impl SelfCheck {
         }
     }
 
-    /// Asks once; takes [`PATIENCE`] at most.
+    /// Asks once; takes twice [`PATIENCE`] at most.
     fn check(&mut self) -> Health {
         let (free, returned) = self.slots.free();
+        let full = free == 0;
         let answered = ask(&self.reach).is_ok();
-        // At the cap our own request waits like everybody's, but others may be served.
+        // At the cap our own request waits like everybody's, but others may be served. Unix-socket
+        // peers are local proxies without a time-out: their idle connections may fill the slots.
         let seen = (self.metrics.http.handling.count(), returned);
-        let moved = free == 0 && seen != self.seen;
+        let moved = seen != self.seen || matches!(self.reach, Reach::Unix(_));
         self.seen = seen;
-        let health = if answered || moved {
+        let health = if answered || (full && moved) {
             self.alive = Instant::now();
+            self.failures = 0;
             Health::Alive
         } else {
-            let limit = if free == 0 {
+            self.failures += 1;
+            let limit = if full {
                 self.client_timeout + MARGIN
             } else {
                 LIMIT
             };
-            if self.alive.elapsed() >= limit {
-                Health::Deaf
-            } else {
-                Health::Suspect
-            }
+            let long = self.failures >= FAILURES && self.alive.elapsed() >= limit;
+            if long { Health::Deaf } else { Health::Suspect }
         };
         self.metrics
             .health
@@ -144,20 +153,16 @@ impl SelfCheck {
 }
 
 fn ask(reach: &Reach) -> io::Result<()> {
-    match reach {
-        Reach::Tcp(addr) => {
-            let stream = TcpStream::connect_timeout(addr, PATIENCE)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            exchange(stream)
-        }
-        Reach::Unix(path) => {
-            let stream = UnixStream::connect(path)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            exchange(stream)
-        }
-    }
+    let (domain, addr) = match reach {
+        Reach::Tcp(addr) => (Domain::for_address(*addr), SockAddr::from(*addr)),
+        Reach::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
+    };
+    let socket = Socket::new(domain, Type::STREAM, None)?;
+    // For a unix socket too: a full backlog must not block the check.
+    socket.connect_timeout(&addr, PATIENCE)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    exchange(socket)
 }
 
 fn exchange(mut stream: impl Read + Write) -> io::Result<()> {

@@ -1,7 +1,6 @@
 //! `upgrade-responder start`: everything in its order, from the files to the last record.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,13 +16,13 @@ use super::metrics::Metrics;
 use super::reload::Reload;
 use super::summary::{self, Summary};
 use super::{logging, notify};
-use crate::cli::options::StartOptions;
+use crate::cli::options::{InfluxOptions, StartOptions};
 use crate::config::watch::Fingerprints;
 use crate::config::{LoadError, Snapshot};
 use crate::http::listener::{self, Acceptor, Handler};
 use crate::http::metrics_page::MetricsPage;
 use crate::http::routes::App;
-use crate::http::socket::{self, BindError, Bound};
+use crate::http::socket::{self, BindError, Bound, SocketFile};
 use crate::store::cardinality::Listed;
 use crate::store::influx::Influx;
 use crate::store::{StartError, Store, StoreOptions};
@@ -90,16 +89,19 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         .map(|influx| connect(influx, &database))
         .transpose()?;
     let bound = socket::open(&options.listen, options.client_timeout)?;
+    let socket_files: Vec<SocketFile> = bound.iter().filter_map(Bound::file).collect();
     let metrics_listen = options.metrics_listen.as_ref();
     let metrics_bound = metrics_listen
         .map(|at| socket::bind(at, METRICS_TIMEOUT))
         .transpose()?;
     let metrics = Arc::new(Metrics::default());
+    // What the process cannot go on with; the first of it counts.
+    let (tell, fatal) = bounded(1);
     metrics.config.loaded_now();
     let listed = Listed::of(&snapshot.response, snapshot.schema.as_ref());
     let listed = Arc::new(ArcSwap::from_pointee(listed));
     let store_options = store_options(&options, database, influx, Arc::clone(&listed));
-    let (store, recorder) = Store::start(store_options, Arc::clone(&metrics))?;
+    let (store, recorder) = Store::start(store_options, Arc::clone(&metrics), &tell)?;
     say_what_is_missing(&options);
     let ready = ready_line(&options, &bound, &snapshot, &metrics);
     let app = Arc::new(App::new(
@@ -109,18 +111,23 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         recorder,
         Arc::clone(&metrics),
     ));
-    let socket_files: Vec<PathBuf> = bound.iter().filter_map(Bound::file).collect();
     let reaches = bound.iter().map(|bound| bound.reach.clone()).collect();
     let acceptor = accept(bound, options.max_connections, Arc::clone(&app) as _)?;
     let metrics_acceptor = metrics_bound
         .map(|bound| {
             log::info!("metrics on {}", bound.name);
-            let page = metrics_page(&metrics, &store, &acceptor, options.max_connections);
+            let page = metrics_page(&metrics, &store, &acceptor);
             accept(vec![bound], METRICS_CONNECTIONS, Arc::new(page))
         })
         .transpose()?;
-    let deaf = health::watch(reaches, options.client_timeout, &acceptor.slots, &metrics)
-        .map_err(|error| no_thread(&error))?;
+    health::watch(
+        reaches,
+        options.client_timeout,
+        &acceptor.slots,
+        &metrics,
+        &tell,
+    )
+    .map_err(|error| no_thread(&error))?;
     log::info!("{ready}");
     notify::ready();
 
@@ -132,7 +139,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         listed,
         Arc::clone(&metrics),
     );
-    let ended = serve_until_stopped(&signals, &deaf, reload, Summary::new(Arc::clone(&metrics)));
+    let ended = serve_until_stopped(&signals, &fatal, reload, Summary::new(Arc::clone(&metrics)));
     notify::stopping();
     acceptor.stop();
     app.in_flight.finish(FINISH_REQUESTS);
@@ -140,10 +147,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     if let Some(acceptor) = metrics_acceptor {
         acceptor.stop();
     }
-    for file in socket_files {
-        // The next start would replace it too.
-        let _ = std::fs::remove_file(file);
-    }
+    drop(socket_files);
     log::info!("stopped: {}", summary::totals(&metrics));
     ended
 }
@@ -160,17 +164,11 @@ fn no_thread(error: &std::io::Error) -> RunError {
     RunError::System(format!("cannot start a thread: {error}"))
 }
 
-fn metrics_page(
-    metrics: &Arc<Metrics>,
-    store: &Store,
-    acceptor: &Acceptor,
-    max_connections: usize,
-) -> MetricsPage {
+fn metrics_page(metrics: &Arc<Metrics>, store: &Store, acceptor: &Acceptor) -> MetricsPage {
     MetricsPage {
         metrics: Arc::clone(metrics),
         spool: store.spool(),
         slots: Arc::clone(&acceptor.slots),
-        max_connections,
         started: Instant::now(),
     }
 }
@@ -195,7 +193,7 @@ fn signals() -> std::io::Result<Receiver<i32>> {
 
 fn serve_until_stopped(
     signals: &Receiver<i32>,
-    deaf: &Receiver<()>,
+    fatal: &Receiver<String>,
     mut reload: Reload,
     mut summary: Summary,
 ) -> Result<(), RunError> {
@@ -221,11 +219,9 @@ fn serve_until_stopped(
                     log::info!("{line}");
                 }
             }
-            recv(deaf) -> _ => {
-                let why = "the server does not answer its own requests any more, so it ends to be \
-                           started again";
-                log::error!("{why}");
-                return Err(RunError::System(why.to_owned()));
+            recv(fatal) -> why => {
+                let why = why.unwrap_or_else(|_| "a thread is gone".to_owned());
+                return Err(RunError::System(format!("{why}; ending, to be started again")));
             }
         }
     }
@@ -265,12 +261,8 @@ fn say_what_is_missing(options: &StartOptions) {
     if options.scarf_given {
         log::warn!("--scarf-endpoint and --scarf-timeout are accepted, but nothing is sent (yet)");
     }
-    if options
-        .influxdb
-        .as_ref()
-        .is_some_and(|influx| influx.insecure_tls)
-    {
-        log::warn!("--influxdb-insecure-tls: InfluxDB's certificate is not verified");
+    for warning in options.influxdb.iter().flat_map(InfluxOptions::warnings) {
+        log::warn!("{warning}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Bounds on how many series clients can make: InfluxDB keeps an index of all of them in memory, and
 //! the endpoint is open to anybody.
 //!
-//! - A tag takes `--max-tag-values` new values at once, and as many more in a day, spread over it:
+//! - A tag takes `--max-tag-values` new values after a start, and as many more in a day, spread over it:
 //!   real values appear slowly, and a flood uses up the budget but does not lock later ones out for
 //!   good. Beyond it a new value is stored as `other`.
 //! - Budgets per tag bound no product, so new tag sets end at `--max-series`: beyond it the extra
@@ -10,20 +10,23 @@
 //! - Where no schema lists the extra keys, [`MAX_EXTRA_KEYS`] of them are taken.
 //!
 //! Values the operator lists (in the schema, or as versions of the response config) need no budget.
-//! Cities and countries come from the geo database and are not counted. What is known is kept in the
+//! Cities and countries come from the geo database and are not counted, neither as values nor in a
+//! tag set. What is known is kept in the
 //! file `known` of the spool, so values already stored go on after a restart. It is one line per
 //! extra key (`key K`), tag value (`value KEY=VALUE`, escaped as in line protocol), tag set
 //! (`series HASH`), and choice of keys (`keys HASH`).
 //!
 //! All of this runs on the writer thread. A record of a known tag set, which is nearly every one,
-//! costs one hash of its tags.
+//! costs one hash of its tags. To forget what is known, delete `known` while the server is stopped.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::Hasher;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use siphasher::sip::SipHasher13;
 
 use super::point;
 use crate::checkin::line::{self, RESERVED_KEYS};
@@ -34,6 +37,8 @@ use crate::config::schema::RequestSchema;
 pub const MAX_EXTRA_KEYS: usize = 200;
 /// Choices of extra tags whose values are all `other`.
 const MAX_KEY_SETS: usize = 1000;
+/// Tag sets with their places that are remembered, to look no further.
+const MAX_SEEN: usize = 65_536;
 /// The time in which a budget that is used up fills again.
 const REFILL: Duration = Duration::from_secs(24 * 3600);
 /// What a value beyond its budget is stored as.
@@ -87,6 +92,10 @@ pub struct Limiter {
     key_sets: HashSet<u64>,
     said_series: bool,
     said_keys: bool,
+    /// Tag sets with their places that were stored as they came: the short way.
+    seen: HashSet<u64>,
+    /// Kept so that it need not be allocated anew.
+    set: Vec<u8>,
     file: Option<File>,
     /// To be appended to the file.
     news: Vec<u8>,
@@ -125,6 +134,8 @@ impl Limiter {
             key_sets: HashSet::new(),
             said_series: false,
             said_keys: false,
+            seen: HashSet::new(),
+            set: Vec::new(),
             file: None,
             news: Vec::new(),
         };
@@ -143,7 +154,7 @@ impl Limiter {
     pub fn admit(&mut self, point: &[u8], listed: &Listed, out: &mut Vec<u8>) -> Limited {
         let mut limited = Limited::default();
         let series = point::series(point);
-        if self.series.contains(&hash(series)) {
+        if self.is_known(series) {
             out.extend_from_slice(series);
         } else {
             self.admit_series(series, listed, &mut limited, out);
@@ -158,6 +169,35 @@ impl Limiter {
         if let Some(file) = self.file.as_mut().filter(|_| !news.is_empty()) {
             let _ = file.write_all(&news);
         }
+    }
+
+    /// Whether a tag set was stored as it is before, at whatever place.
+    fn is_known(&mut self, series: &[u8]) -> bool {
+        let whole = hash(series);
+        if self.seen.contains(&whole) {
+            return true;
+        }
+        let set = self.hash_of_set(series);
+        if !self.series.contains(&set) {
+            return false;
+        }
+        if self.seen.len() >= MAX_SEEN {
+            self.seen.clear();
+        }
+        self.seen.insert(whole);
+        true
+    }
+
+    /// The hash of a tag set without the place, of which there are as many as the geo database has.
+    fn hash_of_set(&mut self, series: &[u8]) -> u64 {
+        self.set.clear();
+        for (key, value) in point::tags(series).filter(|(key, _)| !PLACES.contains(key)) {
+            self.set.extend_from_slice(key);
+            self.set.push(b'=');
+            self.set.extend_from_slice(value);
+            self.set.push(b',');
+        }
+        hash(&self.set)
     }
 
     /// A tag set that is not known: each of its tags needs a place in its budget.
@@ -193,7 +233,7 @@ impl Limiter {
             out.push(b'=');
             out.extend_from_slice(value);
         }
-        let stored = hash(&out[start..]);
+        let stored = self.hash_of_set(&out[start..]);
         if !full && self.series.insert(stored) {
             self.news
                 .extend_from_slice(format!("series {stored:016x}\n").as_bytes());
@@ -338,11 +378,10 @@ impl Limiter {
         } else if let Some(key) = line.strip_prefix(b"key ") {
             self.keys.insert(key.to_owned());
         } else if let Some(pair) = line.strip_prefix(b"value ") {
-            // As in a tag set, behind the comma.
+            // As in a tag set, behind the comma. It costs nothing of the budget: values that gathered
+            // over years must not leave none for tomorrow's version.
             if let Some((key, value)) = point::tags(&[b",", pair].concat()).next() {
-                let budget = self.budget(key);
-                budget.known.insert(value.to_owned());
-                budget.left = (budget.left - 1.0).max(0.0);
+                self.budget(key).known.insert(value.to_owned());
             }
         }
     }
@@ -384,7 +423,8 @@ fn hash_of(text: &[u8]) -> Option<u64> {
 
 /// A tag set by its hash: a collision would let one set in 10^14 pass uncounted.
 fn hash(series: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    // Not the standard library's, whose hashes are not promised to stay as they are.
+    let mut hasher = SipHasher13::new();
     hasher.write(series);
     hasher.finish()
 }

@@ -12,7 +12,7 @@ const REPEAT_AFTER: Duration = Duration::from_secs(60);
 pub struct Drops {
     /// The cause, for the line at the end.
     cause: &'static str,
-    /// It is over when nothing was lost for this long.
+    /// It is over when nothing was lost for this long, although there was something to lose.
     quiet: Duration,
     spell: Option<Spell>,
 }
@@ -23,6 +23,8 @@ struct Spell {
     last: Instant,
     said: Instant,
     records: u64,
+    /// Something went well since the last loss.
+    kept: bool,
 }
 
 impl Drops {
@@ -44,10 +46,12 @@ impl Drops {
                 last: now,
                 said: now,
                 records,
+                kept: false,
             });
             return;
         };
         spell.last = now;
+        spell.kept = false;
         spell.records += records;
         if spell.said.elapsed() >= REPEAT_AFTER {
             spell.said = now;
@@ -59,6 +63,13 @@ impl Drops {
         }
     }
 
+    /// Something went well that might have been lost. When there is nothing to lose, no end is seen.
+    pub fn kept(&mut self) {
+        if let Some(spell) = &mut self.spell {
+            spell.kept = true;
+        }
+    }
+
     /// Something is being lost, so [`look`](Drops::look) has to be called in time.
     pub fn is_going_on(&self) -> bool {
         self.spell.is_some()
@@ -66,10 +77,8 @@ impl Drops {
 
     /// Says how it ended, if it has.
     pub fn look(&mut self) {
-        if let Some(spell) = self
-            .spell
-            .take_if(|spell| spell.last.elapsed() >= self.quiet)
-        {
+        let over = |spell: &mut Spell| spell.kept && spell.last.elapsed() >= self.quiet;
+        if let Some(spell) = self.spell.take_if(over) {
             log::warn!(
                 "{}: over; {} records were dropped in {} s",
                 self.cause,
@@ -93,6 +102,9 @@ mod tests {
         drops.look();
         assert!(drops.is_going_on());
         std::thread::sleep(Duration::from_millis(25));
+        drops.look();
+        assert!(drops.is_going_on(), "nothing was kept yet");
+        drops.kept();
         drops.look();
         assert!(!drops.is_going_on());
     }

@@ -23,13 +23,14 @@ pub mod syncer;
 pub mod writer;
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Sender, TrySendError, bounded};
 
 use crate::checkin::Record;
 use crate::config::duration::QueryPeriod;
@@ -100,10 +101,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the spool, takes its lock, and starts the threads. InfluxDB is not waited for.
+    /// Opens the spool, takes its lock, and starts the threads. InfluxDB is not waited for. `fatal`
+    /// is told if one of them does not live to its end.
     pub fn start(
         options: StoreOptions,
         metrics: Arc<Metrics>,
+        fatal: &Sender<String>,
     ) -> Result<(Store, Recorder), StartError> {
         let found = Spool::open(
             &options.spool_dir.join(&options.database),
@@ -128,13 +131,13 @@ impl Store {
             Arc::clone(&options.listed),
         );
         let delivery = Delivery::new(Arc::clone(&spool), Arc::clone(&metrics), options);
-        let writer = spawn("writer", move || {
+        let writer = spawn("writer", fatal, move || {
             writer.run(&queued, &stopped, &wake);
             drop(writing);
         })?;
         let syncing = Arc::clone(&spool);
-        let syncer = spawn("syncer", move || syncer::run(&syncing, &written))?;
-        let sender = spawn("sender", move || sender_thread(delivery, &woken))?;
+        let syncer = spawn("syncer", fatal, move || syncer::run(&syncing, &written))?;
+        let sender = spawn("sender", fatal, move || delivery.run(&woken))?;
         let recorder = Recorder { records, metrics };
         Ok((
             Store {
@@ -167,14 +170,23 @@ impl Store {
     }
 }
 
-fn sender_thread(delivery: Delivery, woken: &Receiver<()>) {
-    delivery.run(woken);
-}
-
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+/// Starts a thread without which the server must not go on: it would answer check-ins and lose them.
+fn spawn(
+    name: &'static str,
+    fatal: &Sender<String>,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
+    let fatal = fatal.clone();
+    let watched = move || {
+        // The panic hook has logged where.
+        if catch_unwind(AssertUnwindSafe(body)).is_err() {
+            // Full means that the process ends already.
+            let _ = fatal.try_send(format!("the {name} thread met a bug"));
+        }
+    };
     thread::Builder::new()
         .name(name.to_owned())
-        .spawn(body)
+        .spawn(watched)
         .map_err(StartError::Thread)
 }
 

@@ -22,6 +22,8 @@ pub struct Outage {
     answered: bool,
     wait: Duration,
     delivered: u64,
+    /// The segment that was open when the sealed ones were delivered: it is the last that waited.
+    last_waiting: Option<u64>,
     /// The kinds of trouble that were logged in this outage.
     said: Vec<std::mem::Discriminant<Trouble>>,
 }
@@ -37,6 +39,7 @@ impl Outage {
     ) -> Duration {
         self.since.get_or_insert_with(Instant::now);
         self.answered = false;
+        self.last_waiting = None;
         let kind = std::mem::discriminant(trouble);
         if !self.said.contains(&kind) {
             self.said.push(kind);
@@ -67,21 +70,27 @@ impl Outage {
         }
     }
 
-    /// Nothing waits any more: says so, if there was an outage. That nothing waits may also be because
-    /// somebody removed it, which does not mean that InfluxDB is back.
-    pub fn over(&mut self, metrics: &Metrics) {
-        if let Some(since) = self.since
-            && self.answered
+    /// No sealed segment waits any more. Says so if that is the end of an outage: InfluxDB did what it
+    /// was asked for (somebody may have removed what waited), and the segment that grew during the
+    /// outage is delivered too.
+    pub fn over(&mut self, spool: &Spool, metrics: &Metrics) {
+        let Some(since) = self.since.filter(|_| self.answered) else {
+            return;
+        };
+        if let Some(open) = spool.open_sequence()
+            && open <= *self.last_waiting.get_or_insert(open)
         {
-            log::info!(
-                "InfluxDB takes records again after {:.1} s; {} records that had waited are \
-                 delivered, {} waiting",
-                since.elapsed().as_secs_f64(),
-                self.delivered,
-                metrics.records.waiting()
-            );
-            *self = Outage::default();
+            // It is sealed in a moment.
+            return;
         }
+        log::info!(
+            "InfluxDB takes records again after {:.1} s; {} records that had waited are delivered, \
+             {} waiting",
+            since.elapsed().as_secs_f64(),
+            self.delivered,
+            metrics.records.waiting()
+        );
+        *self = Outage::default();
     }
 
     fn next_wait(&mut self, trouble: &Trouble) -> Duration {

@@ -26,8 +26,9 @@ pub struct Recovered {
 pub fn recover(dir: &Path) -> io::Result<Recovered> {
     let mut segments = Vec::new();
     let mut next_sequence = 1;
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
+    // All names first: a file that is renamed while they are read may be met twice.
+    let entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
+    for entry in entries {
         let Some(name) = entry.file_name().to_str().and_then(SegmentName::parse) else {
             continue;
         };
@@ -42,10 +43,28 @@ pub fn recover(dir: &Path) -> io::Result<Recovered> {
         }
     }
     segments.sort_by_key(|segment| segment.sequence);
+    part_twins(dir, &mut segments, &mut next_sequence)?;
     Ok(Recovered {
         segments: segments.into(),
         next_sequence,
     })
+}
+
+/// Two segments have one number where somebody put the files of another spool into this one: the
+/// second one gets a number of its own.
+fn part_twins(dir: &Path, segments: &mut [Segment], next_sequence: &mut u64) -> io::Result<()> {
+    let mut last = None;
+    for segment in segments.iter_mut() {
+        if last.replace(segment.sequence) != Some(segment.sequence) {
+            continue;
+        }
+        let twin = segment.path(dir);
+        segment.sequence = *next_sequence;
+        *next_sequence += 1;
+        fs::rename(twin, segment.path(dir))?;
+    }
+    segments.sort_by_key(|segment| segment.sequence);
+    Ok(())
 }
 
 /// One segment; `None` if there is nothing in it.
@@ -92,7 +111,14 @@ fn seal_left_over(dir: &Path, name: SegmentName) -> io::Result<(u64, u64)> {
         lines: Some(lines),
         ..name
     };
-    fs::rename(&path, dir.join(sealed.to_string()))?;
+    let sealed = dir.join(sealed.to_string());
+    if sealed.try_exists()? {
+        // Put there by somebody: the name would be taken from it, and its records would be gone.
+        return Err(io::Error::other(
+            "there is another segment of its number and length",
+        ));
+    }
+    fs::rename(&path, sealed)?;
     Ok((lines, whole))
 }
 

@@ -60,7 +60,7 @@ impl fmt::Display for SegmentName {
 #[derive(Debug)]
 pub struct OpenSegment {
     pub sequence: u64,
-    /// Shared with the sender, which syncs it.
+    /// Shared with the syncer.
     pub file: Arc<File>,
     pub lines: u64,
     /// Bytes of whole lines; what stands behind them is torn and never read.

@@ -143,7 +143,7 @@ impl Delivery {
         match worked {
             Ok(true) => Step::Worked,
             Ok(false) => {
-                self.outage.over(&self.metrics);
+                self.outage.over(&self.spool, &self.metrics);
                 Step::Idle
             }
             Err(Hindered::Influx(trouble)) => Step::Wait(self.trouble(&trouble)),

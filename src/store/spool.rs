@@ -301,6 +301,11 @@ impl Spool {
         Some(oldest.clone())
     }
 
+    /// The sequence number of the open segment, where there is one.
+    pub fn open_sequence(&self) -> Option<u64> {
+        Some(self.lock().open.as_ref()?.sequence)
+    }
+
     /// How long the oldest record has been waiting, by its timestamp.
     pub fn oldest_age(&self) -> Option<Duration> {
         let mut first = Vec::new();

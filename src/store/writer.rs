@@ -131,6 +131,11 @@ impl Writer {
         self.limiter.save();
         let failing = &self.metrics.health.disk_failing;
         failing.store(appended.is_err(), Ordering::Relaxed);
+        if appended.is_ok() {
+            for drops in [&mut self.disk, &mut self.full, &mut self.channel] {
+                drops.kept();
+            }
+        }
         if let Err(error) = appended {
             self.metrics.records.dropped_disk.add(count);
             let dir = self.spool.dir().display();

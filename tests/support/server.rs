@@ -54,8 +54,13 @@ pub struct Running {
 /// Runs the binary with just these arguments, for commands that end by themselves.
 #[track_caller]
 pub fn run(scratch: &Scratch, arguments: &[&str]) -> Ended {
+    run_with(scratch, &[], arguments)
+}
+
+/// The same with environment variables.
+pub fn run_with(scratch: &Scratch, environment: &[(&str, &str)], arguments: &[&str]) -> Ended {
     let mut command = Command::new(BINARY);
-    command.args(arguments);
+    command.args(arguments).envs(environment.iter().copied());
     ended(Process::start(scratch.path(), command))
 }
 

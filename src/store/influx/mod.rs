@@ -26,8 +26,17 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Influx {
     agent: Agent,
     url: InfluxUrl,
-    authorization: Option<String>,
+    authorization: Option<Authorization>,
     database: String,
+}
+
+/// The header's value, which holds the password; its `Debug` hides it.
+struct Authorization(String);
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
 }
 
 /// The certificate file cannot be used.
@@ -52,10 +61,12 @@ pub enum Tls<'a> {
 }
 
 impl Influx {
-    /// Makes a client; nothing is connected yet. A user given here wins over one in the URL.
+    /// Makes a client; nothing is connected yet. A user and a password given here win over those in
+    /// the URL; a password without any user is not used.
     pub fn new(
         url: InfluxUrl,
-        user: Option<(String, String)>,
+        user: Option<String>,
+        password: Option<String>,
         tls: &Tls<'_>,
         database: String,
     ) -> Result<Influx, CaFileError> {
@@ -74,15 +85,12 @@ impl Influx {
             .proxy(None)
             .user_agent(concat!("upgrade-responder/", env!("CARGO_PKG_VERSION")))
             .build();
-        let authorization = user
-            .or_else(|| url.credentials.clone())
-            .map(|(user, password)| {
-                let pair = format!("{user}:{password}");
-                format!(
-                    "Basic {}",
-                    base64::engine::general_purpose::STANDARD.encode(pair)
-                )
-            });
+        let (url_user, url_password) = url.credentials.clone().unzip();
+        let authorization = user.or(url_user).map(|user| {
+            let pair = format!("{user}:{}", password.or(url_password).unwrap_or_default());
+            let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+            Authorization(format!("Basic {encoded}"))
+        });
         Ok(Influx {
             agent: config.new_agent(),
             url,
@@ -158,7 +166,7 @@ impl Influx {
 
     fn authorized<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
         match &self.authorization {
-            Some(value) => request.header("Authorization", value),
+            Some(Authorization(value)) => request.header("Authorization", value),
             None => request,
         }
     }

@@ -38,6 +38,13 @@ impl InfluxUrl {
     }
 }
 
+impl InfluxUrl {
+    /// Whether a user stands in the URL.
+    pub fn has_user(&self) -> bool {
+        self.credentials.is_some()
+    }
+}
+
 fn percent_decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text)
         .decode_utf8_lossy()

@@ -1,0 +1,275 @@
+//! The dashboard of the installations, over check-ins that the real server has delivered to a real
+//! InfluxDB and whose totals it has computed: each query of each panel and each variable is run, and
+//! gives the numbers that were played in.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::expected::{Expected, Values};
+use super::grafana::{View, list, load, panels};
+use super::installations::{HOURS, NOW, ODD, PERIOD, RELEASE, Visit, segment, visits};
+use crate::support::geodb;
+use crate::support::influx::Influx;
+use crate::support::scratch::Scratch;
+use crate::support::server::{APPLICATION, DATABASE, Server};
+use crate::support::wait_for;
+
+const TARGETS: [&str; 5] = [
+    "upgrade_request_down_sampling",
+    "by_app_version_down_sampling",
+    "by_country_code_down_sampling",
+    "by_host_arch_down_sampling",
+    "by_kubernetes_version_down_sampling",
+];
+/// The end of the time range a little after now, as if a minute had passed since: nothing must depend on
+/// both being the same.
+const RANGE: (i64, i64) = (NOW - (HOURS + 1) * PERIOD, NOW + 60);
+
+#[test]
+fn every_panel_shows_the_numbers_that_were_played_in() {
+    let scratch = Scratch::new();
+    let visits = visits(&geodb::sample(&scratch));
+    let influx = Influx::start(&scratch);
+    play(&scratch, &influx, &visits);
+    let dashboard = load("upgrade-responder.json");
+    let mut view = opened(&influx, &dashboard);
+    assert_eq!(view.chosen("latest"), [RELEASE]);
+    for extra_tag in ["host_arch", "kubernetes_version"] {
+        view.choose("extra_tag", &[extra_tag]);
+        let top = variable(&dashboard, "top_values");
+        view.fill(top, |query| columns(&influx, query));
+        for panel in panels(&dashboard) {
+            check(&influx, &view, panel, &visits);
+        }
+    }
+    if let Some(path) = std::env::var_os("DASHBOARD_ANSWERS") {
+        fs::write(path, answers(&influx, &view, &dashboard).to_string()).unwrap();
+    }
+
+    // Whatever a client sends as its version can be chosen.
+    view.choose("release", &[ODD]);
+    view.choose("latest", &[ODD, RELEASE]);
+    for panel in panels(&dashboard) {
+        check(&influx, &view, panel, &visits);
+    }
+
+    // A field that is not numeric is no error.
+    view.choose("field", &["default_filesystem"]);
+    for panel in panels(&dashboard) {
+        let of_field = panel["title"].as_str().unwrap().starts_with("${field} ");
+        for target in list(&panel["targets"]).iter().filter(|_| of_field) {
+            let rows = influx.select(DATABASE, &fixed(&query(&view, target)));
+            assert!(rows.is_empty(), "{target}: {rows:?}");
+        }
+    }
+}
+
+/// Puts the check-ins into the spool of a server, as if an earlier run had left them, and waits until
+/// it has delivered them and computed all totals.
+fn play(scratch: &Scratch, influx: &Influx, visits: &[Visit]) {
+    let spool = scratch.join("spool").join(DATABASE);
+    fs::create_dir_all(&spool).unwrap();
+    fs::write(spool.join("00000000000000000001.lp"), segment(visits)).unwrap();
+    let server = Server::new(scratch)
+        .arg("--influxdb-url", influx.url())
+        .arg("--down-sample-tags", "kubernetes_version,host_arch");
+    let running = server.start();
+    for target in TARGETS {
+        let what = format!("all of {} check-ins in {target}", visits.len());
+        wait_for(Duration::from_secs(90), &what, || {
+            let sum = format!("SELECT sum(total) FROM {target}");
+            let rows = influx.select(DATABASE, &sum);
+            rows.iter().any(|row| row["sum"] == visits.len())
+        });
+    }
+    assert_eq!(running.terminate().code, Some(0));
+}
+
+/// The dashboard as it is when somebody opens it for the first time.
+fn opened(influx: &Influx, dashboard: &Value) -> View {
+    let mut view = View::new(RANGE.0 * 1000, RANGE.1 * 1000);
+    let offered: BTreeMap<&str, Vec<String>> = list(&dashboard["templating"]["list"])
+        .iter()
+        .map(|variable| {
+            let offered = view.fill(variable, |query| columns(influx, query));
+            (variable["name"].as_str().unwrap(), offered)
+        })
+        .collect();
+    assert_eq!(offered["application"], [APPLICATION]);
+    assert_eq!(offered["query_period"], ["1h"]);
+    assert_eq!(offered["extra_tag"], ["host_arch", "kubernetes_version"]);
+    assert_eq!(offered["field"], ["default_filesystem", "node_count"]);
+    assert_eq!(offered["release"][..3], ["v1.10.0", "v1.9.1", "v1.9.0"]);
+    assert_eq!(offered["top_versions"].len(), 7);
+    view.choose("field", &["node_count"]);
+    view
+}
+
+fn variable<'d>(dashboard: &'d Value, name: &str) -> &'d Value {
+    let variables = list(&dashboard["templating"]["list"]).iter();
+    variables.clone().find(|v| v["name"] == name).unwrap()
+}
+
+/// Runs the queries of a panel and compares.
+#[track_caller]
+fn check(influx: &Influx, view: &View, panel: &Value, visits: &[Visit]) {
+    let title = panel["title"].as_str().unwrap();
+    let expected = Expected {
+        visits,
+        from: RANGE.0,
+        release: &view.chosen("release")[0],
+        latest: view.chosen("latest"),
+        extra_tag: &view.chosen("extra_tag")[0],
+    };
+    let timed = ["timeseries", "state-timeline"]
+        .iter()
+        .any(|kind| panel["type"] == *kind);
+    let mut names = Vec::new();
+    let mut empty = true;
+    for target in list(&panel["targets"]) {
+        let text = query(view, target);
+        // As it is, at the time of this test: there are no points now, but no error either.
+        influx.select(DATABASE, &text);
+        let rows = influx.select(DATABASE, &fixed(&text));
+        let letter = target["refId"].as_str().unwrap();
+        let Some(wanted) = expected.of(title, letter) else {
+            panic!("no expectation for panel {title}");
+        };
+        let found = values(&rows, timed || title == "First seen");
+        assert_same(&found, &wanted, &format!("{title}, query {letter}: {text}"));
+        empty &= found.is_empty();
+        names.extend(columns_of(&rows));
+        names.extend(target["alias"].as_str().map(str::to_string));
+    }
+    if !list(&panel["targets"]).is_empty() {
+        assert!(!empty, "{title} is empty");
+    }
+    for name in fields_named(panel) {
+        assert!(
+            names.contains(&name),
+            "{title} names {name}, there are {names:?}"
+        );
+    }
+}
+
+fn query(view: &View, target: &Value) -> String {
+    view.expand(target["query"].as_str().unwrap())
+}
+
+/// Stops the database's clock at the time the check-ins were played for.
+fn fixed(query: &str) -> String {
+    query.replace("now()", &format!("{NOW}s"))
+}
+
+/// An answer by the columns of its rows, as Grafana sees it when it fills a variable.
+fn columns(influx: &Influx, query: &str) -> Vec<Vec<String>> {
+    let answer = influx.query(DATABASE, &fixed(query));
+    assert!(answer["results"][0]["error"].is_null(), "{query}: {answer}");
+    let series = list(&answer["results"][0]["series"]).iter();
+    let rows = series.flat_map(|series| list(&series["values"]));
+    let cell = |cell: &Value| cell.as_str().map_or(cell.to_string(), str::to_string);
+    rows.map(|row| list(row).iter().map(cell).collect())
+        .collect()
+}
+
+/// The numbers of an answer by the texts in their rows.
+fn values(rows: &[Value], timed: bool) -> Values {
+    let mut values = Values::new();
+    for row in rows {
+        let cells = row
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(name, _)| *name != "time");
+        let texts: Vec<_> = cells
+            .clone()
+            .filter_map(|(_, cell)| cell.as_str())
+            .collect();
+        let time = row["time"].as_i64().unwrap() / 1_000_000_000;
+        let key = (texts.join("|"), if timed { time } else { 0 });
+        if let Some(number) = cells.filter_map(|(_, cell)| cell.as_f64()).next() {
+            assert_eq!(values.insert(key, number), None, "twice: {row}");
+        }
+    }
+    values
+}
+
+#[track_caller]
+fn assert_same(found: &Values, wanted: &Values, what: &str) {
+    let keys = found.keys().chain(wanted.keys());
+    for key in keys {
+        let (found, wanted) = (found.get(key), wanted.get(key));
+        let same = match (found, wanted) {
+            (Some(found), Some(wanted)) => (found - wanted).abs() < 1e-9,
+            _ => false,
+        };
+        assert!(same, "{what}\n{key:?}: {found:?}, played in {wanted:?}");
+    }
+}
+
+/// The names that Grafana gives an answer's fields.
+fn columns_of(rows: &[Value]) -> Vec<String> {
+    let first = rows.first().and_then(Value::as_object);
+    let names = first.into_iter().flat_map(|row| row.keys());
+    names
+        .map(|name| match name.as_str() {
+            "time" => "Time".to_string(),
+            name => name.to_string(),
+        })
+        .collect()
+}
+
+/// The fields that a panel's options, overrides and transformations name.
+fn fields_named(panel: &Value) -> Vec<String> {
+    let options = &panel["options"];
+    let mut named = vec![&options["xField"]];
+    named.extend(list(&options["sortBy"]).iter().map(|by| &by["displayName"]));
+    for layer in list(&options["layers"]) {
+        named.push(&layer["location"]["lookup"]);
+        let style = &layer["config"]["style"];
+        named.extend(["size", "color", "text"].map(|of| &style[of]["field"]));
+    }
+    let overrides = list(&panel["fieldConfig"]["overrides"]).iter();
+    let by_name = overrides.filter(|o| o["matcher"]["id"] == "byName");
+    named.extend(by_name.map(|o| &o["matcher"]["options"]));
+    let mut names: Vec<String> = named
+        .into_iter()
+        .filter_map(|name| Some(name.as_str()?.to_string()))
+        .collect();
+    for transformation in list(&panel["transformations"]) {
+        let excluded = transformation["options"]["excludeByName"].as_object();
+        names.extend(excluded.into_iter().flat_map(|e| e.keys().cloned()));
+    }
+    if options["reduceOptions"]["fields"] == "/^Time$/" {
+        names.push("Time".to_string());
+    }
+    names
+}
+
+/// What the README's picture is drawn from.
+fn answers(influx: &Influx, view: &View, dashboard: &Value) -> Value {
+    let drawn = panels(dashboard).into_iter().map(|panel| {
+        let targets = list(&panel["targets"]).iter().map(|target| {
+            let rows = influx.select(DATABASE, &fixed(&query(view, target)));
+            let alias = target["alias"].as_str().unwrap_or_default();
+            // The tag of a series is not the view's to know.
+            let alias = match alias.starts_with("$tag_") {
+                true => alias.to_string(),
+                false => view.expand(alias),
+            };
+            json!({"refId": target["refId"], "alias": alias, "rows": rows})
+        });
+        let targets: Vec<Value> = targets.collect();
+        let expand = |key: &str| view.expand(panel[key].as_str().unwrap());
+        let intro = panel["options"]["content"].as_str().unwrap_or_default();
+        json!({
+            "title": expand("title"), "type": panel["type"], "gridPos": panel["gridPos"],
+            "unit": panel["fieldConfig"]["defaults"]["unit"], "targets": targets,
+            "overrides": panel["fieldConfig"]["overrides"], "content": view.expand(intro),
+        })
+    });
+    json!({"now": NOW, "from": RANGE.0, "panels": drawn.collect::<Vec<_>>()})
+}

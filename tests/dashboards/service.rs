@@ -1,0 +1,153 @@
+//! The dashboard about the service itself, over a real Prometheus that scrapes the real server.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::grafana::{list, load, panels};
+use crate::support::client::{Address, Connection};
+use crate::support::http::percent_encode;
+use crate::support::influx::Influx;
+use crate::support::load::Load;
+use crate::support::process::Process;
+use crate::support::scratch::{Scratch, free_port};
+use crate::support::server::Server;
+use crate::support::wait_for;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A Prometheus that scrapes one address each second. Dropping it kills it.
+struct Prometheus {
+    address: Address,
+    _process: Process,
+}
+
+impl Prometheus {
+    #[track_caller]
+    fn scraping(scratch: &Scratch, target: &str) -> Prometheus {
+        let config = format!(
+            "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: upgrade-responder\n  \
+             static_configs: [{{targets: ['{target}']}}]\n"
+        );
+        let config = scratch.write("prometheus.yml", config);
+        let address = Address::local(free_port());
+        let mut command = Command::new("prometheus");
+        command.arg(format!("--config.file={}", config.display()));
+        command.arg(format!("--web.listen-address={address}"));
+        let data = scratch.join("prometheus");
+        command.arg(format!("--storage.tsdb.path={}", data.display()));
+        let mut process = Process::start(scratch.path(), command);
+        process.wait_until_ready(PATIENCE, |_| {
+            let answer = get(&address, "/-/ready");
+            answer.is_some_and(|(status, _)| status == 200)
+        });
+        Prometheus {
+            address,
+            _process: process,
+        }
+    }
+
+    /// The numbers of an expression's series at this moment.
+    #[track_caller]
+    fn query(&self, expression: &str) -> Vec<f64> {
+        let target = format!("/api/v1/query?query={}", percent_encode(expression));
+        let (status, body) = get(&self.address, &target).unwrap();
+        assert_eq!(status, 200, "{expression}: {body}");
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        let series = list(&answer["data"]["result"]).iter();
+        let number = |series: &Value| series["value"][1].as_str().unwrap().parse().unwrap();
+        series.map(number).collect()
+    }
+}
+
+fn get(address: &Address, target: &str) -> Option<(u16, String)> {
+    let mut connection = Connection::open(address).ok()?;
+    let answer = connection.request("GET", target, &[("Connection", "close")], b"");
+    answer.ok().map(|answer| (answer.status, answer.text()))
+}
+
+/// An expression as Prometheus gets it, with "All" chosen.
+fn expanded(expression: &Value) -> String {
+    let expression = expression.as_str().unwrap();
+    let expanded = expression
+        .replace("$instance", ".*")
+        .replace("$__rate_interval", "4s");
+    assert!(!expanded.contains('$'), "{expanded}");
+    expanded
+}
+
+#[test]
+fn every_panel_of_the_service_has_numbers_and_coverage_tells_silence_from_absence() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    let metrics = Address::local(free_port()).to_string();
+    let server = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .arg("--metrics-listen", &metrics);
+    let running = server.start();
+    let prometheus = Prometheus::scraping(&scratch, &metrics);
+    let load = Load::new(running.addr()).threads(1).endless();
+    let load = load.pause(Duration::from_millis(50)).start();
+
+    let dashboard = load_panels();
+    for (title, expression) in &dashboard {
+        let what = format!("numbers for {title}: {expression}");
+        wait_for(PATIENCE, &what, || {
+            let numbers = prometheus.query(expression);
+            !numbers.is_empty() && numbers.iter().all(|number| number.is_finite())
+        });
+    }
+
+    let (_, coverage) = dashboard
+        .iter()
+        .find(|(title, _)| title == "Coverage")
+        .unwrap();
+    let becomes = |state: f64, what: &str| {
+        wait_for(PATIENCE, what, || prometheus.query(coverage) == [state]);
+    };
+    becomes(1.0, "check-ins");
+    load.stop();
+    becomes(0.0, "nobody checks in");
+    running.terminate();
+    becomes(-1.0, "the service is away");
+}
+
+fn load_panels() -> Vec<(String, String)> {
+    let dashboard = load("service.json");
+    panels(&dashboard)
+        .into_iter()
+        .flat_map(|panel| list(&panel["targets"]).iter().map(move |t| (panel, t)))
+        .map(|(panel, target)| {
+            (
+                panel["title"].to_string().replace('"', ""),
+                expanded(&target["expr"]),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn labels_that_the_dashboard_names_are_on_the_metrics_page() {
+    let scratch = Scratch::new();
+    let metrics = Address::local(free_port());
+    let server = Server::new(&scratch).arg("--metrics-listen", metrics.to_string());
+    let running = server.start();
+    let (_, page) = get(&metrics, "/metrics").unwrap();
+    let dashboard = load("service.json");
+    for panel in panels(&dashboard) {
+        let overrides = list(&panel["fieldConfig"]["overrides"]).iter();
+        for of in overrides.filter_map(|o| o["matcher"]["options"].as_str()) {
+            let targets = list(&panel["targets"]).iter();
+            let fixed = targets.clone().any(|target| target["legendFormat"] == of);
+            let label = targets.filter_map(|t| t["legendFormat"].as_str()?.strip_prefix("{{"));
+            let label = label
+                .filter_map(|l| l.strip_suffix("}}"))
+                .next()
+                .unwrap_or_default();
+            let known = fixed || page.contains(&format!("{{{label}=\"{of}\"}}"));
+            assert!(known, "{}: {of}", panel["title"]);
+        }
+    }
+    running.terminate();
+}
