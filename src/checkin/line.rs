@@ -219,7 +219,7 @@ mod tests {
     fn backslashes_stay_but_at_the_end_and_before_a_special_character() {
         assert_eq!(
             encoded(r#"{"appVersion":"\\a\\\"b\\\\ c\\,d\\=\\","extraTagInfo":{"k":"\\\\"}}"#),
-            r#"upgrade_request,app_version=\a\\"b\ c\,d\= value=1i"#
+            r#"upgrade_request,app_version=\a\"b\ c\,d\= value=1i"#
         );
     }
 
