@@ -263,10 +263,8 @@ fn read_body(
             return Err(Refusal::new(400, "connection upgrades are not supported"));
         }
     }
-    if request
-        .body_length()
-        .is_some_and(|length| length > MAX_BODY)
-    {
+    let declared = request.body_length().unwrap_or(0);
+    if declared > MAX_BODY {
         return Err(too_large());
     }
     let deadline = Instant::now() + limit;
@@ -274,17 +272,15 @@ fn read_body(
     let mut chunk = [0; 8 * 1024];
     loop {
         match reader.read(&mut chunk) {
+            // The client has ended the connection before the end of its body. (Of chunks the library
+            // does not tell; but what is cut off is no whole JSON object either.)
+            Ok(0) if body.len() < declared => return Err(cut_off()),
             Ok(0) => return Ok(()),
             Ok(n) if body.len() + n > MAX_BODY => return Err(too_large()),
             Ok(n) => body.extend_from_slice(&chunk[..n]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if is_timeout(&error) => return Err(too_slow()),
-            Err(_) => {
-                return Err(Refusal::new(
-                    400,
-                    "the body is cut off or its chunks are broken",
-                ));
-            }
+            Err(_) => return Err(cut_off()),
         }
         if Instant::now() > deadline {
             return Err(too_slow());
@@ -301,6 +297,10 @@ fn is_timeout(error: &io::Error) -> bool {
 
 fn too_large() -> Refusal {
     Refusal::new(413, format!("the body is larger than {MAX_BODY} bytes"))
+}
+
+fn cut_off() -> Refusal {
+    Refusal::new(400, "the body is cut off or its chunks are broken")
 }
 
 fn too_slow() -> Refusal {

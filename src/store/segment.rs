@@ -40,10 +40,12 @@ impl SegmentName {
             Some(lines) => Some(number(lines)?),
             None => None,
         };
-        Some(SegmentName {
+        let segment = SegmentName {
             sequence: number(sequence).filter(|number| *number <= LAST_SEQUENCE)?,
             lines,
-        })
+        };
+        // A file is found again under the name as it is written here, so no other spelling will do.
+        (segment.to_string() == name).then_some(segment)
     }
 }
 
@@ -195,6 +197,7 @@ mod tests {
             "7.lp",
             "0000000000000000000x.lp",
             "00000000000000000006-.lp",
+            "00000000000000000006-01.lp",
             "00000000000000000006-1.lp.tmp",
             "99999999999999999999.lp",
             "18446744073709551615.lp",
