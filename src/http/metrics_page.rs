@@ -100,7 +100,7 @@ impl MetricsPage {
         );
         page.family(
             "requests_total",
-            "Requests answered, by status.",
+            "Requests answered, by status; health checks, the server's own included.",
             "status",
             &[
                 ("200", http.status_200.get()),
@@ -114,7 +114,7 @@ impl MetricsPage {
         );
         page.histogram(
             "request_duration_seconds",
-            "Time from reading a request to its answer.",
+            "Time from reading a request to its answer, health checks left out.",
             &http.handling,
         );
     }

@@ -125,10 +125,9 @@ impl SelfCheck {
         let (free, returned) = self.slots.free();
         let full = free == 0;
         let answered = ask(&self.reach).is_ok();
-        // At the cap our own request waits like everybody's, but others may be served. Unix-socket
-        // peers are local proxies without a time-out: their idle connections may fill the slots.
+        // At the cap our own request waits like everybody's, but others may be served.
         let seen = (self.metrics.http.handling.count(), returned);
-        let moved = seen != self.seen || matches!(self.reach, Reach::Unix(_));
+        let moved = seen != self.seen;
         self.seen = seen;
         let health = if answered || (full && moved) {
             self.alive = Instant::now();

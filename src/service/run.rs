@@ -1,6 +1,7 @@
 //! `upgrade-responder start`: everything in its order, from the files to the last record.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -102,6 +103,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     let listed = Arc::new(ArcSwap::from_pointee(listed));
     let store_options = store_options(&options, database, influx, Arc::clone(&listed));
     let (store, recorder) = Store::start(store_options, Arc::clone(&metrics), &tell)?;
+    say_settings(&options);
     say_what_is_missing(&options);
     let ready = ready_line(&options, &bound, &snapshot, &metrics);
     let app = Arc::new(App::new(
@@ -245,6 +247,36 @@ fn store_options(
         limits: options.limits,
         listed,
     }
+}
+
+/// The settings that are in force, so that nobody has to guess which build and which file it is.
+fn say_settings(options: &StartOptions) {
+    let path = |path: &Option<PathBuf>| match path {
+        Some(path) => path.display().to_string(),
+        None => "none".to_owned(),
+    };
+    let sources = &options.sources;
+    let influxdb = options
+        .influxdb
+        .as_ref()
+        .map(|influxdb| influxdb.url.to_string());
+    log::info!(
+        "upgrade-responder {}: response config {}, request schema {}, geo database {}, query period \
+         {}, InfluxDB {}, spool {} up to {} bytes, {} connections, client time-out {} s, {} new \
+         values a tag, {} tag sets",
+        env!("CARGO_PKG_VERSION"),
+        sources.response.display(),
+        path(&sources.schema),
+        path(&sources.geodb),
+        sources.query_period,
+        influxdb.as_deref().unwrap_or("none"),
+        options.spool_dir.display(),
+        options.spool_max_size,
+        options.max_connections,
+        options.client_timeout.as_secs(),
+        options.limits.tag_values,
+        options.limits.series,
+    );
 }
 
 /// What the operator left out, so that nobody wonders later why it is not there.

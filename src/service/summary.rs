@@ -64,16 +64,29 @@ impl Summary {
             let handling = std::array::from_fn(|i| now.handling[i] - last.handling[i]);
             format!(
                 "{} check-ins recorded, {} requests refused, {} records delivered, {} waiting, {} \
-                 rejected, {} dropped; 99 % handled within {} ms",
+                 rejected, {} dropped{}",
                 now.recorded - last.recorded,
                 now.refused - last.refused,
                 now.delivered - last.delivered,
                 self.metrics.records.waiting(),
                 now.rejected - last.rejected,
                 now.dropped - last.dropped,
-                quantile(&handling, 0.99) * 1000.0,
+                handled_within(&handling),
             )
         })
+    }
+}
+
+/// Nothing where nothing was handled.
+fn handled_within(handling: &[u64; BUCKETS.len() + 1]) -> String {
+    if handling.iter().all(|count| *count == 0) {
+        return String::new();
+    }
+    let bound = quantile(handling, 0.99);
+    if bound.is_finite() {
+        format!("; 99 % handled within {} ms", bound * 1000.0)
+    } else {
+        "; some took more than 10 s".to_owned()
     }
 }
 
