@@ -2,6 +2,9 @@
 # make run      builds and starts it with the sample configuration, and prints a request to try
 # make test     installs what the tests need (Debian), then runs the format check, lints and all tests
 # make soak     10 minutes of random faults against the store; SOAK_SECONDS and SOAK_SEED change them
+# make tried    runs the tests and writes tests/TRIED.md: what was tried on the server, what came of it
+# make fuzz     runs every fuzz target for SECONDS=600 each, or those in FUZZ; needs cargo-fuzz
+# make deny     checks licences, sources, versions and advisories of all dependencies; needs cargo-deny
 # make deb      builds the Debian package
 # make vm-test  installs it on a Debian with systemd, in a container, and tries it; takes minutes, needs root
 # make clean    removes what was built
@@ -12,7 +15,10 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release/upgrade-responder
 SAMPLE_GEODB := $(TARGET)/sample.mmdb
 
-.PHONY: build run test soak deb vm-test clean
+SECONDS ?= 600
+FUZZ ?= request_body forwarded_for response_config request_schema spool_recovery line_protocol
+
+.PHONY: build run test soak tried fuzz deny deb vm-test clean
 
 build:
 	cargo build --release --locked
@@ -44,6 +50,27 @@ test:
 soak:
 	tests/install-debian-packages
 	cargo test --locked --test main -- --ignored --exact --nocapture soak::random_faults_lose_and_double_nothing
+
+tried:
+	rm -rf $(TARGET)/tmp/tried
+	$(MAKE) test
+	tests/collect-tried $(TARGET)/tmp/tried >tests/TRIED.md
+
+# RUSTC_BOOTSTRAP: coverage for the fuzzer is a flag of nightly compilers, which the stable one has too.
+# No sanitizer: there is no unsafe code of ours, and without one it is twice as fast.
+fuzz:
+	@command -v cargo-fuzz >/dev/null || { echo 'make fuzz needs cargo-fuzz: cargo install --locked cargo-fuzz' >&2; exit 1; }
+	for target in $(FUZZ); do \
+	  mkdir -p fuzz/corpus/$$target && \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	    -max_total_time=$(SECONDS) -timeout=10 || exit 1; \
+	done
+
+deny:
+	@command -v cargo-deny >/dev/null || { echo 'make deny needs cargo-deny: cargo install --locked cargo-deny' >&2; exit 1; }
+	cargo deny --locked check licenses bans sources
+	@if cargo deny fetch db; then cargo deny --locked check advisories; \
+	else echo 'ADVISORIES WERE NOT CHECKED: their database cannot be fetched from here' >&2; fi
 
 deb:
 	packaging/deb

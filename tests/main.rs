@@ -2,10 +2,13 @@
 //! a real nginx. What they share is in `support`.
 #![forbid(unsafe_code)]
 
+mod abuse;
 mod bad_files;
+mod cardinality;
 mod check_config;
 mod check_in;
 mod cli;
+mod client_address;
 mod clock;
 mod crash;
 mod dashboards;
@@ -17,6 +20,7 @@ mod http_rules;
 mod influx_setup;
 mod influx_tls;
 mod late_periods;
+mod line_protocol;
 mod listener;
 mod outage;
 mod packaging;

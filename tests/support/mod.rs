@@ -11,6 +11,7 @@ pub mod crashes;
 pub mod geodb;
 pub mod http;
 pub mod influx;
+pub mod line_protocol;
 pub mod load;
 pub mod nginx;
 pub mod peer;
@@ -18,6 +19,7 @@ pub mod process;
 pub mod scratch;
 pub mod server;
 pub mod spool;
+pub mod tried;
 
 use std::thread;
 use std::time::{Duration, Instant};

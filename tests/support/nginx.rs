@@ -8,6 +8,22 @@ use super::process::Process;
 use super::scratch::{Scratch, free_port};
 
 const START: Duration = Duration::from_secs(20);
+const SITE: &str = include_str!("../../packaging/nginx/upgrade-responder");
+
+/// One process in the foreground, so that killing it leaves nothing behind; every path is relative to
+/// the scratch folder, so that it needs no rights anywhere else.
+const GLOBAL: &str = "daemon off;
+master_process off;
+pid nginx.pid;
+events { }
+";
+const TEMPORARY: &str = "
+    client_body_temp_path nginx-body;
+    proxy_temp_path nginx-proxy;
+    fastcgi_temp_path nginx-fastcgi;
+    uwsgi_temp_path nginx-uwsgi;
+    scgi_temp_path nginx-scgi;
+";
 
 /// A running nginx. Dropping it kills it.
 pub struct Nginx {
@@ -29,10 +45,40 @@ impl Nginx {
         Nginx::start(scratch, prefix, upstream)
     }
 
+    /// The site that is shipped, in front of `upstream`. Left out are TLS, and the limits for each
+    /// client's address: here all clients have one.
+    #[track_caller]
+    pub fn shipped(scratch: &Scratch, upstream: &Address) -> Nginx {
+        let address = Address::local(free_port());
+        let here = |line: &str| {
+            let line = line.replace("unix:/run/upgrade-responder.sock", &upstream.to_string());
+            let line = line.replace("/var/log/nginx/", "nginx-");
+            match line.trim_start() {
+                line if line.starts_with("listen 443") => format!("listen {address};"),
+                line if ["listen", "ssl_", "limit_"]
+                    .iter()
+                    .any(|key| line.starts_with(key)) =>
+                {
+                    String::new()
+                }
+                _ => line,
+            }
+        };
+        let site: Vec<String> = SITE.lines().map(here).collect();
+        let config = format!("{GLOBAL}http {{\n{TEMPORARY}{}\n}}\n", site.join("\n"));
+        Nginx::start_with(scratch, address, &config)
+    }
+
     #[track_caller]
     fn start(scratch: &Scratch, prefix: &str, upstream: &Address) -> Nginx {
         let address = Address::local(free_port());
-        let config = scratch.write("nginx.conf", config(&address, prefix, upstream));
+        let config = config(&address, prefix, upstream);
+        Nginx::start_with(scratch, address, &config)
+    }
+
+    #[track_caller]
+    fn start_with(scratch: &Scratch, address: Address, config: &str) -> Nginx {
+        let config = scratch.write("nginx.conf", config);
         let mut command = Command::new("nginx");
         command.arg("-e").arg(scratch.join("nginx-error.log"));
         command.arg("-p").arg(scratch.path()).arg("-c").arg(config);
@@ -49,22 +95,12 @@ impl Nginx {
     }
 }
 
-/// One process in the foreground, so that killing it leaves nothing behind; every path is relative to
-/// the scratch folder, so that it needs no rights anywhere else.
 fn config(address: &Address, prefix: &str, upstream: &Address) -> String {
     format!(
-        r#"daemon off;
-master_process off;
-pid nginx.pid;
-events {{ }}
-http {{
+        r#"{GLOBAL}http {{
+    {TEMPORARY}
     access_log nginx-access.log;
     error_log nginx-error.log;
-    client_body_temp_path nginx-body;
-    proxy_temp_path nginx-proxy;
-    fastcgi_temp_path nginx-fastcgi;
-    uwsgi_temp_path nginx-uwsgi;
-    scgi_temp_path nginx-scgi;
     map $http_x_request_id $id_passed_on {{
         "" $request_id;
         default $http_x_request_id;

@@ -36,6 +36,7 @@ pub struct Server {
     folder: PathBuf,
     flags: Vec<(String, Option<OsString>)>,
     environment: Vec<(String, OsString)>,
+    under: Vec<String>,
 }
 
 /// What a command that ended by itself left behind.
@@ -72,6 +73,7 @@ impl Server {
             folder: scratch.path().to_path_buf(),
             flags: Vec::new(),
             environment: Vec::new(),
+            under: Vec::new(),
         };
         let config = scratch.join("response-config.json");
         if !config.exists() {
@@ -110,6 +112,15 @@ impl Server {
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Server {
         let value = value.as_ref().to_os_string();
         self.environment.push((name.to_string(), value));
+        self
+    }
+
+    /// Starts the server through a program that becomes it: `prlimit`, `setpriv`.
+    pub fn under(mut self, program_and_arguments: &[&str]) -> Server {
+        self.under = program_and_arguments
+            .iter()
+            .map(|s| s.to_string())
+            .collect();
         self
     }
 
@@ -177,8 +188,9 @@ impl Server {
     }
 
     fn command_named(&self, name: &str) -> Command {
-        let mut command = Command::new(BINARY);
-        command.arg(name);
+        let mut words = self.under.iter().map(String::as_str).chain([BINARY]);
+        let mut command = Command::new(words.next().unwrap_or(BINARY));
+        command.args(words).arg(name);
         for (flag, value) in &self.flags {
             command.arg(flag).args(value);
         }

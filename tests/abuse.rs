@@ -1,0 +1,261 @@
+//! Hostile clients, asked directly and with `--client-timeout 5s`: whatever they do, a normal client is
+//! answered within a second, the process gives back what they took, and nothing of theirs is recorded.
+
+mod crowds;
+mod deaf;
+mod large;
+mod malformed;
+mod proxied;
+
+use std::fmt::Display;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::client::{Address, Connection};
+use crate::support::scratch::{Scratch, free_port};
+use crate::support::server::{self, Server};
+use crate::support::tried::tried;
+use crate::support::{spool, wait_for};
+
+const FAMILY: &str = "HTTP abuse";
+const CHECK_IN: &str = "POST /v1/checkupgrade HTTP/1.1\r\nHost: localhost\r\n";
+/// A request that must not be taken for one: it stands in a body, or behind a request that is refused.
+const SMUGGLED: &str = "POST /v1/checkupgrade HTTP/1.1\r\nHost: localhost\r\nContent-Length: 25\r\n\r\n{\"appVersion\":\"smuggled\"}";
+const NORMAL: &str = r#"{"appVersion":"normal"}"#;
+const NORMAL_POINT: &str = "upgrade_request,app_version=normal value=1i";
+/// `--client-timeout` of these tests.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A normal client's patience, beside what the machine itself takes.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// Connection threads wait 10 s for a next connection before they end; a busy machine is late.
+const GIVEN_BACK: Duration = Duration::from_secs(40);
+/// Threads over those of the start: a few that wait for a next connection.
+const MORE_THREADS: u64 = 24;
+/// Memory over that of the start, in KiB: what the allocator keeps of the stacks and buffers of a
+/// thousand connections.
+const MORE_MEMORY: u64 = 64 * 1024;
+
+/// A server that is abused, and what it took before.
+pub struct Abused {
+    running: server::Running,
+    /// Another server, which nobody abuses: what it takes to answer is the machine's doing.
+    control: server::Running,
+    threads: u64,
+    memory: u64,
+    /// How many normal check-ins were answered.
+    normal: usize,
+    scratch: Scratch,
+}
+
+impl Abused {
+    #[track_caller]
+    fn start(configure: impl FnOnce(&Scratch, Server) -> Server) -> Abused {
+        let scratch = Scratch::alone();
+        let server = Server::new(&scratch)
+            .without("--geodb")
+            .arg("--client-timeout", "5s");
+        let control = server.clone();
+        let control = control.arg("--listen", Address::local(free_port()).to_string());
+        let control = control.arg("--spool-dir", scratch.join("control")).start();
+        let running = configure(&scratch, server).start();
+        check_in(running.addr()).unwrap();
+        let (threads, memory) = (
+            status(running.pid(), "Threads"),
+            status(running.pid(), "VmRSS"),
+        );
+        Abused {
+            running,
+            control,
+            threads,
+            memory,
+            normal: 1,
+            scratch,
+        }
+    }
+
+    fn address(&self) -> Address {
+        self.running.addr().clone()
+    }
+
+    /// Lets somebody abuse the server while a normal client goes on, and one more comes afterwards.
+    #[track_caller]
+    fn during<T>(&mut self, case: &str, abuse: impl FnOnce(&Address) -> (T, String)) -> T {
+        let stop = Arc::new(AtomicBool::new(false));
+        let normal = {
+            let (stop, address) = (Arc::clone(&stop), self.address());
+            let control = self.control.addr().clone();
+            thread::spawn(move || normal_client(&address, &control, &stop))
+        };
+        let start = Instant::now();
+        let (result, outcome) = abuse(self.running.addr());
+        let took = start.elapsed();
+        stop.store(true, Ordering::Relaxed);
+        let (answered, slowest) = normal
+            .join()
+            .unwrap()
+            .unwrap_or_else(|e| panic!("{case}: {e}"));
+        self.normal += answered;
+        self.normal_is_answered(case);
+        let during = format!(
+            "{outcome}; {answered} normal check-ins in {:.1} s, the slowest took {} ms",
+            took.as_secs_f64(),
+            slowest.as_millis()
+        );
+        tried(FAMILY, case, during);
+        result
+    }
+
+    /// One more check-in, within a second.
+    #[track_caller]
+    fn normal_is_answered(&mut self, after: &str) {
+        let took = check_in(self.running.addr()).unwrap_or_else(|e| panic!("after {after}: {e}"));
+        assert!(
+            took < AT_ONCE,
+            "after {after}: a normal client waited {took:?}"
+        );
+        self.normal += 1;
+    }
+
+    /// Waits until threads and memory are back within their bounds.
+    #[track_caller]
+    fn gives_back(&mut self, case: &str) {
+        let pid = self.running.pid();
+        let peak = status(pid, "VmHWM");
+        wait_for(GIVEN_BACK, &format!("{case}: threads to end"), || {
+            status(pid, "Threads") <= self.threads + MORE_THREADS
+        });
+        wait_for(
+            GIVEN_BACK,
+            &format!("{case}: memory to be given back"),
+            || status(pid, "VmRSS") <= self.memory + MORE_MEMORY,
+        );
+        let (threads, memory) = (status(pid, "Threads"), status(pid, "VmRSS"));
+        let outcome = format!(
+            "threads {} before, {threads} after; memory {} MiB before, {} MiB at most, {} MiB after",
+            self.threads,
+            self.memory / 1024,
+            peak / 1024,
+            memory / 1024
+        );
+        tried(FAMILY, &format!("{case}: what is given back"), outcome);
+    }
+
+    /// Stops the server: it recorded the normal check-ins, each once, and besides them only what
+    /// `allowed` accepts.
+    #[track_caller]
+    fn finish(self, allowed: impl Fn(&str) -> bool) {
+        let ended = self.running.terminate();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let (normal, others): (Vec<_>, Vec<_>) = spool::points(&self.scratch)
+            .into_iter()
+            .partition(|point| point == NORMAL_POINT);
+        assert_eq!(normal.len(), self.normal, "normal check-ins");
+        if let Some(wrong) = others.iter().find(|point| !allowed(point)) {
+            panic!("recorded: {wrong}");
+        }
+        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    }
+}
+
+/// One check-in over a connection of its own, and how long it took.
+fn check_in(address: &Address) -> Result<Duration, String> {
+    let start = Instant::now();
+    let mut connection = Connection::open(address).map_err(|e| format!("no connection: {e}"))?;
+    let answer = connection.post_checkin(NORMAL, &[("Connection", "close")]);
+    let answer = answer.map_err(|e| format!("no answer for {:?}: {e}", start.elapsed()))?;
+    match answer.status {
+        200 => Ok(start.elapsed()),
+        status => Err(format!("a normal check-in was answered with {status}")),
+    }
+}
+
+/// One check-in, which may take a second longer than one at a server that is left alone.
+fn timed(address: &Address, control: &Address) -> Result<Duration, String> {
+    let usual = {
+        let control = control.clone();
+        thread::spawn(move || check_in(&control))
+    };
+    let took = check_in(address)?;
+    let usual = usual
+        .join()
+        .map_err(|_| "the other server's client panicked")??;
+    match took <= usual + AT_ONCE {
+        true => Ok(took),
+        false => Err(format!(
+            "a normal client waited {took:?}, elsewhere {usual:?}"
+        )),
+    }
+}
+
+/// Checks in again and again until it is stopped; how often, and the longest that it took.
+fn normal_client(
+    address: &Address,
+    control: &Address,
+    stop: &AtomicBool,
+) -> Result<(usize, Duration), String> {
+    let (mut answered, mut slowest) = (0, Duration::ZERO);
+    while !stop.load(Ordering::Relaxed) {
+        let took = timed(address, control).map_err(|e| format!("meanwhile: {e}"))?;
+        slowest = slowest.max(took);
+        answered += 1;
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok((answered, slowest))
+}
+
+/// A raw connection, for what the client of the harness would not do.
+#[track_caller]
+fn connect(address: &Address) -> TcpStream {
+    let Address::Tcp(address) = address else {
+        panic!("no TCP address");
+    };
+    let stream = TcpStream::connect_timeout(address, Duration::from_secs(10)).unwrap();
+    let limit = Some(CLIENT_TIMEOUT * 3);
+    stream.set_read_timeout(limit).unwrap();
+    stream.set_write_timeout(limit).unwrap();
+    stream
+}
+
+/// Sends bytes and nothing more, and returns the first line of what comes back until the server ends the
+/// connection: empty if it does so without a word.
+fn say(case: &str, address: &Address, bytes: &[u8]) -> String {
+    let mut stream = connect(address);
+    // The server may refuse before it has read everything.
+    let _ = stream.write_all(bytes);
+    let _ = stream.shutdown(Shutdown::Write);
+    first_line_until_end(case, &mut stream)
+}
+
+/// What the server says before it ends the connection, which it has to do in time: its first line.
+#[track_caller]
+fn first_line_until_end(case: &str, stream: &mut TcpStream) -> String {
+    let mut all = Vec::new();
+    match stream.read_to_end(&mut all) {
+        Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => panic!("{case}: not cut off: {e}"),
+        _ => {}
+    }
+    let text = String::from_utf8_lossy(&all);
+    // The library answers the end of a connection with an empty 400, whatever came before.
+    let end = text.rfind("HTTP/1.1 400 Bad Request\r\nServer: tiny-http");
+    let answers = &text[..end.filter(|end| *end > 0).unwrap_or(text.len())];
+    let count = answers.matches("HTTP/1.1 ").count() - answers.matches("HTTP/1.1 100 ").count();
+    assert!(count <= 1, "{case}: two answers to one request: {text}");
+    text.lines().next().unwrap_or_default().to_string()
+}
+
+/// A number of `/proc/PID/status`: a count, or KiB.
+#[track_caller]
+fn status(pid: u32, name: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn note(case: &str, outcome: impl Display) {
+    tried(FAMILY, case, outcome);
+}

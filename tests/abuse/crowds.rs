@@ -1,0 +1,173 @@
+//! A thousand connections at once, below the cap on connections, and some more at it.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+
+use super::{Abused, CHECK_IN, CLIENT_TIMEOUT, NORMAL, check_in, connect, note};
+use crate::support::client::Address;
+use crate::support::server::RESPONSE_CONFIG;
+use crate::support::wait_for;
+
+/// Below the default of `--max-connections`, 1024.
+const CROWD: usize = 1000;
+/// Time for the last of a crowd to be cut off.
+const CUT_OFF: Duration = Duration::from_secs(20);
+
+#[test]
+#[ignore = "minutes long, not yet green often enough: cargo test abuse -- --ignored"]
+fn thousand_silent_connections_are_cut_off_and_nobody_notices() {
+    let mut abused = Abused::start(|_, server| server);
+    let whole = format!("{CHECK_IN}Content-Length: {}\r\n\r\n{NORMAL}", NORMAL.len());
+    let crowds = [
+        ("1000 idle connections", String::new()),
+        ("1000 connections idle after a check-in", whole),
+        ("1000 half-sent heads", format!("{CHECK_IN}X-A: b")),
+        (
+            "1000 half-sent small bodies",
+            format!("{CHECK_IN}Content-Length: 20\r\n\r\n{{"),
+        ),
+        (
+            "1000 half-sent large bodies",
+            format!("{CHECK_IN}Content-Length: 20000\r\n\r\n{{"),
+        ),
+    ];
+    for (case, beginning) in crowds {
+        abused.during(case, |address| {
+            let mut crowd: Vec<TcpStream> = (0..CROWD).map(|_| connect(address)).collect();
+            for stream in &mut crowd {
+                stream.write_all(beginning.as_bytes()).unwrap();
+            }
+            let start = Instant::now();
+            for stream in &mut crowd {
+                stream.set_read_timeout(Some(CUT_OFF)).unwrap();
+                let end = stream.read_to_end(&mut Vec::new());
+                assert!(
+                    end.is_ok() || start.elapsed() < CUT_OFF,
+                    "{case}: not cut off"
+                );
+            }
+            let took = start.elapsed();
+            assert!(took < CUT_OFF, "{case}: cut off after {took:?}");
+            (
+                (),
+                format!("all cut off within {:.1} s", took.as_secs_f64()),
+            )
+        });
+        if case.contains("after a check-in") {
+            abused.normal += CROWD;
+        }
+    }
+    abused.gives_back("silent crowds");
+    abused.finish(|_| false);
+}
+
+#[test]
+#[ignore = "minutes long, not yet green often enough: cargo test abuse -- --ignored"]
+fn crowd_that_does_not_read_is_cut_off() {
+    let mut abused = Abused::start(|scratch, server| {
+        // A few answers of this size fill the sockets' buffers.
+        let notes = format!("\"notes\":\"{}\",\"name\"", "x".repeat(200_000));
+        let config = RESPONSE_CONFIG.replacen("\"name\"", &notes, 1);
+        scratch.write("response-config.json", config);
+        server
+    });
+    let check_ins =
+        format!("{CHECK_IN}Content-Length: 23\r\n\r\n{{\"appVersion\":\"greedy\" }}").repeat(50);
+    let pid = abused.running.pid();
+    let before = open_files(pid);
+    abused.during(
+        "300 connections that ask for 10 MB each and read nothing",
+        |address| {
+            let crowd: Vec<TcpStream> = (0..300)
+                .map(|_| connect_with_small_buffer(address))
+                .collect();
+            for mut stream in &crowd {
+                stream.write_all(check_ins.as_bytes()).unwrap();
+            }
+            let start = Instant::now();
+            // Seen from the server: a client that does not read sees nothing, not even the end.
+            wait_for(CUT_OFF, "clients that do not read to be cut off", || {
+                open_files(pid) < before + 10
+            });
+            (
+                (),
+                format!("all cut off within {:.1} s", start.elapsed().as_secs_f64()),
+            )
+        },
+    );
+    abused.gives_back("crowd that does not read");
+    abused.finish(|point| point == "upgrade_request,app_version=greedy value=1i");
+}
+
+#[test]
+#[ignore = "minutes long, not yet green often enough: cargo test abuse -- --ignored"]
+fn storm_of_resets_leaves_nothing_behind() {
+    let mut abused = Abused::start(|_, server| server);
+    let whole = format!("{CHECK_IN}Content-Length: 22\r\n\r\n{{\"appVersion\":\"reset\" }}");
+    let beginnings = ["", "POST /v1/che", CHECK_IN, whole.as_str()];
+    abused.during("4000 connections that are reset at once", |address| {
+        for n in 0..4000 {
+            let mut stream = connect(address);
+            SockRef::from(&stream)
+                .set_linger(Some(Duration::ZERO))
+                .unwrap();
+            stream
+                .write_all(beginnings[n % beginnings.len()].as_bytes())
+                .unwrap();
+        }
+        ((), "none left".to_string())
+    });
+    abused.gives_back("resets");
+    abused.finish(|point| point == "upgrade_request,app_version=reset value=1i");
+}
+
+#[test]
+#[ignore = "minutes long, not yet green often enough: cargo test abuse -- --ignored"]
+fn crowd_at_the_cap_makes_others_wait_until_it_is_cut_off() {
+    let mut abused = Abused::start(|_, server| server.arg("--max-connections", "64"));
+    let address = abused.address();
+    let start = Instant::now();
+    let crowd: Vec<TcpStream> = (0..100).map(|_| connect(&address)).collect();
+    // The first in the queue are the crowd's other 36, then comes the normal client: two time-outs.
+    let took = loop {
+        match check_in(&address) {
+            Ok(_) => break start.elapsed(),
+            Err(_) => assert!(start.elapsed() < CLIENT_TIMEOUT * 5, "deaf at the cap"),
+        }
+    };
+    abused.normal += 1;
+    abused.normal_is_answered("a crowd at the cap");
+    drop(crowd);
+    note(
+        "100 idle connections where 64 are allowed",
+        format!(
+            "a normal client is answered again after {:.1} s",
+            took.as_secs_f64()
+        ),
+    );
+    abused.gives_back("crowd at the cap");
+    // A check-in that was given up while it waited may have been recorded later.
+    abused.normal = crate::support::spool::points(&abused.scratch)
+        .len()
+        .max(abused.normal);
+    abused.finish(|_| false);
+}
+
+/// With little room for what it does not read.
+fn connect_with_small_buffer(address: &Address) -> TcpStream {
+    let Address::Tcp(address) = address else {
+        panic!("no TCP address");
+    };
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&SockAddr::from(*address)).unwrap();
+    socket.into()
+}
+
+fn open_files(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}

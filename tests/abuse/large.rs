@@ -1,0 +1,126 @@
+//! Single requests that cost more than others: huge heads, endless pipelines, drips.
+
+use std::io::{ErrorKind, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Abused, CHECK_IN, CLIENT_TIMEOUT, connect, first_line_until_end};
+
+#[test]
+#[ignore = "minutes long, not yet green often enough: cargo test abuse -- --ignored"]
+fn huge_heads_cost_only_their_sender() {
+    let mut abused = Abused::start(|_, server| server);
+    let many = |line: &str| {
+        format!(
+            "{CHECK_IN}{}Connection: close\r\n\r\n",
+            line.repeat(100_000)
+        )
+    };
+    let heads = [
+        (
+            "header of 64 MiB",
+            format!(
+                "{CHECK_IN}X-A: {}\r\nConnection: close\r\n\r\n",
+                "a".repeat(64 << 20)
+            ),
+        ),
+        ("100,000 headers", many("X-A: b\r\n")),
+        (
+            "100,000 lines of X-Forwarded-For",
+            many("X-Forwarded-For: 203.0.113.7\r\n"),
+        ),
+        (
+            "X-Forwarded-For of 100,000 hops",
+            format!(
+                "{CHECK_IN}X-Forwarded-For: {}\r\nConnection: close\r\n\r\n",
+                "10.0.0.1,".repeat(100_000)
+            ),
+        ),
+    ];
+    for (case, head) in heads {
+        abused.during(case, |address| {
+            let mut stream = connect(address);
+            let start = Instant::now();
+            stream.set_write_timeout(None).unwrap();
+            stream
+                .set_read_timeout(Some(Duration::from_secs(60)))
+                .unwrap();
+            stream.write_all(head.as_bytes()).unwrap();
+            // Without a body it is malformed, whatever its head.
+            let said = first_line_until_end(case, &mut stream);
+            assert!(said.starts_with("HTTP/1.1 400"), "{case}: {said}");
+            let took = start.elapsed();
+            assert!(took < Duration::from_secs(60), "{case}: took {took:?}");
+            (
+                (),
+                format!("answered 400 after {:.1} s", took.as_secs_f64()),
+            )
+        });
+    }
+    abused.gives_back("huge heads");
+    abused.finish(|_| false);
+}
+
+#[test]
+#[ignore = "minutes long, not yet green often enough: cargo test abuse -- --ignored"]
+fn pipeline_that_is_not_read_is_cut_off() {
+    let mut abused = Abused::start(|_, server| server);
+    let request = format!("{CHECK_IN}Content-Length: 26\r\n\r\n{{\"appVersion\":\"pipelined\" }}");
+    let all = request.repeat(200_000);
+    let sent = abused.during("200,000 check-ins pipelined, no answer read", |address| {
+        let mut stream = connect(address);
+        let (mut sent, start) = (0, Instant::now());
+        let ended = loop {
+            match stream.write(&all.as_bytes()[sent..]) {
+                Ok(0) => break "everything taken",
+                Ok(n) => sent += n,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => panic!("not cut off"),
+                Err(_) => break "cut off",
+            }
+            assert!(
+                start.elapsed() < CLIENT_TIMEOUT * 12,
+                "neither taken nor cut off"
+            );
+        };
+        let taken = sent / request.len();
+        (
+            taken,
+            format!("{ended} after {:.1} s", start.elapsed().as_secs_f64()),
+        )
+    });
+    assert!(sent < 200_000, "all answers fit into the sockets' buffers");
+    abused.gives_back("pipeline that is not read");
+    // Each was a check-in.
+    abused.finish(|point| point == "upgrade_request,app_version=pipelined value=1i");
+}
+
+#[test]
+#[ignore = "minutes long, not yet green often enough: cargo test abuse -- --ignored"]
+fn dripping_clients_keep_their_slots_and_nobody_notices() {
+    let mut abused = Abused::start(|_, server| server);
+    abused.during("20 clients that send a byte every 3 s", |address| {
+        let mut drips: Vec<TcpStream> = (0..20).map(|_| connect(address)).collect();
+        // More than twice the time-out.
+        for byte in CHECK_IN.as_bytes().chunks(1).take(5) {
+            for stream in &mut drips {
+                stream
+                    .write_all(byte)
+                    .expect("a dripping client keeps its slot");
+            }
+            thread::sleep(Duration::from_secs(3));
+        }
+        let open = drips.iter().filter(|stream| is_open(stream)).count();
+        assert_eq!(open, 20, "a dripping client keeps its slot");
+        ((), "all 20 keep their slots for 15 s".to_string())
+    });
+    abused.gives_back("dripping clients, once they have gone");
+    abused.finish(|_| false);
+}
+
+fn is_open(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let peeked = stream.peek(&mut [0; 1]);
+    stream.set_nonblocking(false).unwrap();
+    peeked.is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
+}

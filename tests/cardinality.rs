@@ -1,0 +1,291 @@
+//! What clients invent cannot fill the index of a real InfluxDB, nor the server's memory.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use crate::support::client::{Address, Connection};
+use crate::support::influx::Influx;
+use crate::support::scratch::{Scratch, free_port};
+use crate::support::server::{DATABASE, Running, Server};
+use crate::support::tried::tried;
+use crate::support::wait_for;
+
+const FAMILY: &str = "Cardinality";
+const DELIVERED: Duration = Duration::from_secs(60);
+
+fn send(running: &Running, bodies: impl IntoIterator<Item = String>) -> u64 {
+    let mut connection = running.connect();
+    let mut sent = 0;
+    for body in bodies {
+        let answer = connection.post_checkin(&body, &[]).unwrap();
+        assert_eq!(answer.status, 200, "{body}");
+        sent += 1;
+    }
+    sent
+}
+
+fn with_tags(tags: &str) -> String {
+    format!(r#"{{"appVersion":"v1.0.0","extraTagInfo":{{{tags}}}}}"#)
+}
+
+#[track_caller]
+fn wait_for_points(influx: &Influx, points: u64) {
+    wait_for(DELIVERED, "all points to be stored", || {
+        influx.count(DATABASE, "upgrade_request") == points
+    });
+}
+
+/// The values that InfluxDB has of a tag.
+#[track_caller]
+fn values(influx: &Influx, tag: &str) -> BTreeSet<String> {
+    let query = format!("SHOW TAG VALUES FROM upgrade_request WITH KEY = \"{tag}\"");
+    let rows = influx.select(DATABASE, &query);
+    rows.iter()
+        .map(|row| row["value"].as_str().unwrap().to_string())
+        .collect()
+}
+
+#[track_caller]
+fn count_of(influx: &Influx, query: &str) -> usize {
+    influx.select(DATABASE, query).len()
+}
+
+/// A value of /metrics.
+#[track_caller]
+fn metric(address: &Address, name: &str) -> u64 {
+    let mut connection = Connection::open(address).unwrap();
+    let page = connection
+        .request("GET", "/metrics", &[], b"")
+        .unwrap()
+        .text();
+    let line = page
+        .lines()
+        .find(|line| line.starts_with(&format!("upgrade_responder_{name} ")));
+    let line = line.unwrap_or_else(|| panic!("no {name} in {page}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+fn warnings(log: &str, with: &str) -> usize {
+    log.lines()
+        .filter(|line| line.contains("WARN") && line.contains(with))
+        .count()
+}
+
+#[test]
+fn values_beyond_the_budget_of_their_tag_become_other() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    let metrics = Address::local(free_port());
+    let server = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .arg("--metrics-listen", metrics.to_string())
+        .arg("--max-tag-values", "10");
+    let running = server.start();
+    let kernels = (0..30).map(|n| with_tags(&format!(r#""kernel":"6.{n}","arch":"amd64""#)));
+    let versions = (0..30).map(|n| format!(r#"{{"appVersion":"v9.{n}"}}"#));
+    // Versions of the response config need no budget.
+    let listed = ["v1.0.0", "v1.1.0"].map(|v| format!(r#"{{"appVersion":"{v}"}}"#));
+    let mut sent = send(&running, kernels.chain(versions).chain(listed));
+    wait_for_points(&influx, sent);
+    assert_eq!(metric(&metrics, "records_limited_total"), 20 + 20);
+    let log = running.terminate().stderr;
+    for tag in ["kernel", "app_version"] {
+        assert_eq!(warnings(&log, &format!("tag {tag:?}")), 1, "{log}");
+    }
+    assert_eq!(warnings(&log, "arch"), 0, "{log}");
+    let known: BTreeSet<_> = (0..10)
+        .map(|n| format!("6.{n}"))
+        .chain(["other".into()])
+        .collect();
+    assert_eq!(values(&influx, "kernel"), known);
+    assert_eq!(values(&influx, "app_version").len(), 10 + 1 + 2);
+
+    let running = server.start();
+    let again = ["6.3", "6.9", "6.99"].map(|kernel| with_tags(&format!(r#""kernel":"{kernel}""#)));
+    sent += send(&running, again);
+    wait_for_points(&influx, sent);
+    running.terminate();
+    // A start fills the budget, of which what is known takes nothing.
+    let mut known = known;
+    known.insert("6.99".into());
+    assert_eq!(values(&influx, "kernel"), known);
+    let of = |kernel| {
+        let query = format!("SELECT count(value) FROM upgrade_request WHERE kernel = '{kernel}'");
+        influx.select(DATABASE, &query)[0]["count"]
+            .as_u64()
+            .unwrap()
+    };
+    assert_eq!((of("6.3"), of("6.9"), of("other")), (2, 2, 20));
+    tried(
+        FAMILY,
+        "30 values of a tag and 30 versions, --max-tag-values 10",
+        "10 of each stored, the others as `other`, counted, one warning for each tag; known values go on after a restart",
+    );
+}
+
+#[test]
+fn schema_says_which_values_there_are() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    let schema = scratch.write(
+        "schema.json",
+        r#"{"extraTagInfoSchema": {"arch": {"dataType": "string", "values": ["amd64", "arm64"]},
+                                   "kernel": {"dataType": "string", "pattern": "[0-9]+\\.[0-9]+"},
+                                   "free": {"dataType": "string"}}}"#,
+    );
+    let running = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .arg("--request-schema", schema)
+        .arg("--max-tag-values", "1")
+        .start();
+    let bodies = (0..40).map(|n| {
+        let arch = ["amd64", "arm64", "z80", "amd64\\n"][n % 4];
+        let kernel = if n % 2 == 0 {
+            format!("6.{n}")
+        } else {
+            format!("6.{n} evil")
+        };
+        with_tags(&format!(
+            r#""arch":"{arch}","kernel":"{kernel}","free":"{n}""#
+        ))
+    });
+    wait_for_points(&influx, send(&running, bodies));
+    running.terminate();
+    let set = |values: &[&str]| {
+        values
+            .iter()
+            .map(|v| v.to_string())
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!(values(&influx, "arch"), set(&["amd64", "arm64"]));
+    assert_eq!(
+        values(&influx, "kernel"),
+        (0..40).step_by(2).map(|n| format!("6.{n}")).collect()
+    );
+    assert_eq!(values(&influx, "free"), set(&["0", "other"]));
+    tried(
+        FAMILY,
+        "schema with `values` and `pattern`, --max-tag-values 1",
+        "what is listed or matches is always stored, anything else of those keys never",
+    );
+}
+
+#[test]
+fn series_end_at_their_limit() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    let metrics = Address::local(free_port());
+    let server = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .arg("--metrics-listen", metrics.to_string())
+        .arg("--max-series", "20");
+    let running = server.start();
+    // 12 values each, within every tag's budget, but 1728 sets.
+    let sets = (0..1728).map(|n| {
+        let (a, b, c) = (n % 12, n / 12 % 12, n / 144);
+        with_tags(&format!(r#""a":"{a}","b":"{b}","c":"{c}""#))
+    });
+    let sent = send(&running, sets);
+    wait_for_points(&influx, sent);
+    // The 20, and one in which all three are `other`.
+    assert_eq!(count_of(&influx, "SHOW SERIES FROM upgrade_request"), 21);
+    assert_eq!(metric(&metrics, "records_limited_total"), 1708);
+    let log = running.terminate().stderr;
+    assert_eq!(warnings(&log, "--max-series"), 1, "{log}");
+    tried(
+        FAMILY,
+        "1728 combinations of three tags, --max-series 20",
+        "21 series in InfluxDB, 1708 records counted, one warning",
+    );
+}
+
+#[test]
+fn extra_keys_end_at_200_without_a_schema() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    let running = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .start();
+    let bodies = (0..20).map(|n| {
+        let keys = |kind: &str, value: &str| {
+            let pairs: Vec<String> = (0..32)
+                .map(|k| format!(r#""{kind}{n}x{k}":{value}"#))
+                .collect();
+            pairs.join(",")
+        };
+        let (tags, fields) = (keys("t", r#""v""#), keys("f", "1"));
+        format!(r#"{{"extraTagInfo":{{{tags}}},"extraFieldInfo":{{{fields}}}}}"#)
+    });
+    wait_for_points(&influx, send(&running, bodies));
+    let log = running.terminate().stderr;
+    let tags = count_of(&influx, "SHOW TAG KEYS FROM upgrade_request");
+    let fields = count_of(&influx, "SHOW FIELD KEYS FROM upgrade_request");
+    // And `value`.
+    assert_eq!(tags + fields, 200 + 1, "{tags} tags, {fields} fields");
+    assert_eq!(warnings(&log, "extra keys"), 1, "{log}");
+    tried(
+        FAMILY,
+        "1280 extra keys without a schema",
+        "200 stored, one warning",
+    );
+}
+
+#[test]
+fn million_distinct_values_take_little_memory() {
+    const THREADS: usize = 4;
+    const TAGS: usize = 64;
+    const EACH: usize = 1_000_000 / TAGS / THREADS;
+    let scratch = Scratch::new();
+    let running = Server::new(&scratch).without("--geodb").start();
+    send(&running, ["{}".to_string()]);
+    let before = memory(&running, "VmRSS");
+    let clients = (0..THREADS).map(|thread| {
+        let mut connection = running.connect();
+        thread::spawn(move || {
+            for n in 0..EACH {
+                let pairs: Vec<String> = (0..TAGS)
+                    .map(|tag| format!(r#""tag{tag}":"{thread}-{n}-{tag}""#))
+                    .collect();
+                let body = format!(
+                    r#"{{"appVersion":"{thread}-{n}","extraTagInfo":{{{}}}}}"#,
+                    pairs.join(",")
+                );
+                assert_eq!(connection.post_checkin(&body, &[]).unwrap().status, 200);
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.join().unwrap();
+    }
+    let peak = memory(&running, "VmHWM");
+    running.terminate();
+    let known = fs::metadata(scratch.join("spool").join(DATABASE).join("known"))
+        .unwrap()
+        .len();
+    // 65 tags of 1000 values, and 100,000 series at most.
+    assert!(
+        peak < before + 96 * 1024,
+        "{before} KiB before, {peak} KiB at most"
+    );
+    assert!(known < 8 << 20, "{known} bytes of known values");
+    tried(
+        FAMILY,
+        "1,000,000 distinct values of 64 tags",
+        format!(
+            "memory {} MiB before, {} MiB at most; {} KiB of known values on disk",
+            before / 1024,
+            peak / 1024,
+            known / 1024
+        ),
+    );
+}
+
+/// A number of KiB from `/proc/PID/status`.
+#[track_caller]
+fn memory(running: &Running, name: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
