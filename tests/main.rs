@@ -22,6 +22,7 @@ mod influx_tls;
 mod late_periods;
 mod line_protocol;
 mod listener;
+mod metrics;
 mod outage;
 mod packaging;
 mod query_period;
