@@ -55,6 +55,9 @@ pub struct Delivery {
     /// When the last attempt at a stop has to be over.
     deadline: Option<Instant>,
     refusals: Throttle,
+    recomputing: Throttle,
+    missing: Throttle,
+    unreadable: Throttle,
     disk: Throttle,
 }
 
@@ -109,6 +112,9 @@ impl Delivery {
             progress: Progress::default(),
             deadline: None,
             refusals: Throttle::default(),
+            recomputing: Throttle::default(),
+            missing: Throttle::default(),
+            unreadable: Throttle::default(),
             disk: Throttle::default(),
         }
     }
@@ -223,13 +229,16 @@ impl Delivery {
         Ok(())
     }
 
-    fn not_recomputed(&self, period: &Period, why: &str) {
-        log::warn!(
-            "InfluxDB: {} cannot be recomputed for the period at {}s: {}",
-            period.target,
-            period.start,
-            one_line(why)
-        );
+    fn not_recomputed(&mut self, period: &Period, why: &str) {
+        if let Some(times) = self.recomputing.tick(1) {
+            log::warn!(
+                "InfluxDB: {} cannot be recomputed for the period at {}s: {}; refused {times} \
+                 times, the totals stay as they are; mend what it says",
+                period.target,
+                period.start,
+                one_line(why)
+            );
+        }
     }
 
     /// Sends what is left of a segment, batch by batch, and deletes it.
@@ -248,11 +257,13 @@ impl Delivery {
         };
         let missing = segment.lines.saturating_sub(self.progress.lines);
         self.metrics.records.dropped_vanished.add(missing);
-        if missing > 0 {
+        if missing > 0
+            && let Some(missing) = self.missing.tick(missing)
+        {
             log::error!(
-                "{}: {missing} of {} records are missing from segment {}",
+                "{}: {missing} records are missing, lastly from segment {}; leave its files to the \
+                 server",
                 self.spool.dir().display(),
-                segment.lines,
                 segment.sequence
             );
         }
@@ -262,10 +273,13 @@ impl Delivery {
         let gone = match readable {
             Ok(()) => self.spool.remove(segment.sequence),
             Err(error) => {
-                log::error!(
-                    "{}: cannot be read to its end: {error}; it is kept as .lp.unreadable",
-                    segment.final_path(self.spool.dir()).display()
-                );
+                if let Some(times) = self.unreadable.tick(1) {
+                    log::error!(
+                        "{}: cannot be read to its end: {error}; it is kept as .lp.unreadable, \
+                         {times} of them; check the disk",
+                        segment.final_path(self.spool.dir()).display()
+                    );
+                }
                 self.spool.set_aside(segment.sequence)
             }
         };
@@ -348,7 +362,8 @@ impl Delivery {
             }
             if let Some(times) = self.refusals.tick(part.lines.len() as u64) {
                 log::warn!(
-                    "InfluxDB refused {times} records for good: {:?}; they are in {}",
+                    "InfluxDB refused {times} records for good: {:?}; they are in {}, to be mended and \
+                     fed to it by hand, or deleted",
                     one_line(&part.reason),
                     self.rejected.path().display()
                 );
@@ -413,7 +428,7 @@ impl Delivery {
     fn say_disk(&mut self, error: &io::Error) {
         if let Some(times) = self.disk.tick(1) {
             log::error!(
-                "{}: {error}; failed {times} times",
+                "{}: {error}; failed {times} times; check the disk and whose the files are",
                 self.spool.dir().display()
             );
         }
