@@ -6,6 +6,7 @@
 # make fuzz     runs every fuzz target for SECONDS=600 each, or those in FUZZ; needs cargo-fuzz
 # make deny     checks licences, sources, versions and advisories of all dependencies; needs cargo-deny
 # make deb      builds the Debian package
+# make copyright  writes packaging/copyright anew, from the licences of all crates in the program
 # make vm-test  installs it on a Debian with systemd, in a container, and tries it; takes minutes, needs root
 # make clean    removes what was built
 
@@ -18,7 +19,7 @@ SAMPLE_GEODB := $(TARGET)/sample.mmdb
 SECONDS ?= 600
 FUZZ ?= request_body forwarded_for response_config request_schema spool_recovery line_protocol
 
-.PHONY: build run test soak tried fuzz deny deb vm-test clean
+.PHONY: build run test soak tried fuzz deny deb copyright vm-test clean
 
 build:
 	cargo build --release --locked
@@ -76,6 +77,9 @@ deny:
 
 deb:
 	packaging/deb
+
+copyright:
+	WRITE_COPYRIGHT=1 cargo test --locked --test main -- copyright::
 
 vm-test: deb $(SAMPLE_GEODB)
 	packaging/vm-test $(TARGET)/debian/upgrade-responder_*.deb $(SAMPLE_GEODB)

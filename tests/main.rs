@@ -10,6 +10,7 @@ mod check_in;
 mod cli;
 mod client_address;
 mod clock;
+mod copyright;
 mod crash;
 mod dashboards;
 mod disk;
