@@ -33,3 +33,4 @@ mod reload;
 mod soak;
 mod spool_recovery;
 mod support;
+mod systemd;
