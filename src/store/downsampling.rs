@@ -30,13 +30,8 @@ pub struct Existing {
 
 /// The original's three, and one for each extra tag, named as its README tells to name them.
 pub fn wanted(extra_tags: &[String]) -> Vec<Downsampling> {
-    let by = |name: &str, tag: Option<&str>| Downsampling {
-        query: format!("cq_{name}_down_sampling"),
-        target: format!("{name}_down_sampling"),
-        tag: tag.map(str::to_owned),
-    };
     let mut wanted = vec![
-        by("upgrade_request", None),
+        of_all(),
         by("by_app_version", Some("app_version")),
         by("by_country_code", Some("country_isocode")),
     ];
@@ -46,6 +41,19 @@ pub fn wanted(extra_tags: &[String]) -> Vec<Downsampling> {
             .map(|tag| by(&format!("by_{tag}"), Some(tag))),
     );
     wanted
+}
+
+/// The totals of all check-ins.
+pub fn of_all() -> Downsampling {
+    by(MEASUREMENT, None)
+}
+
+fn by(name: &str, tag: Option<&str>) -> Downsampling {
+    Downsampling {
+        query: format!("cq_{name}_down_sampling"),
+        target: format!("{name}_down_sampling"),
+        tag: tag.map(str::to_owned),
+    }
 }
 
 impl Downsampling {
@@ -70,6 +78,11 @@ impl Downsampling {
             quoted(&self.query),
             quoted(database)
         )
+    }
+
+    /// Its totals are those of all check-ins.
+    pub fn is_of_all(&self) -> bool {
+        *self == of_all()
     }
 
     /// The end of a `GROUP BY`.

@@ -23,6 +23,7 @@ pub mod set_up;
 pub mod spool;
 pub mod syncer;
 pub mod totals;
+pub mod uptime;
 pub mod writer;
 
 use std::io;

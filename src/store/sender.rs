@@ -14,7 +14,7 @@ use super::spool::Spool;
 use super::totals::Totals;
 use crate::service::metrics::Metrics;
 
-/// How often the sender looks whether a period is due.
+/// How often the sender looks whether a period has ended or is due.
 const TICK: Duration = Duration::from_secs(1);
 /// A file that cannot be opened, for want of file descriptors for example, is tried again then.
 const DISK_WAIT: Duration = Duration::from_secs(1);
@@ -79,6 +79,7 @@ impl Sender {
         if self.deadline.is_some_and(|at| at <= Instant::now()) {
             return Step::Idle;
         }
+        self.look_at_the_clock();
         match self.work() {
             Ok(true) => Step::Worked,
             Ok(false) => {
@@ -108,11 +109,22 @@ impl Sender {
             outage: &mut self.outage,
             deadline: self.deadline,
         })?;
-        let recomputed = self.deadline.is_none() && self.totals.recompute_next(influx)?;
+        let recomputed =
+            self.deadline.is_none() && self.totals.recompute_next(influx, &self.spool)?;
         if recomputed {
             self.outage.answered();
         }
         Ok(delivered || recomputed)
+    }
+
+    /// To be called every second.
+    fn look_at_the_clock(&mut self) {
+        if self.influx.is_none() || self.deadline.is_some() {
+            return;
+        }
+        if let Err(error) = self.totals.note_ended(self.metrics.records.dropped()) {
+            self.delivery.say_disk(&error);
+        }
     }
 
     /// What there is to do about trouble: how long to wait.
@@ -135,14 +147,14 @@ impl Sender {
         let until = Instant::now() + at_least;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let wait = if left.is_zero() { TICK } else { left };
+            let wait = if left.is_zero() { TICK } else { left.min(TICK) };
             match woken.recv_timeout(wait) {
                 Err(RecvTimeoutError::Disconnected) => {
                     self.deadline.get_or_insert(Instant::now() + LAST_ATTEMPT);
                     return;
                 }
                 Ok(()) | Err(RecvTimeoutError::Timeout) if Instant::now() >= until => return,
-                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Timeout) => self.look_at_the_clock(),
             }
         }
     }

@@ -1,17 +1,22 @@
 //! The totals of each period: what InfluxDB's continuous queries miss is recomputed from the points.
 //!
-//! They run in real time only, so they miss points that are delivered after their period has ended.
+//! They run in real time only, so they miss points that are delivered after their period has ended. And
+//! a period without points gets no total from them, whether the server was away or nobody checked in. To
+//! tell these apart, the server writes a total of zero for a period that it was there for and that has
+//! no points.
 
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::batch::Batch;
-use super::downsampling::quoted;
-use super::influx::{Influx, QueryError, Trouble};
+use super::downsampling::{self, quoted};
+use super::influx::{Influx, Outcome, QueryError, Series, TIMEOUT, Trouble};
 use super::periods::{Period, Periods};
 use super::rejected::one_line;
 use super::set_up::{InForce, passed_on, set_up};
+use super::spool::Spool;
+use super::uptime::Uptime;
 use crate::checkin::line::MEASUREMENT;
 use crate::config::duration::QueryPeriod;
 
@@ -28,6 +33,7 @@ pub struct Totals {
     /// What the operator was told about the set-up.
     said: Option<Vec<String>>,
     periods: Periods,
+    uptime: Uptime,
 }
 
 impl Totals {
@@ -38,6 +44,7 @@ impl Totals {
             in_force: None,
             said: None,
             periods: Periods::load(spool_dir),
+            uptime: Uptime::beginning(now_seconds()),
         }
     }
 
@@ -85,13 +92,45 @@ impl Totals {
         }
     }
 
+    /// Notes the periods that have ended while the server was there, with points or without. To be
+    /// called every second; `lost` is the number of records lost until now.
+    pub fn note_ended(&mut self, lost: u64) -> io::Result<()> {
+        let in_force = self.in_force.iter().flat_map(|found| &found.periods);
+        let mut of_all = in_force.filter(|(downsampling, _)| downsampling.is_of_all());
+        let seconds = of_all.next().map_or_else(
+            || i64::try_from(self.query_period.seconds()).unwrap_or(i64::MAX),
+            |(_, seconds)| *seconds,
+        );
+        let mut new = false;
+        for start in self.uptime.ended(now_seconds(), lost, seconds) {
+            let target = downsampling::of_all().target;
+            new |= self.periods.note_ended(Period {
+                start,
+                seconds,
+                target,
+            });
+        }
+        // Those with points are brought to the disk when their segment goes.
+        if new { self.periods.save_new() } else { Ok(()) }
+    }
+
     /// Recomputes the oldest period for which nothing more is expected. Returns whether there was one.
-    pub fn recompute_next(&mut self, influx: &Influx) -> Result<bool, Trouble> {
+    pub fn recompute_next(&mut self, influx: &Influx, spool: &Spool) -> Result<bool, Trouble> {
         let (Some(in_force), Some(period)) = (&self.in_force, self.periods.next(now_seconds()))
         else {
             return Ok(false);
         };
-        match recompute(influx, in_force, &period) {
+        let recomputed = match recompute(influx, in_force, &period) {
+            Ok(Recomputed::Nothing) if waits_from_before(spool, period.end()) => {
+                // Its points may be among what waits, in a backlog after an outage.
+                self.periods.note(period);
+                return Ok(true);
+            }
+            Ok(Recomputed::Nothing) => write_zero(influx, &period),
+            Ok(Recomputed::Done) => Ok(()),
+            Err(why) => Err(why),
+        };
+        match recomputed {
             Ok(()) => log::debug!("recomputed {} from {}s", period.target, period.start),
             Err(QueryError::Trouble(trouble)) => {
                 // A query that takes too long must not keep records from being delivered.
@@ -121,12 +160,23 @@ impl Totals {
     }
 }
 
+/// What came of it.
+enum Recomputed {
+    Done,
+    /// It is a period of all check-ins, and has none.
+    Nothing,
+}
+
 /// Recomputes the totals of one period from its points. Doing it again changes nothing.
-fn recompute(influx: &Influx, in_force: &InForce, period: &Period) -> Result<(), QueryError> {
+fn recompute(
+    influx: &Influx,
+    in_force: &InForce,
+    period: &Period,
+) -> Result<Recomputed, QueryError> {
     let mut periods = in_force.periods.iter();
     let Some((downsampling, now)) = periods.find(|(d, _)| d.target == period.target) else {
         // Its query was dropped meanwhile, and with it the reason to have totals.
-        return Ok(());
+        return Ok(Recomputed::Done);
     };
     let (start, end, seconds) = span(period, *now, in_force.seen_at);
     let statement = format!(
@@ -138,9 +188,41 @@ fn recompute(influx: &Influx, in_force: &InForce, period: &Period) -> Result<(),
     );
     // A user that may write but not read is no reason to stop delivering.
     match passed_on(influx.query(&statement, RECOMPUTE_TIMEOUT)) {
-        Ok(Ok(_)) => Ok(()),
+        // Beside totals of another length a zero says nothing true.
+        Ok(Ok(answer)) if written(&answer) == Some(0) && period.seconds == *now => {
+            Ok(match downsampling.is_of_all() {
+                true => Recomputed::Nothing,
+                false => Recomputed::Done,
+            })
+        }
+        Ok(Ok(_)) => Ok(Recomputed::Done),
         Ok(Err(refusal)) => Err(QueryError::Refused(refusal)),
         Err(trouble) => Err(QueryError::Trouble(trouble)),
+    }
+}
+
+/// How many totals a `SELECT … INTO` has written, by its answer.
+fn written(answer: &[Series]) -> Option<u64> {
+    let series = answer.first()?;
+    let column = series.columns.iter().position(|name| name == "written")?;
+    series.values.first()?.get(column)?.as_u64()
+}
+
+/// Records from before that time, in seconds since 1970, are not delivered yet.
+fn waits_from_before(spool: &Spool, time: i64) -> bool {
+    let since = Duration::from_secs(u64::try_from(now_seconds() - time).unwrap_or_default());
+    spool.oldest_age().is_some_and(|age| age >= since)
+}
+
+/// Writes that a period has no check-ins. Points that are delivered later replace it.
+fn write_zero(influx: &Influx, period: &Period) -> Result<(), QueryError> {
+    let timestamp = period.start.saturating_mul(1_000_000_000);
+    let line = format!("{} total=0i {timestamp}\n", period.target);
+    match influx.write(line.as_bytes(), TIMEOUT) {
+        Outcome::Stored => Ok(()),
+        Outcome::Kept(trouble) => Err(QueryError::Trouble(trouble)),
+        Outcome::PartlyRefused(why) | Outcome::Contradiction(why) => Err(QueryError::Refused(why)),
+        Outcome::TooLarge => Err(QueryError::Refused("a line is too large".to_owned())),
     }
 }
 
