@@ -8,6 +8,7 @@
 # make fuzz     runs every fuzz target for SECONDS=600 each, or those in FUZZ; needs cargo-fuzz
 # make deny     checks licences, sources, versions and advisories of all dependencies; needs cargo-deny
 # make deb      builds the Debian package
+# make copyright  writes packaging/copyright anew, from the licences of all crates in the program
 # make vm-test  installs it on a Debian with systemd, in a container, and tries it; takes minutes, needs root
 # make clean    removes what was built
 
@@ -20,7 +21,7 @@ SAMPLE_GEODB := $(TARGET)/sample.mmdb
 SECONDS ?= 600
 FUZZ ?= request_body forwarded_for response_config request_schema spool_recovery line_protocol
 
-.PHONY: build run test soak bench bench-check tried fuzz deny deb vm-test clean
+.PHONY: build run test soak bench bench-check tried fuzz deny deb copyright vm-test clean
 
 build:
 	cargo build --release --locked
@@ -40,8 +41,10 @@ run: build $(SAMPLE_GEODB)
 	  --geodb $(SAMPLE_GEODB) \
 	  --spool-dir ./upgrade-responder-spool
 
+# Not as a release: the tests have built it already, and optimising it takes longer than running it.
 $(SAMPLE_GEODB): examples/sample-geodb.rs
-	cargo run --release --locked --example sample-geodb -- $@
+	@mkdir -p $(@D)
+	cargo run --locked --example sample-geodb -- $@
 
 test:
 	tests/install-debian-packages
@@ -85,6 +88,9 @@ deny:
 
 deb:
 	packaging/deb
+
+copyright:
+	WRITE_COPYRIGHT=1 cargo test --locked --test main -- copyright::
 
 vm-test: deb $(SAMPLE_GEODB)
 	packaging/vm-test $(TARGET)/debian/upgrade-responder_*.deb $(SAMPLE_GEODB)

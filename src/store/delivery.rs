@@ -34,6 +34,8 @@ pub struct Delivery {
     /// How far the oldest segment has come.
     progress: Progress,
     refusals: Throttle,
+    missing: Throttle,
+    unreadable: Throttle,
     disk: Throttle,
 }
 
@@ -81,6 +83,8 @@ impl Delivery {
             batch_bytes: BATCH_BYTES,
             progress: Progress::default(),
             refusals: Throttle::default(),
+            missing: Throttle::default(),
+            unreadable: Throttle::default(),
             disk: Throttle::default(),
         }
     }
@@ -115,11 +119,13 @@ impl Delivery {
         };
         let missing = segment.lines.saturating_sub(self.progress.lines);
         self.metrics.records.dropped_vanished.add(missing);
-        if missing > 0 {
+        if missing > 0
+            && let Some(missing) = self.missing.tick(missing)
+        {
             log::error!(
-                "{}: {missing} of {} records are missing from segment {}",
+                "{}: {missing} records are missing, lastly from segment {}; leave its files to the \
+                 server",
                 self.spool.dir().display(),
-                segment.lines,
                 segment.sequence
             );
         }
@@ -129,10 +135,13 @@ impl Delivery {
         let gone = match readable {
             Ok(()) => self.spool.remove(segment.sequence),
             Err(error) => {
-                log::error!(
-                    "{}: cannot be read to its end: {error}; it is kept as .lp.unreadable",
-                    segment.final_path(self.spool.dir()).display()
-                );
+                if let Some(times) = self.unreadable.tick(1) {
+                    log::error!(
+                        "{}: cannot be read to its end: {error}; it is kept as .lp.unreadable, \
+                         {times} of them; check the disk",
+                        segment.final_path(self.spool.dir()).display()
+                    );
+                }
                 self.spool.set_aside(segment.sequence)
             }
         };
@@ -213,7 +222,8 @@ impl Delivery {
             }
             if let Some(times) = self.refusals.tick(part.lines.len() as u64) {
                 log::warn!(
-                    "InfluxDB refused {times} records for good: {:?}; they are in {}",
+                    "InfluxDB refused {times} records for good: {:?}; they are in {}, to be mended and \
+                     fed to it by hand, or deleted",
                     one_line(&part.reason),
                     self.rejected.path().display()
                 );
@@ -231,7 +241,7 @@ impl Delivery {
     pub fn say_disk(&mut self, error: &io::Error) {
         if let Some(times) = self.disk.tick(1) {
             log::error!(
-                "{}: {error}; failed {times} times",
+                "{}: {error}; failed {times} times; check the disk and whose the files are",
                 self.spool.dir().display()
             );
         }

@@ -88,7 +88,8 @@ impl Periods {
         let bytes = fs::read(&path).unwrap_or_else(|error| {
             if error.kind() != io::ErrorKind::NotFound {
                 log::error!(
-                    "{}: {error}; periods it names are not recomputed",
+                    "{}: {error}; periods it names are not recomputed; check the disk and whose the \
+                     file is",
                     path.display()
                 );
             }

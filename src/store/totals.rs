@@ -19,6 +19,7 @@ use super::spool::Spool;
 use super::uptime::Uptime;
 use crate::checkin::line::MEASUREMENT;
 use crate::config::duration::QueryPeriod;
+use crate::service::logging::Throttle;
 
 /// Recomputing a period reads all its points.
 const RECOMPUTE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -34,6 +35,7 @@ pub struct Totals {
     said: Option<Vec<String>>,
     periods: Periods,
     uptime: Uptime,
+    refusals: Throttle,
 }
 
 impl Totals {
@@ -45,6 +47,7 @@ impl Totals {
             said: None,
             periods: Periods::load(spool_dir),
             uptime: Uptime::beginning(now_seconds()),
+            refusals: Throttle::default(),
         }
     }
 
@@ -138,12 +141,17 @@ impl Totals {
                 return Err(trouble);
             }
             // It will not be different next time.
-            Err(QueryError::Refused(why)) => log::warn!(
-                "InfluxDB: {} cannot be recomputed for the period at {}s: {}",
-                period.target,
-                period.start,
-                one_line(&why)
-            ),
+            Err(QueryError::Refused(why)) => {
+                if let Some(times) = self.refusals.tick(1) {
+                    log::warn!(
+                        "InfluxDB: {} cannot be recomputed for the period at {}s: {}; refused \
+                         {times} times, the totals stay as they are; mend what it says",
+                        period.target,
+                        period.start,
+                        one_line(&why)
+                    );
+                }
+            }
         }
         self.periods.done(&period);
         Ok(true)
