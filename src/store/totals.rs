@@ -85,11 +85,11 @@ impl Totals {
         };
         for (downsampling, seconds) in &in_force.periods {
             let mut last = None;
-            for timestamp in batch.timestamps() {
-                let start = timestamp.div_euclid(seconds.saturating_mul(1_000_000_000));
+            for &moment in &batch.moments {
+                let start = moment.div_euclid(seconds.saturating_mul(1_000_000_000));
                 if last.replace(start) != Some(start) {
                     self.periods
-                        .note(Period::holding(timestamp, *seconds, &downsampling.target));
+                        .note(Period::holding(moment, *seconds, &downsampling.target));
                 }
             }
         }
