@@ -26,8 +26,8 @@ pub struct Seen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     Sound,
-    /// A Content-Length that is no number or stands there twice, or two Transfer-Encodings
-    /// (RFC 9112, section 6.3).
+    /// A Content-Length that is no number or stands there twice, two Transfer-Encodings, or a header
+    /// without a name (RFC 9112, sections 5 and 6.3).
     Ambiguous,
     /// `Connection: upgrade`, after which tiny_http takes all that follows for the body.
     Upgrade,
@@ -63,6 +63,10 @@ fn framing(rest: &mut Headers) -> Framing {
         text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<usize>().is_ok()
     };
     if !length.is_none_or(is_number) || rest.contains("Content-Length") {
+        return Framing::Ambiguous;
+    }
+    // A line that begins with a colon, which the library lets pass.
+    if rest.contains("") {
         return Framing::Ambiguous;
     }
     if take(rest, "Transfer-Encoding").is_some() && rest.contains("Transfer-Encoding") {
