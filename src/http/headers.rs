@@ -45,6 +45,8 @@ pub fn read(request: &Request) -> Seen {
     let says = |word| connection.contains(word);
     let framing = match says("upgrade") {
         true => Framing::Upgrade,
+        // A line that begins with a colon, which the library lets pass.
+        false if request.headers().contains("") => Framing::Ambiguous,
         false => framing(&mut rest),
     };
     Seen {
@@ -63,10 +65,6 @@ fn framing(rest: &mut Headers) -> Framing {
         text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<usize>().is_ok()
     };
     if !length.is_none_or(is_number) || rest.contains("Content-Length") {
-        return Framing::Ambiguous;
-    }
-    // A line that begins with a colon, which the library lets pass.
-    if rest.contains("") {
         return Framing::Ambiguous;
     }
     if take(rest, "Transfer-Encoding").is_some() && rest.contains("Transfer-Encoding") {
