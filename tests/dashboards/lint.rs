@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::colours::COLOURS;
 use super::grafana::{list, load, panels, read, references};
 
 const DASHBOARDS: [&str; 2] = ["upgrade-responder.json", "service.json"];
@@ -20,10 +21,6 @@ const CORE: [&str; 8] = [
 ];
 /// What Grafana itself puts into queries.
 const MACROS: [&str; 2] = ["timeFilter", "__rate_interval"];
-/// Colours that can be told apart with any kind of colour blindness (Okabe and Ito), and a grey.
-const COLOURS: [&str; 8] = [
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999",
-];
 
 /// Runs a check on each dashboard's panels other than rows.
 fn each_panel(check: impl Fn(&Value, &str)) {
