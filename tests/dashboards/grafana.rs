@@ -13,19 +13,14 @@ use std::path::Path;
 use fancy_regex::Regex;
 use serde_json::Value;
 
-/// Reads a file of `dashboards/`.
-#[track_caller]
-pub fn read(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("dashboards")
-        .join(name);
-    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
 /// Reads a dashboard.
 #[track_caller]
 pub fn load(name: &str) -> Value {
-    serde_json::from_str(&read(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("dashboards")
+        .join(name);
+    let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{name}: {e}"));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
 /// The members of an array, of which there are none in anything else.

@@ -1,11 +1,15 @@
 //! The dashboards' JSON by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use serde_json::Value;
 
 use super::colours::COLOURS;
-use super::grafana::{list, load, panels, read, references};
+use super::grafana::{list, load, panels, references};
+use crate::support::scratch::Scratch;
 
 const DASHBOARDS: [&str; 2] = ["upgrade-responder.json", "service.json"];
 /// Panels that every Grafana from 10 on has built in.
@@ -211,12 +215,45 @@ fn the_introduction_gives_the_attribution_that_the_geo_databases_ask_for() {
     );
 }
 
+/// The README's commands, into a folder of the test's own.
 #[test]
 fn provisioning_finds_the_dashboards_where_the_readme_puts_them() {
-    let provider = read("provisioning/dashboards/upgrade-responder.yaml");
-    assert!(provider.contains("path: /etc/grafana/dashboards\n"));
-    let sources = read("provisioning/datasources/upgrade-responder.yaml");
-    for kind in ["influxdb", "prometheus"] {
+    let scratch = Scratch::new();
+    let (_, commands) = include_str!("../../README.md")
+        .split_once("```\ncp -r dashboards ")
+        .unwrap();
+    let (commands, _) = commands.split_once("```").unwrap();
+    let commands = format!("cp -r dashboards {commands}");
+    let folder = scratch.path().display().to_string();
+    // There need not be a Grafana to give the file to.
+    for command in commands.lines().filter(|line| !line.starts_with("chown")) {
+        let status = Command::new("sh")
+            .arg("-c")
+            .arg(command.replace("/etc/grafana", &folder))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(status.unwrap().success(), "{command}");
+    }
+    let provider =
+        fs::read_to_string(scratch.join("provisioning/dashboards/upgrade-responder.yaml"));
+    assert!(
+        provider
+            .unwrap()
+            .contains("path: /etc/grafana/dashboards\n")
+    );
+    for name in DASHBOARDS {
+        assert!(scratch.join("dashboards").join(name).exists(), "{name}");
+    }
+    let sources = scratch.join("provisioning/datasources/upgrade-responder.yaml");
+    let mode = fs::metadata(&sources).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640, "it may hold a password");
+    let sources = fs::read_to_string(sources).unwrap();
+    for (name, kind) in DASHBOARDS.iter().zip(["influxdb", "prometheus"]) {
         assert!(sources.contains(&format!("type: {kind}\n")), "{kind}");
+        // The dashboard chooses it by itself where it is there.
+        let chosen = &load(name)["templating"]["list"][0]["current"];
+        let (text, uid) = (chosen["text"].as_str(), chosen["value"].as_str());
+        let entry = format!("- name: {}\n    uid: {}\n", text.unwrap(), uid.unwrap());
+        assert!(sources.contains(&entry), "{entry}");
     }
 }
