@@ -24,7 +24,9 @@ const CORE: [&str; 8] = [
     "timeseries",
 ];
 /// What Grafana itself puts into queries.
-const MACROS: [&str; 2] = ["timeFilter", "__rate_interval"];
+const MACROS: [&str; 4] = ["timeFilter", "__from", "__to", "__rate_interval"];
+/// What Grafana itself puts into links.
+const LINK_MACROS: [&str; 3] = ["__dashboard.uid", "__value.numeric", "__all_variables"];
 
 /// Runs a check on each dashboard's panels other than rows.
 fn each_panel(check: impl Fn(&Value, &str)) {
@@ -122,7 +124,8 @@ fn variables_are_defined_before_they_are_used() {
     for name in DASHBOARDS {
         let mut dashboard = load(name);
         let variables = dashboard["templating"]["list"].take();
-        let mut known: BTreeSet<String> = MACROS.map(str::to_string).into();
+        let macros = MACROS.iter().chain(&LINK_MACROS);
+        let mut known: BTreeSet<String> = macros.map(|name| name.to_string()).collect();
         for variable in list(&variables) {
             let own = variable["name"].as_str().unwrap();
             assert_known(
@@ -203,11 +206,11 @@ fn the_introduction_gives_the_attribution_that_the_geo_databases_ask_for() {
         .as_str()
         .unwrap();
     assert!(text.contains("# ${application}"), "{text}");
-    let maxmind = "This product includes GeoLite2 Data created by MaxMind, available from";
-    assert!(
-        text.to_lowercase().contains(&maxmind.to_lowercase()),
-        "{text}"
-    );
+    let maxmind = "This product includes GeoLite Data created by MaxMind, available from";
+    assert!(text.contains(maxmind), "{text}");
+    // The README says who asks for it.
+    let readme = include_str!("../../README.md").replace("\n  ", " ");
+    assert!(readme.contains(maxmind));
     assert!(text.contains("https://www.maxmind.com"), "{text}");
     assert!(
         text.contains("[IP Geolocation by DB-IP](https://db-ip.com)"),
