@@ -9,7 +9,6 @@ use super::{Abused, CHECK_IN, SMUGGLED, check_in, connect, note, say, status, ti
 use crate::support::nginx::Nginx;
 
 #[test]
-#[ignore = "minutes long, not yet green often enough: cargo test abuse -- --ignored"]
 fn through_nginx_the_server_notices_none_of_it() {
     let mut abused = Abused::start(|_, server| server.arg("--max-connections", "16"));
     let nginx = Nginx::shipped(&abused.scratch, &abused.address());
@@ -79,5 +78,5 @@ fn through_nginx_the_server_notices_none_of_it() {
         "the server notices nothing",
     );
     drop(crowd);
-    abused.finish(|point| point.starts_with("upgrade_request value=1i"));
+    abused.finish();
 }
