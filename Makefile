@@ -2,10 +2,13 @@
 # make run      builds and starts it with the sample configuration, and prints a request to try
 # make test     installs what the tests need (Debian), then runs the format check, lints and all tests
 # make soak     10 minutes of random faults against the store; SOAK_SECONDS and SOAK_SEED change them
+# make bench    measures the whole program beside a bare listener, and says which targets are met; minutes
+# make bench-check  counts the instructions of a check-in; fails where they are over 5 % more than before
 # make tried    runs the tests and writes tests/TRIED.md: what was tried on the server, what came of it
 # make fuzz     runs every fuzz target for SECONDS=600 each, or those in FUZZ; needs cargo-fuzz
 # make deny     checks licences, sources, versions and advisories of all dependencies; needs cargo-deny
 # make deb      builds the Debian package
+# make copyright  writes packaging/copyright anew, from the licences of all crates in the program
 # make vm-test  installs it on a Debian with systemd, in a container, and tries it; takes minutes, needs root
 # make clean    removes what was built
 
@@ -18,7 +21,7 @@ SAMPLE_GEODB := $(TARGET)/sample.mmdb
 SECONDS ?= 600
 FUZZ ?= request_body forwarded_for response_config request_schema spool_recovery line_protocol
 
-.PHONY: build run test soak tried fuzz deny deb vm-test clean
+.PHONY: build run test soak bench bench-check tried fuzz deny deb copyright vm-test clean
 
 build:
 	cargo build --release --locked
@@ -38,18 +41,29 @@ run: build $(SAMPLE_GEODB)
 	  --geodb $(SAMPLE_GEODB) \
 	  --spool-dir ./upgrade-responder-spool
 
+# Not as a release: the tests have built it already, and optimising it takes longer than running it.
 $(SAMPLE_GEODB): examples/sample-geodb.rs
-	cargo run --release --locked --example sample-geodb -- $@
+	@mkdir -p $(@D)
+	cargo run --locked --example sample-geodb -- $@
 
 test:
 	tests/install-debian-packages
 	cargo fmt --check
-	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --all-targets --bench load --bench instructions --locked -- -D warnings
 	cargo test --locked
 
 soak:
 	tests/install-debian-packages
 	cargo test --locked --test main -- --ignored --exact --nocapture soak::random_faults_lose_and_double_nothing
+
+# SAVE=--save writes benches/README.md and what later runs are compared with.
+bench:
+	tests/install-debian-packages wrk:wrk gnuplot:gnuplot-nox
+	cargo bench --locked --bench load -- $(SAVE)
+
+bench-check:
+	tests/install-debian-packages valgrind:valgrind
+	cargo bench --locked --bench instructions -- $(SAVE)
 
 tried:
 	rm -rf $(TARGET)/tmp/tried
@@ -74,6 +88,9 @@ deny:
 
 deb:
 	packaging/deb
+
+copyright:
+	WRITE_COPYRIGHT=1 cargo test --locked --test main -- copyright::
 
 vm-test: deb $(SAMPLE_GEODB)
 	packaging/vm-test $(TARGET)/debian/upgrade-responder_*.deb $(SAMPLE_GEODB)

@@ -9,6 +9,7 @@ use crate::support::account::{
 };
 use crate::support::influx::Influx;
 use crate::support::load::Load;
+use crate::support::peer::{Peer, Reply};
 use crate::support::scratch::Scratch;
 use crate::support::server::{Running, Server};
 use crate::support::wait_for;
@@ -134,6 +135,30 @@ fn influxdb_that_starts_after_the_server_gets_every_record() {
         ended.stderr
     );
     Totals::of(&ended.stderr).assert_add_up(&scratch);
+}
+
+#[test]
+fn an_influxdb_that_fails_again_and_again_is_not_told_of_each_time() {
+    let scratch = Scratch::new();
+    let failing = || [Reply::status(500, "oh"), Reply::Success];
+    let peer = Peer::script([failing(), failing(), failing()].into_iter().flatten());
+    let server = Server::new(&scratch).arg("--influxdb-url", peer.url());
+    let server = server.start();
+    for outage in 1..=3 {
+        Load::new(server.addr()).each(1).run();
+        wait_for(SOON, "the second attempt", || {
+            peer.writes().len() == 2 * outage
+        });
+        // What waits is sealed and delivered, so the outage is over.
+        wait_for(SOON, "the end of the outage", || {
+            segments(&scratch).is_empty()
+        });
+    }
+    let ended = server.terminate();
+    Totals::of(&ended.stderr).assert_add_up(&scratch);
+    let log = &ended.stderr;
+    assert_eq!(lines_with(log, "trying again"), 1, "{log}");
+    assert_eq!(lines_with(log, "takes records again"), 1, "{log}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::client::Address;
 use crate::support::process::Process;
@@ -240,6 +240,54 @@ fn spooled(scratch: &Scratch) -> String {
         .collect()
 }
 
+#[test]
+fn the_shipped_nginx_site_counts_an_ipv6_network_as_one_client() {
+    let scratch = Scratch::new();
+    let socket = scratch.join("server.sock");
+    let server = Server::new(&scratch)
+        .arg("--listen", format!("unix:{}", socket.display()))
+        .start();
+    // As behind a CDN, whose header says who the client is.
+    let site = Site::start_changed(&scratch, &socket, |site| {
+        let site = site.replace(
+            "#set_real_ip_from 192.0.2.0/24",
+            "set_real_ip_from 127.0.0.1",
+        );
+        let site = site.replace("#set_real_ip_from", "set_real_ip_from");
+        site.replace("#real_ip", "real_ip")
+    });
+    // How many of 100 requests at once are taken.
+    let taken = |client: &str| {
+        let header = format!("X-Forwarded-For: {client}");
+        let burst = "/v1/healthcheck?n=[1-100]";
+        let statuses = site.curl(&["-w", "%{http_code} ", "-H", &header], burst);
+        statuses.matches("200 ").count()
+    };
+    // A bucket of its own takes one and the burst of 50.
+    let fresh = |client| taken(client) >= 51;
+    for (first, neighbour, other) in [
+        (
+            "2001:db8:0:1::1",
+            "2001:db8:0:1:ffff:a:a:a",
+            "2001:db8:0:2::1",
+        ),
+        // The last byte of an address may be a line's end to a careless pattern.
+        ("2001:db8:0:3::a", "2001:db8:0:3::b", "2001:db8:0:a::a"),
+    ] {
+        let start = Instant::now();
+        let both = taken(first) + taken(neighbour);
+        let refilled = 10.0 * start.elapsed().as_secs_f64();
+        assert!(
+            both as f64 <= 52.0 + refilled,
+            "{first}, {neighbour}: {both}"
+        );
+        assert!(fresh(other), "{other}");
+    }
+    assert!(fresh("203.0.113.10"));
+    assert!(fresh("203.0.113.11"));
+    server.terminate();
+}
+
 /// A real nginx with the shipped site, changed where its comments tell the operator to, and put on
 /// another port.
 struct Site {
@@ -251,6 +299,16 @@ struct Site {
 impl Site {
     #[track_caller]
     fn start(scratch: &Scratch, socket: &Path) -> Site {
+        Site::start_changed(scratch, socket, |site| site)
+    }
+
+    /// The same with more that an operator may change.
+    #[track_caller]
+    fn start_changed(
+        scratch: &Scratch,
+        socket: &Path,
+        change: impl FnOnce(String) -> String,
+    ) -> Site {
         let (certificate, key) = (scratch.join("cert.pem"), scratch.join("key.pem"));
         let made = output(
             Command::new("openssl")
@@ -294,6 +352,7 @@ impl Site {
             assert!(site.contains(from), "the site has no {from:?}");
             site = site.replace(from, &to);
         }
+        let site = change(site);
         let config = scratch.write("nginx.conf", format!("{AROUND_THE_SITE}{site}}}\n"));
         let nginx = |more: &[&str]| {
             let mut command = Command::new("nginx");

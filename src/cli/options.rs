@@ -111,11 +111,16 @@ impl InfluxOptions {
     pub fn warnings(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
         if self.insecure_tls {
-            warnings.push("--influxdb-insecure-tls: InfluxDB's certificate is not verified");
+            warnings.push(
+                "--influxdb-insecure-tls: InfluxDB's certificate is not verified; rather give its \
+                 authority with --influxdb-ca-file",
+            );
         }
         let has_user = self.user.is_some() || self.url.has_user();
         if !has_user && !matches!(self.password, Password::None) {
-            warnings.push("an InfluxDB password without --influxdb-user is not used");
+            warnings.push(
+                "an InfluxDB password without --influxdb-user is not used; give the user too",
+            );
         }
         warnings
     }

@@ -118,8 +118,9 @@ pub fn send(request: Request, answer: &Answer, then: Then, out: &mut Vec<u8>) ->
     }
     let mut writer = request.into_writer();
     let mut whole = |bytes: &[u8]| {
-        // The socket blocks, so send(2) takes a part only where its time-out is over. To go on would
-        // give a client that does not read a second time-out.
+        // The socket blocks, so send(2) takes a part only where its time-out is over (or a signal comes
+        // while a full buffer makes it wait). To go on would give a client that does not read a second
+        // time-out.
         bytes.is_empty() || writer.write(bytes).is_ok_and(|taken| taken == bytes.len())
     };
     if whole(out) && whole(body) && writer.flush().is_ok() {

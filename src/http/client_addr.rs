@@ -4,6 +4,7 @@
 //! read from the right and only as far as that trust reaches. The address must never be logged or
 //! stored; nothing here keeps it.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net};
@@ -30,6 +31,16 @@ const DEFAULT: [IpNet; 8] = [
 impl Default for TrustedProxies {
     fn default() -> TrustedProxies {
         TrustedProxies(DEFAULT.to_vec())
+    }
+}
+
+impl fmt::Display for TrustedProxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("none");
+        }
+        let networks: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&networks.join(","))
     }
 }
 

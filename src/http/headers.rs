@@ -5,7 +5,7 @@
 //! that begins with a space, which continues the line above (RFC 9112, section 5.2), is taken for a
 //! header of its own by the library and cannot be told from one here; nginx does not pass such lines.
 
-use tiny_http::{HeaderField, Headers, Request};
+use tiny_http::{Header, Headers, Request};
 
 /// `X-Forwarded-For` lines that are read. Each look-up of a header walks over those before it, so a
 /// request of 100,000 such lines would keep a core busy for minutes; proxies add a line each at most.
@@ -38,13 +38,15 @@ pub fn read(request: &Request) -> Seen {
     // The copy is the library's only way to get at a second header of the same name.
     let mut rest = request.headers().clone();
     let mut connection = String::new();
-    while let Some(value) = take(&mut rest, "Connection") {
-        connection.push_str(&value.to_ascii_lowercase());
+    while let Some(header) = take(&mut rest, "Connection") {
+        connection.push_str(&header.value.as_str().to_ascii_lowercase());
         connection.push(',');
     }
     let says = |word| connection.contains(word);
     let framing = match says("upgrade") {
         true => Framing::Upgrade,
+        // A line that begins with a colon, which the library lets pass.
+        false if request.headers().contains("") => Framing::Ambiguous,
         false => framing(&mut rest),
     };
     Seen {
@@ -58,14 +60,11 @@ fn framing(rest: &mut Headers) -> Framing {
     let length = take(rest, "Content-Length");
     // The library takes a length that does not fit into a usize for none at all, and would then read
     // the body as the next request; one with a sign it takes as a number.
-    let is_number = |text: String| {
+    let is_number = |length: Header| {
+        let text = length.value.as_str();
         text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<usize>().is_ok()
     };
     if !length.is_none_or(is_number) || rest.contains("Content-Length") {
-        return Framing::Ambiguous;
-    }
-    // A line that begins with a colon, which the library lets pass.
-    if rest.contains("") {
         return Framing::Ambiguous;
     }
     if take(rest, "Transfer-Encoding").is_some() && rest.contains("Transfer-Encoding") {
@@ -77,10 +76,10 @@ fn framing(rest: &mut Headers) -> Framing {
 fn forwarded_for(rest: &mut Headers) -> String {
     let mut all = String::new();
     for _ in 0..MAX_FORWARDED_LINES {
-        let Some(value) = take(rest, "X-Forwarded-For") else {
+        let Some(header) = take(rest, "X-Forwarded-For") else {
             return all;
         };
-        all.push_str(&value);
+        all.push_str(header.value.as_str());
         all.push(',');
     }
     if rest.contains("X-Forwarded-For") {
@@ -90,9 +89,9 @@ fn forwarded_for(rest: &mut Headers) -> String {
     all
 }
 
-/// Takes the first header of that name out, by giving it another name.
-fn take(rest: &mut Headers, name: &str) -> Option<String> {
+/// Takes the first header of that name out, by leaving one without a name in its place.
+fn take(rest: &mut Headers, name: &str) -> Option<Header> {
     let header = rest.get_header_mut(name)?;
-    header.field = HeaderField::try_from("taken").ok()?;
-    Some(header.value.as_str().to_owned())
+    let nameless = Header::from_str("", "").ok()?;
+    Some(std::mem::replace(header, nameless))
 }

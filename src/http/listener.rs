@@ -192,7 +192,10 @@ impl AcceptLoop {
 
     fn back_off(&mut self, what: &str) {
         if let Some(times) = self.trouble.tick(1) {
-            log::warn!("cannot accept connections: {what}; trying again, failed {times} times");
+            log::warn!(
+                "cannot accept connections: {what}; trying again, failed {times} times; look at the \
+                 limits on open files and threads (LimitNOFILE= and TasksMax= in the unit)"
+            );
         }
         thread::sleep(BACK_OFF);
     }

@@ -211,7 +211,6 @@ impl MetricsPage {
         let age = self.spool.oldest_age().map_or(0.0, |age| age.as_secs_f64());
         let config = &self.metrics.config;
         let outdated = u64::from(config.outdated.load(Ordering::Relaxed));
-        let loaded = self.metrics.config.loaded.get();
         page.gauge(
             "records_waiting",
             "Records in channel and spool.",
@@ -244,7 +243,17 @@ impl MetricsPage {
         page.gauge(
             "config_loaded_timestamp_seconds",
             "When the configuration in use was loaded.",
-            loaded,
+            config.loaded.get(),
+        );
+        page.gauge(
+            "snapshot_generation",
+            "The snapshot in use: 1 is that of the start, each reload makes another.",
+            1 + config.reloaded.get(),
+        );
+        page.gauge(
+            "snapshot_age_seconds",
+            "Time since the snapshot in use was loaded.",
+            config.age().as_secs_f64(),
         );
         page.gauge(
             "uptime_seconds",

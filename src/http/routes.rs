@@ -22,6 +22,8 @@ use crate::store::{Recorder, Stopped};
 
 /// Bytes of a body at most.
 const MAX_BODY: usize = 64 * 1024;
+/// Bytes that are read at once where the length of the body is not known.
+const CHUNK: usize = 8 * 1024;
 /// Bytes of an `X-Request-Id` at most.
 const MAX_REQUEST_ID: usize = 64;
 
@@ -263,29 +265,37 @@ fn read_body(
             return Err(Refusal::new(400, "connection upgrades are not supported"));
         }
     }
-    let declared = request.body_length().unwrap_or(0);
-    if declared > MAX_BODY {
+    let declared = request.body_length();
+    if declared.is_some_and(|declared| declared > MAX_BODY) {
         return Err(too_large());
     }
     let deadline = Instant::now() + limit;
     let reader = request.as_reader();
-    let mut chunk = [0; 8 * 1024];
-    loop {
-        match reader.read(&mut chunk) {
+    let mut filled = 0;
+    // Nothing is read behind a declared length, so the clock is asked once for a body that comes whole.
+    while declared != Some(filled) {
+        if filled == body.len() {
+            body.resize(declared.unwrap_or(filled + CHUNK), 0);
+        }
+        match reader.read(&mut body[filled..]) {
             // The client has ended the connection before the end of its body. (Of chunks the library
             // does not tell; but what is cut off is no whole JSON object either.)
-            Ok(0) if body.len() < declared => return Err(cut_off()),
-            Ok(0) => return Ok(()),
-            Ok(n) if body.len() + n > MAX_BODY => return Err(too_large()),
-            Ok(n) => body.extend_from_slice(&chunk[..n]),
+            Ok(0) if declared.is_some() => return Err(cut_off()),
+            Ok(0) => break,
+            Ok(n) => filled += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if is_timeout(&error) => return Err(too_slow()),
             Err(_) => return Err(cut_off()),
         }
-        if Instant::now() > deadline {
+        if filled > MAX_BODY {
+            return Err(too_large());
+        }
+        if declared != Some(filled) && Instant::now() > deadline {
             return Err(too_slow());
         }
     }
+    body.truncate(filled);
+    Ok(())
 }
 
 fn is_timeout(error: &io::Error) -> bool {

@@ -4,7 +4,10 @@
 //! day in few lines, DEBUG may be noisy. No line holds a client's address or a secret; text that a
 //! client sent is only ever quoted and escaped.
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::panic::PanicHookInfo;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter};
@@ -45,20 +48,28 @@ pub fn start(debug: bool) {
         });
     }
     builder.init();
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let thread = std::thread::current();
-        // The accept loop expects the library's unwrap of a failed dup(2), and says so itself.
-        if thread.name() != Some("accept") {
-            log::error!(
-                "bug: {place}: {}",
-                panic.payload_as_str().unwrap_or("panicked")
-            );
-        }
-    }));
+    std::panic::set_hook(Box::new(say_panic));
+}
+
+fn say_panic(panic: &PanicHookInfo<'_>) {
+    // Each place is a cause of its own; there are no more of them than places in the code.
+    static PLACES: Mutex<BTreeMap<String, Throttle>> = Mutex::new(BTreeMap::new());
+    // The accept loop expects the library's unwrap of a failed dup(2), and says so itself.
+    if std::thread::current().name() == Some("accept") {
+        return;
+    }
+    let place = panic
+        .location()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(times) = places.entry(place.clone()).or_default().tick(1) {
+        // What a panic says may quote what a client sent.
+        log::error!(
+            "bug: {place}: {:?}, met {times} times; please report it with this line",
+            panic.payload_as_str().unwrap_or("panicked")
+        );
+    }
 }
 
 /// Says what is wrong, before or without [`start`]. On a terminal the line begins with `who`; the
@@ -133,5 +144,23 @@ impl std::fmt::Display for Burst {
             None => write!(f, "{}", self.count),
             Some(since) => write!(f, "{} (in the last {} s)", self.count, since.as_secs()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_held_back_is_told_once_it_is_time_again() {
+        let mut throttle = Throttle::default();
+        assert_eq!(throttle.tick(2).unwrap().to_string(), "2");
+        assert!(throttle.tick(3).is_none());
+        throttle.said = Instant::now().checked_sub(REPEAT_AFTER);
+        assert_eq!(
+            throttle.tick(1).unwrap().to_string(),
+            "4 (in the last 60 s)"
+        );
+        assert!(throttle.tick(1).is_none());
     }
 }

@@ -3,7 +3,8 @@
 //! Architecture invariant: no counter is labelled by anything a client chose.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::checkin::request::LeftOut;
 
@@ -157,7 +158,14 @@ impl ConfigMetrics {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         self.loaded.set(since.as_secs());
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.outdated.store(false, Ordering::Relaxed);
+    }
+
+    /// How long ago that was, by a clock that nobody sets.
+    pub fn age(&self) -> Duration {
+        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 
@@ -192,6 +200,7 @@ pub struct ConfigMetrics {
     pub refused: Counter,
     /// When the snapshot in use was loaded, in seconds since 1970.
     pub loaded: Gauge,
+    since: Mutex<Option<Instant>>,
     /// The files on disk were refused: what is served is older than they are.
     pub outdated: AtomicBool,
 }

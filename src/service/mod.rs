@@ -10,4 +10,5 @@ pub mod notify;
 pub mod reload;
 pub mod run;
 pub mod set_query_period;
+pub mod settings;
 pub mod summary;

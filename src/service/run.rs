@@ -1,7 +1,6 @@
 //! `upgrade-responder start`: everything in its order, from the files to the last record.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,8 +15,8 @@ use super::health;
 use super::metrics::Metrics;
 use super::reload::Reload;
 use super::summary::{self, Summary};
-use super::{logging, notify};
-use crate::cli::options::{InfluxOptions, StartOptions};
+use super::{logging, notify, settings};
+use crate::cli::options::StartOptions;
 use crate::config::watch::Fingerprints;
 use crate::config::{LoadError, Snapshot};
 use crate::http::listener::{self, Acceptor, Handler};
@@ -103,8 +102,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     let listed = Arc::new(ArcSwap::from_pointee(listed));
     let store_options = store_options(&options, database, influx, Arc::clone(&listed));
     let (store, recorder) = Store::start(store_options, Arc::clone(&metrics), &tell)?;
-    say_settings(&options);
-    say_what_is_missing(&options);
+    settings::say(&options);
     let ready = ready_line(&options, &bound, &snapshot, &metrics);
     let app = Arc::new(App::new(
         snapshot,
@@ -246,55 +244,6 @@ fn store_options(
         batch_points: options.batch_points,
         limits: options.limits,
         listed,
-    }
-}
-
-/// The settings that are in force, so that nobody has to guess which build and which file it is.
-fn say_settings(options: &StartOptions) {
-    let path = |path: &Option<PathBuf>| match path {
-        Some(path) => path.display().to_string(),
-        None => "none".to_owned(),
-    };
-    let sources = &options.sources;
-    let influxdb = options
-        .influxdb
-        .as_ref()
-        .map(|influxdb| influxdb.url.to_string());
-    log::info!(
-        "upgrade-responder {}: response config {}, request schema {}, geo database {}, query period \
-         {}, InfluxDB {}, spool {} up to {} bytes, {} connections, client time-out {} s, {} new \
-         values a tag, {} tag sets",
-        env!("CARGO_PKG_VERSION"),
-        sources.response.display(),
-        path(&sources.schema),
-        path(&sources.geodb),
-        sources.query_period,
-        influxdb.as_deref().unwrap_or("none"),
-        options.spool_dir.display(),
-        options.spool_max_size,
-        options.max_connections,
-        options.client_timeout.as_secs(),
-        options.limits.tag_values,
-        options.limits.series,
-    );
-}
-
-/// What the operator left out, so that nobody wonders later why it is not there.
-fn say_what_is_missing(options: &StartOptions) {
-    if options.sources.geodb.is_none() {
-        log::info!("no --geodb: check-ins are stored without a location");
-    }
-    if options.influxdb.is_none() {
-        log::info!(
-            "no --influxdb-url: records stay in {}",
-            options.spool_dir.display()
-        );
-    }
-    if options.scarf_given {
-        log::warn!("--scarf-endpoint and --scarf-timeout are accepted, but nothing is sent (yet)");
-    }
-    for warning in options.influxdb.iter().flat_map(InfluxOptions::warnings) {
-        log::warn!("{warning}");
     }
 }
 

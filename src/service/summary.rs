@@ -13,6 +13,7 @@ pub struct Summary {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
+    check_ins: u64,
     recorded: u64,
     refused: u64,
     delivered: u64,
@@ -24,8 +25,10 @@ struct Counts {
 impl Counts {
     fn of(metrics: &Metrics) -> Counts {
         let http = &metrics.http;
+        let recorded = metrics.check_ins.recorded.get();
         Counts {
-            recorded: metrics.check_ins.recorded.get(),
+            check_ins: recorded + metrics.check_ins.not_recordable.get(),
+            recorded,
             refused: http.refusals(),
             delivered: metrics.records.delivered.get(),
             rejected: metrics.records.rejected.get(),
@@ -47,24 +50,12 @@ impl Summary {
     pub fn since_last(&mut self) -> Option<String> {
         let now = Counts::of(&self.metrics);
         let last = std::mem::replace(&mut self.last, now);
-        let something = (
-            now.recorded,
-            now.refused,
-            now.delivered,
-            now.rejected,
-            now.dropped,
-        ) != (
-            last.recorded,
-            last.refused,
-            last.delivered,
-            last.rejected,
-            last.dropped,
-        );
-        something.then(|| {
+        (now != last).then(|| {
             let handling = std::array::from_fn(|i| now.handling[i] - last.handling[i]);
             format!(
-                "{} check-ins recorded, {} requests refused, {} records delivered, {} waiting, {} \
-                 rejected, {} dropped{}",
+                "{} check-ins, {} recorded, {} requests refused, {} records delivered, {} waiting, \
+                 {} rejected, {} dropped{}",
+                now.check_ins - last.check_ins,
                 now.recorded - last.recorded,
                 now.refused - last.refused,
                 now.delivered - last.delivered,

@@ -1,10 +1,13 @@
 //! The times when InfluxDB does not take records: how long to wait, and one line in the log when
-//! they begin and one when they end, not one per attempt.
+//! they begin and one when they end, not one per attempt, and not for each of many short ones.
 
+use std::collections::HashMap;
+use std::mem::{self, Discriminant};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::influx::Trouble;
 use super::spool::Spool;
+use crate::service::logging::{Burst, Throttle};
 use crate::service::metrics::Metrics;
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -24,8 +27,17 @@ pub struct Outage {
     delivered: u64,
     /// The segment that was open when the sealed ones were delivered: it is the last that waited.
     last_waiting: Option<u64>,
-    /// The kinds of trouble that were logged in this outage.
-    said: Vec<std::mem::Discriminant<Trouble>>,
+    /// What was logged of each kind of trouble, also in earlier outages.
+    kinds: HashMap<Discriminant<Trouble>, Kind>,
+}
+
+#[derive(Debug, Default)]
+struct Kind {
+    /// Met in this outage.
+    met: bool,
+    /// Logged in this outage.
+    said: bool,
+    throttle: Throttle,
 }
 
 impl Outage {
@@ -40,16 +52,23 @@ impl Outage {
         self.since.get_or_insert_with(Instant::now);
         self.answered = false;
         self.last_waiting = None;
-        let kind = std::mem::discriminant(trouble);
-        if !self.said.contains(&kind) {
-            self.said.push(kind);
+        let kind = self.kinds.entry(mem::discriminant(trouble)).or_default();
+        let more = u64::from(!mem::replace(&mut kind.met, true));
+        // One that begins too soon after another is said later, should it last.
+        if !kind.said
+            && let Some(times) = kind.throttle.tick(more)
+        {
+            kind.said = true;
             let waiting = waiting(spool, metrics);
+            let times = repeated(times);
             match trouble {
                 Trouble::Later { .. } | Trouble::DatabaseMissing => {
-                    log::warn!("InfluxDB at {url}: {trouble}; {waiting}, trying again");
+                    log::warn!("InfluxDB at {url}: {trouble}{times}; {waiting}, trying again");
                 }
                 Trouble::Denied(_) | Trouble::NotUnderstood(_) => {
-                    log::error!("InfluxDB at {url}: {trouble}; {waiting}, trying again slowly");
+                    log::error!(
+                        "InfluxDB at {url}: {trouble}{times}; {waiting}, trying again slowly"
+                    );
                 }
             }
         }
@@ -83,14 +102,24 @@ impl Outage {
             // It is sealed in a moment.
             return;
         }
-        log::info!(
-            "InfluxDB takes records again after {:.1} s; {} records that had waited are delivered, \
-             {} waiting",
-            since.elapsed().as_secs_f64(),
-            self.delivered,
-            metrics.records.waiting()
-        );
-        *self = Outage::default();
+        let mut kinds = mem::take(&mut self.kinds);
+        // Of one that was not said to have begun, nobody needs to hear that it is over.
+        if kinds.values().any(|kind| kind.said) {
+            log::info!(
+                "InfluxDB takes records again after {:.1} s; {} records that had waited are \
+                 delivered, {} waiting",
+                since.elapsed().as_secs_f64(),
+                self.delivered,
+                metrics.records.waiting()
+            );
+        }
+        for kind in kinds.values_mut() {
+            (kind.met, kind.said) = (false, false);
+        }
+        *self = Outage {
+            kinds,
+            ..Outage::default()
+        };
     }
 
     fn next_wait(&mut self, trouble: &Trouble) -> Duration {
@@ -123,6 +152,14 @@ fn jitter() -> f64 {
         .unwrap_or_default()
         .subsec_nanos();
     0.8 + 0.4 * f64::from(nanos % 1000) / 1000.0
+}
+
+/// How many outages there were since the last one that was logged, where there were more than one.
+fn repeated(times: Burst) -> String {
+    match times.count {
+        0 | 1 => String::new(),
+        _ => format!(", {times} times"),
+    }
 }
 
 fn waiting(spool: &Spool, metrics: &Metrics) -> String {

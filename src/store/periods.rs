@@ -19,6 +19,10 @@ use std::time::{Duration, Instant};
 /// continuous query has run by then, and stragglers of the same second are stored.
 const SETTLE: Duration = Duration::from_secs(10);
 
+/// Periods that may have no points are not noted beyond this number: a year of hours. Without InfluxDB
+/// there would be more and more of them.
+const MOST: usize = 10_000;
+
 /// The longest pause before a period that could not be recomputed is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
@@ -84,7 +88,8 @@ impl Periods {
         let bytes = fs::read(&path).unwrap_or_else(|error| {
             if error.kind() != io::ErrorKind::NotFound {
                 log::error!(
-                    "{}: {error}; periods it names are not recomputed",
+                    "{}: {error}; periods it names are not recomputed; check the disk and whose the \
+                     file is",
                     path.display()
                 );
             }
@@ -103,6 +108,15 @@ impl Periods {
     /// Notes that points were delivered into a period.
     pub fn note(&mut self, period: Period) {
         self.unsaved |= self.due.insert(period, Due::now()).is_none();
+    }
+
+    /// Notes a period that may have no points at all. Returns whether it is new.
+    pub fn note_ended(&mut self, period: Period) -> bool {
+        if self.due.len() >= MOST || self.due.contains_key(&period) {
+            return false;
+        }
+        self.note(period);
+        true
     }
 
     /// The oldest period for which nothing more is expected. `now` is in seconds since 1970.

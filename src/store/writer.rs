@@ -17,6 +17,7 @@ use super::drops::Drops;
 use super::segment::{AppendError, OpenSegment};
 use super::spool::Spool;
 use crate::checkin::{Record, line};
+use crate::service::logging::Throttle;
 use crate::service::metrics::Metrics;
 
 /// How long the first record of a group waits for others. While the thread sleeps, queueing a
@@ -52,6 +53,7 @@ pub struct Writer {
     channel: Drops,
     /// What of the counter of the full channel is said already.
     channel_said: u64,
+    vanished: Throttle,
 }
 
 impl Writer {
@@ -73,14 +75,13 @@ impl Writer {
             batch_points: batch_points as u64,
             open: None,
             opened: Instant::now(),
-            clock: Clock {
-                last: newest_timestamp.unwrap_or(i64::MIN),
-            },
+            clock: Clock::after(newest_timestamp.unwrap_or(i64::MIN)),
             buffer: Vec::new(),
             disk: Drops::new("writing to the spool", DISK_QUIET),
             full: Drops::new("the full spool", FULL_QUIET),
             channel: Drops::new("too many check-ins at once", DISK_QUIET),
             channel_said: 0,
+            vanished: Throttle::default(),
         }
     }
 
@@ -176,7 +177,10 @@ impl Writer {
         if dropped > 0 {
             self.metrics.records.dropped_spool_full.add(dropped);
             let dir = self.spool.dir().display();
-            let why = format!("{dir}: --spool-max-size is reached and the oldest records go");
+            let why = format!(
+                "{dir}: --spool-max-size is reached and the oldest records go; bring InfluxDB back \
+                 or raise it"
+            );
             self.full.add(dropped, why);
         }
         let mut open = match self.open.take() {
@@ -205,11 +209,7 @@ impl Writer {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let vanished = self.spool.recreate()?;
                 self.metrics.records.dropped_vanished.add(vanished);
-                log::error!(
-                    "{}: somebody removed the directory, it is made again; {vanished} records that \
-                     waited in it are lost",
-                    self.spool.dir().display(),
-                );
+                self.say_vanished("the directory, it is made again", vanished);
                 self.spool.create_segment()
             }
             created => created,
@@ -224,11 +224,17 @@ impl Writer {
         };
         self.spool.forget_open();
         self.metrics.records.dropped_vanished.add(open.lines);
-        log::error!(
-            "{}: somebody removed the segment that was written to; {} records are lost",
-            dir.display(),
-            open.lines
-        );
+        self.say_vanished("the segment that was written to", open.lines);
+    }
+
+    fn say_vanished(&mut self, what: &str, records: u64) {
+        if let Some(records) = self.vanished.tick(records) {
+            log::error!(
+                "{}: somebody removed {what}; {records} records that waited there are lost; leave \
+                 the spool to the server",
+                self.spool.dir().display()
+            );
+        }
     }
 
     fn is_dropping(&self) -> bool {
@@ -241,7 +247,8 @@ impl Writer {
         // The connection threads only count.
         let dropped = self.metrics.records.dropped_channel_full.get();
         if dropped > self.channel_said {
-            let why = "more check-ins at once than can be written down";
+            let why = "more check-ins at once than can be written down; if that goes on, a faster \
+                       disk or lower limits in the proxy help";
             self.channel.add(dropped - self.channel_said, why);
             self.channel_said = dropped;
         }
@@ -275,19 +282,28 @@ impl Writer {
 #[derive(Debug)]
 struct Clock {
     last: i64,
+    set_back: Throttle,
 }
 
 impl Clock {
+    fn after(last: i64) -> Clock {
+        let set_back = Throttle::default();
+        Clock { last, set_back }
+    }
+
     /// `max(now, last + 1)`, so that two equal check-ins are never one point; except that a clock
     /// set back by more than a second is followed, because a spell in the future must not stamp
     /// years of records.
     fn stamp(&mut self, now: i64) -> i64 {
         let next = self.last.saturating_add(1);
         if next.saturating_sub(now) > CLOCK_TOLERANCE_NS {
-            log::warn!(
-                "the clock was set back by {} s; check-ins are stamped with the new time",
-                next.saturating_sub(now) / 1_000_000_000
-            );
+            if let Some(times) = self.set_back.tick(1) {
+                log::warn!(
+                    "the clock was set back by {} s, {times} times; check-ins are stamped with the \
+                     new time; if nobody did that, look at what sets it",
+                    next.saturating_sub(now) / 1_000_000_000
+                );
+            }
             self.last = now;
         } else {
             self.last = next.max(now);
@@ -310,14 +326,14 @@ mod tests {
 
     #[test]
     fn equal_moments_get_different_timestamps() {
-        let mut clock = Clock { last: i64::MIN };
+        let mut clock = Clock::after(i64::MIN);
         assert_eq!([clock.stamp(7), clock.stamp(7), clock.stamp(7)], [7, 8, 9]);
         assert_eq!(clock.stamp(100), 100);
     }
 
     #[test]
     fn a_small_step_back_goes_on_and_a_large_one_is_followed() {
-        let mut clock = Clock { last: i64::MIN };
+        let mut clock = Clock::after(i64::MIN);
         let start = 10 * CLOCK_TOLERANCE_NS;
         clock.stamp(start);
         assert_eq!(clock.stamp(start - CLOCK_TOLERANCE_NS / 2), start + 1);

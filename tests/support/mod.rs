@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod client;
+pub mod clock;
 pub mod company;
 pub mod crashes;
 pub mod geodb;

@@ -1,0 +1,83 @@
+//! The settings in force, as the log tells them at start: nobody has to guess which build it is and
+//! which file it read. No secrets.
+
+use std::path::PathBuf;
+
+use crate::cli::options::{InfluxOptions, StartOptions};
+
+/// Logs the settings, and what the operator left out, so that nobody wonders later why it is not
+/// there.
+pub fn say(options: &StartOptions) {
+    let sources = &options.sources;
+    log::info!(
+        "upgrade-responder {}: response config {}, request schema {}, geo database {}, looked at {}; \
+         query period {}, extra tags with totals: {}; {} connections, client time-out {} s, trusted \
+         proxies {}",
+        env!("CARGO_PKG_VERSION"),
+        sources.response.display(),
+        path(&sources.schema),
+        path(&sources.geodb),
+        match options.reload_interval {
+            Some(interval) => format!("every {} s", interval.as_secs_f64()),
+            None => "on SIGHUP".to_owned(),
+        },
+        sources.query_period,
+        match sources.down_sample_tags.as_slice() {
+            [] => "none".to_owned(),
+            tags => tags.join(","),
+        },
+        options.max_connections,
+        options.client_timeout.as_secs_f64(),
+        options.trusted_proxies,
+    );
+    log::info!(
+        "InfluxDB {}; spool {} up to {} bytes; {} new values a tag, {} tag sets",
+        match &options.influxdb {
+            Some(influxdb) => delivery(influxdb, options),
+            None => "none".to_owned(),
+        },
+        options.spool_dir.display(),
+        options.spool_max_size,
+        options.limits.tag_values,
+        options.limits.series,
+    );
+    if sources.geodb.is_none() {
+        log::info!("no --geodb: check-ins are stored without a location");
+    }
+    if options.influxdb.is_none() {
+        log::info!(
+            "no --influxdb-url: records stay in {}",
+            options.spool_dir.display()
+        );
+    }
+    if options.scarf_given {
+        log::warn!(
+            "--scarf-endpoint and --scarf-timeout are accepted, but nothing is sent (yet); leave \
+             them out"
+        );
+    }
+    for warning in options.influxdb.iter().flat_map(InfluxOptions::warnings) {
+        log::warn!("{warning}");
+    }
+}
+
+fn path(path: &Option<PathBuf>) -> String {
+    match path {
+        Some(path) => path.display().to_string(),
+        None => "none".to_owned(),
+    }
+}
+
+fn delivery(influxdb: &InfluxOptions, options: &StartOptions) -> String {
+    format!(
+        "{}, {}, database {:?}, every {} s, up to {} points a request",
+        influxdb.url,
+        match &influxdb.user {
+            Some(user) => format!("user {user:?}"),
+            None => "no user".to_owned(),
+        },
+        options.database.name(),
+        options.sync_interval.as_secs_f64(),
+        options.batch_points,
+    )
+}
