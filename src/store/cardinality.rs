@@ -8,11 +8,13 @@
 //!   tags of a new set, and a new `appVersion`, become `other`; and since each choice of keys makes a
 //!   set of its own even so, only [`MAX_KEY_SETS`] choices, beyond which extra tags are left out.
 //! - Where no schema lists the extra keys, [`MAX_EXTRA_KEYS`] of them are taken.
+//! - All tags together have twice as many values at most as there may be tag sets, so that memory is
+//!   bounded however many days a flood goes on: 60 MB by default, were all values of greatest length.
 //!
-//! Values the operator lists (in the schema, or as versions of the response config) need no budget.
-//! Cities and countries come from the geo database and are not counted, neither as values nor in a
-//! tag set. What is known is kept in the file `known` of the spool (see [`known`]), so values already
-//! stored go on after a restart.
+//! Values the operator lists (in the schema, or as versions of the response config) need no budget;
+//! beyond `--max-series` that goes for versions only. Cities and countries come from the geo database
+//! and are not counted, neither as values nor in a tag set. What is known is kept in the file `known`
+//! of the spool (see [`known`]), so values already stored go on after a restart.
 //!
 //! All of this runs on the writer thread. A record of a known tag set, which is nearly every one,
 //! costs one hash of its tags. To forget what is known, delete `known` while the server is stopped.
@@ -270,23 +272,26 @@ impl Limiter {
         if PLACES.contains(&key) || value == OTHER {
             return true;
         }
+        let own = key == APP_VERSION;
+        let is_listed = own && listed.app_versions.contains(value)
+            || std::str::from_utf8(key).is_ok_and(|key| listed.tags.contains(key));
         if full {
-            limited.changed = true;
-            limited.series |= !std::mem::replace(&mut self.said_series, true);
-            // What is known of the version is no new series by itself.
-            return key == APP_VERSION && self.known.tag(key).values.contains(value);
+            // A version that is listed or known stays what it is: there are few.
+            let stays = own && (is_listed || self.known.tag(key).values.contains(value));
+            limited.changed |= !stays;
+            limited.series |= !stays && !std::mem::replace(&mut self.said_series, true);
+            return stays;
         }
-        if key == APP_VERSION && listed.app_versions.contains(value)
-            || std::str::from_utf8(key).is_ok_and(|key| listed.tags.contains(key))
-        {
+        if is_listed {
             return true;
         }
-        let most = self.limits.series;
+        let most = self.limits.series.saturating_mul(2);
+        let room = self.known.values < most;
         let tag = self.known.tag(key);
         if tag.values.contains(value) {
             return true;
         }
-        if tag.values.len() >= most || !tag.budget.take() {
+        if !room || !tag.budget.take() {
             limited.changed = true;
             if !std::mem::replace(&mut tag.said, true) {
                 limited.tags.push(String::from_utf8_lossy(key).into_owned());
