@@ -81,7 +81,7 @@ fuzz:
 	done
 
 deny:
-	@command -v cargo-deny >/dev/null || { echo 'make deny needs cargo-deny: cargo install --locked cargo-deny' >&2; exit 1; }
+	@command -v cargo-deny >/dev/null || { echo 'make deny needs cargo-deny: cargo install --locked --debug cargo-deny' >&2; exit 1; }
 	cargo deny --locked check licenses bans sources
 	@if cargo deny fetch db; then cargo deny --locked check advisories; \
 	else echo 'ADVISORIES WERE NOT CHECKED: their database cannot be fetched from here' >&2; fi

@@ -190,6 +190,9 @@ fn bind_tcp(addr: SocketAddr, client_timeout: Duration) -> io::Result<Listener> 
 fn prepare(socket: &SockRef<'_>, client_timeout: Duration) -> io::Result<()> {
     socket.set_read_timeout(Some(client_timeout))?;
     socket.set_write_timeout(Some(client_timeout))?;
+    // That one is for each write, and what the library still holds is written once more at the end;
+    // this one ends the connection, also where the process has closed it and the kernel goes on.
+    socket.set_tcp_user_timeout(Some(client_timeout))?;
     socket.set_tcp_nodelay(true)?;
     socket.set_send_buffer_size(BUFFER)?;
     socket.set_recv_buffer_size(BUFFER)?;
