@@ -7,12 +7,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, select};
 
 use super::cardinality::{Limited, Limiter, Limits, Listed, MAX_EXTRA_KEYS};
+use super::clock::{Clock, now_ns};
 use super::drops::Drops;
 use super::segment::{AppendError, OpenSegment};
 use super::spool::Spool;
@@ -32,8 +33,6 @@ const SEAL_CHECK: Duration = Duration::from_millis(250);
 const DISK_QUIET: Duration = Duration::from_secs(5);
 /// Over the maximal size a segment goes at a time, which at a quiet hour is once in many minutes.
 const FULL_QUIET: Duration = Duration::from_secs(3600);
-/// A clock that is set back by more than this is followed.
-const CLOCK_TOLERANCE_NS: i64 = 1_000_000_000;
 
 /// The state of the writer thread.
 #[derive(Debug)]
@@ -275,71 +274,5 @@ impl Writer {
             // Full means that the sender is about to wake up anyway.
             let _ = wake.try_send(());
         }
-    }
-}
-
-/// Gives each record a timestamp of its own.
-#[derive(Debug)]
-struct Clock {
-    last: i64,
-    set_back: Throttle,
-}
-
-impl Clock {
-    fn after(last: i64) -> Clock {
-        let set_back = Throttle::default();
-        Clock { last, set_back }
-    }
-
-    /// `max(now, last + 1)`, so that two equal check-ins are never one point; except that a clock
-    /// set back by more than a second is followed, because a spell in the future must not stamp
-    /// years of records.
-    fn stamp(&mut self, now: i64) -> i64 {
-        let next = self.last.saturating_add(1);
-        if next.saturating_sub(now) > CLOCK_TOLERANCE_NS {
-            if let Some(times) = self.set_back.tick(1) {
-                log::warn!(
-                    "the clock was set back by {} s, {times} times; check-ins are stamped with the \
-                     new time; if nobody did that, look at what sets it",
-                    next.saturating_sub(now) / 1_000_000_000
-                );
-            }
-            self.last = now;
-        } else {
-            self.last = next.max(now);
-        }
-        self.last
-    }
-}
-
-/// Nanoseconds since 1970; a clock before that counts as 1970.
-fn now_ns() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn equal_moments_get_different_timestamps() {
-        let mut clock = Clock::after(i64::MIN);
-        assert_eq!([clock.stamp(7), clock.stamp(7), clock.stamp(7)], [7, 8, 9]);
-        assert_eq!(clock.stamp(100), 100);
-    }
-
-    #[test]
-    fn a_small_step_back_goes_on_and_a_large_one_is_followed() {
-        let mut clock = Clock::after(i64::MIN);
-        let start = 10 * CLOCK_TOLERANCE_NS;
-        clock.stamp(start);
-        assert_eq!(clock.stamp(start - CLOCK_TOLERANCE_NS / 2), start + 1);
-        assert_eq!(
-            clock.stamp(start - 2 * CLOCK_TOLERANCE_NS),
-            start - 2 * CLOCK_TOLERANCE_NS
-        );
     }
 }
