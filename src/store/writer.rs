@@ -27,6 +27,8 @@ use crate::service::metrics::Metrics;
 const GROUP: Duration = Duration::from_millis(5);
 /// Records in one append at most, so that a burst does not become one huge buffer.
 const GROUP_RECORDS: usize = 4096;
+/// Full batches that may wait for the sender before segments grow, as they do in an outage.
+const FULL_BATCHES: usize = 8;
 /// How often an open segment is looked at while no records come.
 const SEAL_CHECK: Duration = Duration::from_millis(250);
 /// A disk that took records for this long is mended.
@@ -97,20 +99,40 @@ impl Writer {
                 recv(queued) -> record => {
                     let Ok(record) = record else { break };
                     thread::sleep(GROUP);
-                    self.write(std::iter::once(record).chain(queued.try_iter()));
+                    self.write_group(record, queued, wake);
                 }
                 recv(stopped) -> _ => break,
                 default(look_again) => {}
             }
-            if self.is_due() {
-                self.seal(wake);
-            }
+            self.seal_if_due(wake);
             self.say_drops();
         }
-        while !queued.is_empty() {
-            self.write(queued.try_iter());
+        while let Ok(record) = queued.try_recv() {
+            self.write_group(record, queued, wake);
         }
         self.seal(wake);
+    }
+
+    /// Writes a record and those that are queued behind it now, in parts where a batch is full.
+    fn write_group(&mut self, first: Record, queued: &Receiver<Record>, wake: &Sender<()>) {
+        let mut left = 1 + queued.len();
+        let mut records = std::iter::once(first).chain(queued.try_iter());
+        while left > 0 {
+            let part = left.min(self.room());
+            self.write(records.by_ref().take(part));
+            left -= part;
+            self.seal_if_due(wake);
+        }
+    }
+
+    /// How many records go into the next append at most: a request takes a full batch, and a few
+    /// records more would be a request of their own.
+    fn room(&self) -> usize {
+        let lines = self.open.as_ref().map_or(0, |open| open.lines);
+        match self.batch_points.saturating_sub(lines) {
+            0 => GROUP_RECORDS,
+            missing => GROUP_RECORDS.min(usize::try_from(missing).unwrap_or(usize::MAX)),
+        }
     }
 
     fn write(&mut self, records: impl Iterator<Item = Record>) {
@@ -119,7 +141,7 @@ impl Writer {
         let mut count = 0;
         let now = now_ns();
         let listed = self.listed.load_full();
-        for record in records.take(GROUP_RECORDS) {
+        for record in records {
             let limited = self.limiter.admit(record.point(), &listed, &mut buffer);
             if limited != Limited::default() {
                 self.say_limited(&limited);
@@ -256,15 +278,25 @@ impl Writer {
         }
     }
 
-    /// While the sender is behind, segments grow; else they are sealed by time or by number.
+    /// While the sender is far behind, segments grow; else they are sealed by time or by number.
     fn is_due(&self) -> bool {
         let Some(open) = &self.open else { return false };
         if open.bytes >= self.spool.segment_size() || self.spool.is_sync_failed() {
             return true;
         }
-        let old_or_full =
-            self.opened.elapsed() >= self.sync_interval || open.lines >= self.batch_points;
-        old_or_full && self.spool.is_caught_up()
+        let old = self.opened.elapsed() >= self.sync_interval;
+        let full = open.lines >= self.batch_points;
+        match self.spool.to_deliver() {
+            Some(0) => old || full,
+            Some(waiting) => full && waiting < FULL_BATCHES,
+            None => false,
+        }
+    }
+
+    fn seal_if_due(&mut self, wake: &Sender<()>) {
+        if self.is_due() {
+            self.seal(wake);
+        }
     }
 
     fn seal(&mut self, wake: &Sender<()>) {
