@@ -184,7 +184,7 @@ pub fn connect_with_small_buffer(address: &Address) -> TcpStream {
     socket.into()
 }
 
-fn open_files(pid: u32) -> usize {
+pub fn open_files(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
