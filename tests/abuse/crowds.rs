@@ -42,12 +42,18 @@ fn thousand_silent_connections_are_cut_off_and_nobody_notices() {
             format!("{CHECK_IN}Content-Length: 20000\r\n\r\n{{"),
         ),
     ];
+    let pid = abused.running.pid();
     for (case, beginning) in crowds {
         abused.during(case, |address| {
-            let mut crowd = crowd_of(CROWD, || connect(address));
-            for stream in &mut crowd {
+            let mut crowd = crowd_of(CROWD, pid, || {
+                let mut stream = connect(address);
                 stream.write_all(beginning.as_bytes()).unwrap();
-            }
+                if beginning.contains("normal") {
+                    let answer = stream.read(&mut [0; 4096]).unwrap();
+                    assert!(answer > 0, "{case}: no answer");
+                }
+                stream
+            });
             let start = Instant::now();
             for stream in &mut crowd {
                 stream.set_read_timeout(Some(CUT_OFF)).unwrap();
@@ -88,10 +94,11 @@ fn crowd_that_does_not_read_is_cut_off() {
         "1000 connections that ask for 10 MB each and read nothing",
         |address| {
             let kernel = kernel_memory();
-            let crowd = crowd_of(CROWD, || connect_with_small_buffer(address));
-            for mut stream in &crowd {
+            let _crowd = crowd_of(CROWD, pid, || {
+                let mut stream = connect_with_small_buffer(address);
                 stream.write_all(check_ins.as_bytes()).unwrap();
-            }
+                stream
+            });
             let start = Instant::now();
             let mut held = 0;
             // Seen from the server: a client that does not read sees nothing, not even the end.
@@ -139,7 +146,7 @@ fn crowd_at_the_cap_makes_others_wait_until_it_is_cut_off() {
     let mut abused = Abused::start(|_, server| server.arg("--max-connections", "64"));
     let address = abused.address();
     let start = Instant::now();
-    let crowd = crowd_of(100, || connect(&address));
+    let crowd: Vec<TcpStream> = (0..100).map(|_| connect(&address)).collect();
     // The first in the queue are the crowd's other 36, then comes the normal client: two time-outs.
     let took = loop {
         match check_in(&address) {
@@ -164,13 +171,26 @@ fn crowd_at_the_cap_makes_others_wait_until_it_is_cut_off() {
     abused.finish();
 }
 
-/// That many connections at once, for which the tests' own process needs files as well.
-fn crowd_of(size: usize, connect: impl Fn() -> TcpStream) -> Vec<TcpStream> {
+/// That many connections, all there at once. They come no faster than the server lets them in: a burst
+/// of a thousand is a queue that a normal client has to stand in, and how long it is depends on what else
+/// the machine does.
+fn crowd_of(size: usize, pid: u32, join: impl Fn() -> TcpStream) -> Vec<TcpStream> {
+    // The tests' own process needs files as well.
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     // Where it does not work, opening one of the connections says so.
     let _ = setrlimit(Resource::Nofile, limit);
-    (0..size).map(|_| connect()).collect()
+    let before = open_files(pid);
+    let mut crowd = Vec::new();
+    while crowd.len() < size {
+        crowd.extend((0..50).map(|_| join()));
+        // Two files each; the normal client's and the self-check's come and go.
+        let expected = before + 2 * crowd.len() - 10;
+        wait_for(CUT_OFF, "the crowd to be let in", || {
+            open_files(pid) >= expected
+        });
+    }
+    crowd
 }
 
 /// With little room for what it does not read.
@@ -184,7 +204,7 @@ pub fn connect_with_small_buffer(address: &Address) -> TcpStream {
     socket.into()
 }
 
-pub fn open_files(pid: u32) -> usize {
+fn open_files(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
