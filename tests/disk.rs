@@ -140,7 +140,7 @@ fn a_disk_that_somebody_fills_and_empties_again_is_recorded_on_by_itself() {
     send();
     // More than is there: everything that is left.
     let ballast = disk.path.join("ballast");
-    fs::write(&ballast, vec![0; 1 << 20]).unwrap_err();
+    fs::write(&ballast, vec![0; 2 << 20]).unwrap_err();
     while !running.log().contains("cannot write") {
         send();
     }

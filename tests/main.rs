@@ -34,3 +34,4 @@ mod silent_periods;
 mod soak;
 mod spool_recovery;
 mod support;
+mod systemd;

@@ -131,8 +131,7 @@ impl Report {
         if let Some(long) = &self.long {
             let peak = long.peak as f64 / 1024.0;
             let grown = long.peak.saturating_sub(long.peak_first) as f64 / 1024.0;
-            let allowed = long.seconds.max(long.check_ins as f64 / 5000.0);
-            let writes = long.writes as f64 / allowed;
+            let writes = long.writes as f64 / long.writes_allowed;
             targets.extend([
                 Target::at_most("memory after a million check-ins", " MiB", peak, 16.0),
                 Target::at_most("... more than after 100,000", " MiB", grown, 1.0),

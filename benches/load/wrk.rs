@@ -68,7 +68,7 @@ impl Wrk {
         let numbers = result.map(|line| line.split(' ').map(str::parse::<f64>));
         let numbers = numbers.and_then(|n| n.collect::<std::result::Result<Vec<_>, _>>().ok());
         match numbers.as_deref() {
-            Some(&[count, failed, micros, p50, p99, slowest]) if failed == 0.0 => Ok(Answers {
+            Some(&[count, 0.0, micros, p50, p99, slowest]) => Ok(Answers {
                 count: count as u64,
                 seconds: micros / 1e6,
                 p50: p50 / 1e3,

@@ -7,6 +7,7 @@
 
 pub mod batch;
 pub mod cardinality;
+pub mod clock;
 pub mod delivery;
 pub mod downsampling;
 pub mod drops;

@@ -63,7 +63,10 @@ impl Outage {
             let times = repeated(times);
             match trouble {
                 Trouble::Later { .. } | Trouble::DatabaseMissing => {
-                    log::warn!("InfluxDB at {url}: {trouble}{times}; {waiting}, trying again");
+                    log::warn!(
+                        "InfluxDB at {url}: {trouble}{times}; {waiting}, trying again; see to it \
+                         that it runs"
+                    );
                 }
                 Trouble::Denied(_) | Trouble::NotUnderstood(_) => {
                     log::error!(

@@ -122,7 +122,7 @@ impl Sender {
         if self.influx.is_none() || self.deadline.is_some() {
             return;
         }
-        if let Err(error) = self.totals.note_ended(self.metrics.records.dropped()) {
+        if let Err(error) = self.totals.note_silent(self.metrics.records.accepted.get()) {
             self.delivery.say_disk(&error);
         }
     }

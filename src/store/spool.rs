@@ -17,8 +17,9 @@
 //! # Operations
 //! - *Append*, by the writer: one `write` of whole lines for all records that came in a few
 //!   milliseconds.
-//! - *Seal*, by the writer: when the sender has nothing to do, after the sync interval or a full
-//!   batch; while it is behind, after 8 MiB, so that an outage does not leave a file a second.
+//! - *Seal*, by the writer: after the sync interval if the sender has nothing to do, and after a full
+//!   batch unless a few wait already; while it is behind, after 8 MiB, so that an outage does not leave
+//!   a file a second.
 //! - *Sync*, by the syncer (see [`super::syncer`]), once a second: `fdatasync` of the sealed
 //!   segments and of the open one, then the names with the number of lines, then a sync of the
 //!   directory if its entries changed. A sync that failed is never repeated on the same file, because
@@ -172,9 +173,9 @@ impl Spool {
         (state.sealed_bytes + open, self.max_size)
     }
 
-    /// The sender has nothing to do, so a segment that is sealed now is sent at once.
-    pub fn is_caught_up(&self) -> bool {
-        self.delivering && self.lock().sealed.is_empty()
+    /// How many sealed segments the sender has still to deliver; `None` where there is no sender.
+    pub fn to_deliver(&self) -> Option<usize> {
+        self.delivering.then(|| self.lock().sealed.len())
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

@@ -95,9 +95,9 @@ impl Totals {
         }
     }
 
-    /// Notes the periods that have ended while the server was there, with points or without. To be
-    /// called every second; `lost` is the number of records lost until now.
-    pub fn note_ended(&mut self, lost: u64) -> io::Result<()> {
+    /// Notes the periods that have ended without a record while the server was there. To be called
+    /// every second; `accepted` is the number of records accepted until now.
+    pub fn note_silent(&mut self, accepted: u64) -> io::Result<()> {
         let in_force = self.in_force.iter().flat_map(|found| &found.periods);
         let mut of_all = in_force.filter(|(downsampling, _)| downsampling.is_of_all());
         let seconds = of_all.next().map_or_else(
@@ -105,15 +105,14 @@ impl Totals {
             |(_, seconds)| *seconds,
         );
         let mut new = false;
-        for start in self.uptime.ended(now_seconds(), lost, seconds) {
+        for start in self.uptime.silent(now_seconds(), accepted, seconds) {
             let target = downsampling::of_all().target;
-            new |= self.periods.note_ended(Period {
+            new |= self.periods.note_silent(Period {
                 start,
                 seconds,
                 target,
             });
         }
-        // Those with points are brought to the disk when their segment goes.
         if new { self.periods.save_new() } else { Ok(()) }
     }
 
@@ -125,7 +124,7 @@ impl Totals {
         };
         let recomputed = match recompute(influx, in_force, &period) {
             Ok(Recomputed::Nothing) if waits_from_before(spool, period.end()) => {
-                // Its points may be among what waits, in a backlog after an outage.
+                // A point of its last second may be among what waits.
                 self.periods.note(period);
                 return Ok(true);
             }

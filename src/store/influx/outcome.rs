@@ -48,7 +48,9 @@ impl fmt::Display for Trouble {
             Trouble::Denied(what) => {
                 write!(f, "access denied ({what}); check user, password and rights")
             }
-            Trouble::NotUnderstood(what) => write!(f, "unexpected answer: {what}"),
+            Trouble::NotUnderstood(what) => {
+                write!(f, "unexpected answer: {what}; check --influxdb-url")
+            }
         }
     }
 }

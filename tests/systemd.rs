@@ -1,0 +1,86 @@
+//! What the server tells systemd, and what its lines look like in the journal. `make vm-test` asks the
+//! real ones.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::support::scratch::Scratch;
+use crate::support::server::Server;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// The end at which systemd listens.
+struct Notified(UnixDatagram);
+
+impl Notified {
+    fn at(path: &Path) -> Notified {
+        let socket = UnixDatagram::bind(path).unwrap();
+        socket.set_read_timeout(Some(SOON)).unwrap();
+        Notified(socket)
+    }
+
+    /// Reads on until a message begins with these words.
+    #[track_caller]
+    fn next(&self, start: &str) -> String {
+        let end = Instant::now() + SOON;
+        while Instant::now() < end {
+            let mut message = [0; 4096];
+            let length = self.0.recv(&mut message).unwrap();
+            let message = String::from_utf8(message[..length].to_vec()).unwrap();
+            if message.starts_with(start) {
+                return message;
+            }
+        }
+        panic!("no message {start:?}");
+    }
+}
+
+#[test]
+fn systemd_is_told_of_start_life_reload_and_stop() {
+    let scratch = Scratch::new();
+    let socket = scratch.join("notify");
+    let systemd = Notified::at(&socket);
+    let mut server = Server::new(&scratch)
+        .env("NOTIFY_SOCKET", &socket)
+        .env("WATCHDOG_USEC", "10000000")
+        .start();
+    systemd.next("READY=1");
+    systemd.next("WATCHDOG=1");
+    server.connect().post_checkin("{}", &[]).unwrap();
+    systemd.next("STATUS=1 check-ins recorded");
+    server.signal(Signal::HUP);
+    let reloading = systemd.next("RELOADING=1");
+    assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
+    systemd.next("READY=1");
+    server.terminate();
+    systemd.next("STOPPING=1");
+}
+
+#[test]
+fn lines_for_the_journal_have_a_priority_and_no_time_of_their_own() {
+    let scratch = Scratch::new();
+    let schema = scratch.write("schema.json", "not\n<0>JSON");
+    for (journal, start) in [(true, "<3>"), (false, "upgrade-responder: ")] {
+        let log = scratch.join("log");
+        let file = File::create(&log).unwrap();
+        let stream = file.metadata().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_upgrade-responder"));
+        command.env_clear().stdin(Stdio::null()).stderr(file);
+        if journal {
+            let stream = format!("{}:{}", stream.dev(), stream.ino());
+            command.env("JOURNAL_STREAM", stream);
+        }
+        command.args(["start", "--application-name", "myapp"]);
+        command.arg("--upgrade-response-config").arg(&schema);
+        assert_eq!(command.status().unwrap().code(), Some(78));
+        let log = fs::read_to_string(log).unwrap();
+        assert!(log.starts_with(start), "{log}");
+        assert_eq!(log.lines().count(), 1, "{log}");
+    }
+}
