@@ -9,8 +9,10 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use super::deaf::AT_THE_CAP;
-use super::{Abused, CHECK_IN, check_in, connect, note, whole_check_in};
+use super::{Abused, CHECK_IN, CLIENT_TIMEOUT, check_in, connect, note, whole_check_in};
 use crate::support::client::Address;
+use crate::support::metrics;
+use crate::support::scratch::free_port;
 use crate::support::server::RESPONSE_CONFIG;
 use crate::support::wait_for;
 
@@ -42,12 +44,18 @@ fn thousand_silent_connections_are_cut_off_and_nobody_notices() {
             format!("{CHECK_IN}Content-Length: 20000\r\n\r\n{{"),
         ),
     ];
+    let pid = abused.running.pid();
     for (case, beginning) in crowds {
         abused.during(case, |address| {
-            let mut crowd = crowd_of(CROWD, || connect(address));
-            for stream in &mut crowd {
+            let mut crowd = crowd_of(CROWD, pid, || {
+                let mut stream = connect(address);
                 stream.write_all(beginning.as_bytes()).unwrap();
-            }
+                if beginning.contains("normal") {
+                    let answer = stream.read(&mut [0; 4096]).unwrap();
+                    assert!(answer > 0, "{case}: no answer");
+                }
+                stream
+            });
             let start = Instant::now();
             for stream in &mut crowd {
                 stream.set_read_timeout(Some(CUT_OFF)).unwrap();
@@ -88,10 +96,11 @@ fn crowd_that_does_not_read_is_cut_off() {
         "1000 connections that ask for 10 MB each and read nothing",
         |address| {
             let kernel = kernel_memory();
-            let crowd = crowd_of(CROWD, || connect_with_small_buffer(address));
-            for mut stream in &crowd {
+            let _crowd = crowd_of(CROWD, pid, || {
+                let mut stream = connect_with_small_buffer(address);
                 stream.write_all(check_ins.as_bytes()).unwrap();
-            }
+                stream
+            });
             let start = Instant::now();
             let mut held = 0;
             // Seen from the server: a client that does not read sees nothing, not even the end.
@@ -115,10 +124,14 @@ fn crowd_that_does_not_read_is_cut_off() {
 
 #[test]
 fn storm_of_resets_leaves_nothing_behind() {
-    let mut abused = Abused::start(|_, server| server);
+    let metrics_at = Address::local(free_port());
+    let mut abused =
+        Abused::start(|_, server| server.arg("--metrics-listen", metrics_at.to_string()));
     let whole = whole_check_in("reset");
     let beginnings = ["", "POST /v1/che", CHECK_IN, whole.as_str()];
     abused.during("4000 connections that are reset at once", |address| {
+        let taken = || metrics::value(&metrics_at, "connections_total");
+        let before = taken();
         for n in 0..4000 {
             let mut stream = connect(address);
             SockRef::from(&stream)
@@ -127,6 +140,11 @@ fn storm_of_resets_leaves_nothing_behind() {
             stream
                 .write_all(beginnings[n % beginnings.len()].as_bytes())
                 .unwrap();
+            // No more than a few hundred in the queue, for the same reason as in a crowd.
+            if n % 200 == 0 {
+                let expected = before + n as u64;
+                wait_for(CUT_OFF, "resets to be taken", || taken() >= expected);
+            }
         }
         ((), "none left".to_string())
     });
@@ -139,7 +157,7 @@ fn crowd_at_the_cap_makes_others_wait_until_it_is_cut_off() {
     let mut abused = Abused::start(|_, server| server.arg("--max-connections", "64"));
     let address = abused.address();
     let start = Instant::now();
-    let crowd = crowd_of(100, || connect(&address));
+    let crowd: Vec<TcpStream> = (0..100).map(|_| connect(&address)).collect();
     // The first in the queue are the crowd's other 36, then comes the normal client: two time-outs.
     let took = loop {
         match check_in(&address) {
@@ -164,13 +182,26 @@ fn crowd_at_the_cap_makes_others_wait_until_it_is_cut_off() {
     abused.finish();
 }
 
-/// That many connections at once, for which the tests' own process needs files as well.
-fn crowd_of(size: usize, connect: impl Fn() -> TcpStream) -> Vec<TcpStream> {
+/// That many connections. They come no faster than the server lets them in, for as long as the first are
+/// not cut off: a burst of a thousand is a queue that a normal client has to stand in, and how long it
+/// takes depends on what else the machine does.
+fn crowd_of(size: usize, pid: u32, join: impl Fn() -> TcpStream) -> Vec<TcpStream> {
+    // The tests' own process needs files as well.
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     // Where it does not work, opening one of the connections says so.
     let _ = setrlimit(Resource::Nofile, limit);
-    (0..size).map(|_| connect()).collect()
+    let (before, start) = (open_files(pid), Instant::now());
+    let mut crowd = Vec::new();
+    while crowd.len() < size {
+        crowd.extend((0..50).map(|_| join()));
+        // Two files each; the normal client's and the self-check's come and go.
+        let expected = before + 2 * crowd.len() - 10;
+        wait_for(CUT_OFF, "the crowd to be let in", || {
+            open_files(pid) >= expected || start.elapsed() > CLIENT_TIMEOUT / 2
+        });
+    }
+    crowd
 }
 
 /// With little room for what it does not read.

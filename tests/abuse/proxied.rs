@@ -1,5 +1,7 @@
-//! The same through nginx with the site that is shipped: what it takes on itself, the server never notices.
+//! The same through nginx with the site that is shipped: what it takes on itself, the server never
+//! notices.
 
+use std::fs;
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::thread;
@@ -12,10 +14,12 @@ use super::{
     Abused, CHECK_IN, SMUGGLED, connect, first_line_until_end, note, say, status, timed,
     whole_check_in,
 };
-use crate::support::client::Address;
+use crate::support::client::{Address, Connection};
 use crate::support::metrics;
 use crate::support::nginx::Nginx;
-use crate::support::scratch::free_port;
+use crate::support::scratch::{Scratch, free_port};
+use crate::support::server::Server;
+use crate::support::wait_for;
 
 /// nginx gives a client 10 s for its headers, and between two reads or writes.
 const CUT_OFF: Duration = Duration::from_secs(20);
@@ -158,4 +162,46 @@ fn has_ended(stream: &TcpStream) -> bool {
     let peeked = stream.peek(&mut [0; 1]);
     stream.set_nonblocking(false).unwrap();
     !peeked.is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
+}
+
+/// The library answers a kept connection that times out with a 400 that nobody asked for: nginx throws it
+/// away with the connection, instead of taking it for the answer to its next request.
+#[test]
+fn answer_that_nobody_asked_for_reaches_nobody() {
+    let scratch = Scratch::hostile();
+    let server = Server::new(&scratch).without("--geodb");
+    let metrics_at = Address::local(free_port());
+    let server = server.arg("--metrics-listen", metrics_at.to_string());
+    let running = server.arg("--client-timeout", "1s").start();
+    let nginx = Nginx::in_front_of(&scratch, running.addr());
+    for _ in 0..5 {
+        let mut connection = Connection::open(nginx.addr()).unwrap();
+        let answer = connection.post_checkin("{}", &[]).unwrap();
+        assert_eq!(answer.status, 200);
+        wait_for(CUT_OFF, "nginx's connection to time out", || {
+            metrics::value(&metrics_at, "connections") == 0
+        });
+        wait_for(CUT_OFF, "nginx to end its side", || {
+            !is_half_closed(running.addr())
+        });
+    }
+    assert_eq!(running.terminate().code, Some(0));
+    note(
+        "through nginx: kept connections that time out, with the library's unasked-for 400",
+        "the next requests are answered with 200",
+    );
+}
+
+/// Whether a peer of this address has not yet ended a connection that the other side has ended.
+fn is_half_closed(address: &Address) -> bool {
+    const CLOSE_WAIT: &str = "08";
+    let Address::Tcp(address) = address else {
+        panic!("no TCP address");
+    };
+    let port = format!(":{:04X}", address.port());
+    let connections = fs::read_to_string("/proc/net/tcp").unwrap();
+    connections.lines().any(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        columns[2].ends_with(&port) && columns[3] == CLOSE_WAIT
+    })
 }
