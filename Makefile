@@ -2,6 +2,8 @@
 # make run      builds and starts it with the sample configuration, and prints a request to try
 # make test     installs what the tests need (Debian), then runs the format check, lints and all tests
 # make soak     10 minutes of random faults against the store; SOAK_SECONDS and SOAK_SEED change them
+# make bench    measures the whole program beside a bare listener, and says which targets are met; minutes
+# make bench-check  counts the instructions of a check-in; fails where they are over 5 % more than before
 # make tried    runs the tests and writes tests/TRIED.md: what was tried on the server, what came of it
 # make fuzz     runs every fuzz target for SECONDS=600 each, or those in FUZZ; needs cargo-fuzz
 # make deny     checks licences, sources, versions and advisories of all dependencies; needs cargo-deny
@@ -19,7 +21,7 @@ SAMPLE_GEODB := $(TARGET)/sample.mmdb
 SECONDS ?= 600
 FUZZ ?= request_body forwarded_for response_config request_schema spool_recovery line_protocol
 
-.PHONY: build run test soak tried fuzz deny deb copyright vm-test clean
+.PHONY: build run test soak bench bench-check tried fuzz deny deb copyright vm-test clean
 
 build:
 	cargo build --release --locked
@@ -47,12 +49,21 @@ $(SAMPLE_GEODB): examples/sample-geodb.rs
 test:
 	tests/install-debian-packages
 	cargo fmt --check
-	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --all-targets --bench load --bench instructions --locked -- -D warnings
 	cargo test --locked
 
 soak:
 	tests/install-debian-packages
 	cargo test --locked --test main -- --ignored --exact --nocapture soak::random_faults_lose_and_double_nothing
+
+# SAVE=--save writes benches/README.md and what later runs are compared with.
+bench:
+	tests/install-debian-packages wrk:wrk gnuplot:gnuplot-nox
+	cargo bench --locked --bench load -- $(SAVE)
+
+bench-check:
+	tests/install-debian-packages valgrind:valgrind
+	cargo bench --locked --bench instructions -- $(SAVE)
 
 tried:
 	rm -rf $(TARGET)/tmp/tried
@@ -70,7 +81,7 @@ fuzz:
 	done
 
 deny:
-	@command -v cargo-deny >/dev/null || { echo 'make deny needs cargo-deny: cargo install --locked cargo-deny' >&2; exit 1; }
+	@command -v cargo-deny >/dev/null || { echo 'make deny needs cargo-deny: cargo install --locked --debug cargo-deny' >&2; exit 1; }
 	cargo deny --locked check licenses bans sources
 	@if cargo deny fetch db; then cargo deny --locked check advisories; \
 	else echo 'ADVISORIES WERE NOT CHECKED: their database cannot be fetched from here' >&2; fi

@@ -5,8 +5,9 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::client::{Address, Connection};
+use crate::support::client::Address;
 use crate::support::influx::Influx;
+use crate::support::metrics;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{DATABASE, Running, Server};
 use crate::support::tried::tried;
@@ -52,21 +53,6 @@ fn count_of(influx: &Influx, query: &str) -> usize {
     influx.select(DATABASE, query).len()
 }
 
-/// A value of /metrics.
-#[track_caller]
-fn metric(address: &Address, name: &str) -> u64 {
-    let mut connection = Connection::open(address).unwrap();
-    let page = connection
-        .request("GET", "/metrics", &[], b"")
-        .unwrap()
-        .text();
-    let line = page
-        .lines()
-        .find(|line| line.starts_with(&format!("upgrade_responder_{name} ")));
-    let line = line.unwrap_or_else(|| panic!("no {name} in {page}"));
-    line.rsplit(' ').next().unwrap().parse().unwrap()
-}
-
 fn warnings(log: &str, with: &str) -> usize {
     log.lines()
         .filter(|line| line.contains("WARN") && line.contains(with))
@@ -77,10 +63,10 @@ fn warnings(log: &str, with: &str) -> usize {
 fn values_beyond_the_budget_of_their_tag_become_other() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
-    let metrics = Address::local(free_port());
+    let metrics_at = Address::local(free_port());
     let server = Server::new(&scratch)
         .arg("--influxdb-url", influx.url())
-        .arg("--metrics-listen", metrics.to_string())
+        .arg("--metrics-listen", metrics_at.to_string())
         .arg("--max-tag-values", "10");
     let running = server.start();
     let kernels = (0..30).map(|n| with_tags(&format!(r#""kernel":"6.{n}","arch":"amd64""#)));
@@ -89,7 +75,10 @@ fn values_beyond_the_budget_of_their_tag_become_other() {
     let listed = ["v1.0.0", "v1.1.0"].map(|v| format!(r#"{{"appVersion":"{v}"}}"#));
     let mut sent = send(&running, kernels.chain(versions).chain(listed));
     wait_for_points(&influx, sent);
-    assert_eq!(metric(&metrics, "records_limited_total"), 20 + 20);
+    assert_eq!(
+        metrics::value(&metrics_at, "records_limited_total"),
+        20 + 20
+    );
     let log = running.terminate().stderr;
     for tag in ["kernel", "app_version"] {
         assert_eq!(warnings(&log, &format!("tag {tag:?}")), 1, "{log}");
@@ -181,10 +170,10 @@ fn schema_says_which_values_there_are() {
 fn series_end_at_their_limit() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
-    let metrics = Address::local(free_port());
+    let metrics_at = Address::local(free_port());
     let server = Server::new(&scratch)
         .arg("--influxdb-url", influx.url())
-        .arg("--metrics-listen", metrics.to_string())
+        .arg("--metrics-listen", metrics_at.to_string())
         .arg("--max-series", "20");
     let running = server.start();
     // 12 values each, within every tag's budget, but 1728 sets.
@@ -196,7 +185,7 @@ fn series_end_at_their_limit() {
     wait_for_points(&influx, sent);
     // The 20, and one in which all three are `other`.
     assert_eq!(count_of(&influx, "SHOW SERIES FROM upgrade_request"), 21);
-    assert_eq!(metric(&metrics, "records_limited_total"), 1708);
+    assert_eq!(metrics::value(&metrics_at, "records_limited_total"), 1708);
     let log = running.terminate().stderr;
     assert_eq!(warnings(&log, "--max-series"), 1, "{log}");
     tried(

@@ -9,8 +9,9 @@ use std::time::Duration;
 use mmdb_writer::{Value, Writer};
 use socket2::{Domain, Socket, Type};
 
-use crate::support::client::{Address, Connection};
+use crate::support::client::Address;
 use crate::support::influx::Influx;
+use crate::support::metrics;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{DATABASE, Server};
 use crate::support::tried::tried;
@@ -116,12 +117,12 @@ fn location_is_never_a_forged_one() {
 fn addresses_are_in_no_file_log_or_metric() {
     let scratch = Scratch::new();
     let mut influx = Influx::stopped(&scratch);
-    let metrics = Address::local(free_port());
+    let metrics_at = Address::local(free_port());
     let running = Server::new(&scratch)
         .arg("--geodb", geodb(&scratch))
         .arg("--trusted-proxies", "127.0.0.1/32,10.0.0.0/8")
         .arg("--influxdb-url", influx.url())
-        .arg("--metrics-listen", metrics.to_string())
+        .arg("--metrics-listen", metrics_at.to_string())
         .arg("--client-timeout", "1s")
         .switch("--debug")
         .start();
@@ -139,7 +140,7 @@ fn addresses_are_in_no_file_log_or_metric() {
         let _ = stranger.read_to_end(&mut Vec::new());
     }
     let before = files(scratch.path());
-    let page = metrics_page(&metrics);
+    let page = metrics::page(&metrics_at);
     influx.restart();
     wait_for(
         Duration::from_secs(60),
@@ -149,7 +150,7 @@ fn addresses_are_in_no_file_log_or_metric() {
     let stored = influx
         .query(DATABASE, "SELECT * FROM upgrade_request; SHOW SERIES")
         .to_string();
-    let page_after = metrics_page(&metrics);
+    let page_after = metrics::page(&metrics_at);
     let log = running.log();
     assert!(log.lines().count() > 3, "{log}");
     let after = files(scratch.path());
@@ -199,12 +200,6 @@ fn files(folder: &Path) -> Vec<(String, String)> {
         }
     }
     all
-}
-
-fn metrics_page(address: &Address) -> String {
-    let mut connection = Connection::open(address).unwrap();
-    let page = connection.request("GET", "/metrics", &[], b"").unwrap();
-    page.text()
 }
 
 #[track_caller]

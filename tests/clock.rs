@@ -1,40 +1,16 @@
 //! The clock is set back under the running server: no record is lost, no two share a timestamp, and a
 //! spell in the future does not stamp what comes after it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::support::account::{Totals, lines_with, spool, spooled};
+use crate::support::clock::Clock;
 use crate::support::load::Load;
 use crate::support::scratch::Scratch;
 use crate::support::server::Server;
 use crate::support::wait_for;
 
 const SOON: Duration = Duration::from_secs(60);
-
-/// Debian's libfaketime, in the folder of whatever architecture this is.
-fn library() -> Option<PathBuf> {
-    let folders = fs::read_dir("/usr/lib").ok()?.flatten();
-    let libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
-    libraries.into_iter().find(|library| library.exists())
-}
-
-/// A server whose clock is off by what stands in the file.
-fn server(scratch: &Scratch, offset: &Path) -> Option<Server> {
-    let Some(library) = library() else {
-        println!("skipped: libfaketime is not installed: run `make test`, which installs it");
-        return None;
-    };
-    let server = Server::new(scratch)
-        .env("LD_PRELOAD", library)
-        .env("FAKETIME_TIMESTAMP_FILE", offset)
-        .env("FAKETIME_NO_CACHE", "1")
-        // Only the time of day is set back, by a person or by NTP; time itself goes on.
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        .env("DONT_FAKE_MONOTONIC", "1");
-    Some(server)
-}
 
 fn timestamps(scratch: &Scratch) -> Vec<i64> {
     let lines = spooled(scratch);
@@ -50,10 +26,11 @@ fn now() -> i64 {
 #[test]
 fn a_clock_set_back_by_an_hour_is_followed_and_by_half_a_second_is_not() {
     let scratch = Scratch::new();
-    let offset = scratch.write("offset", "+1h");
-    let Some(server) = server(&scratch, &offset) else {
+    let Some(clock) = Clock::new(&scratch) else {
         return;
     };
+    let server = clock.of(Server::new(&scratch));
+    clock.set_off("+1h");
     let mut running = server.start();
     let mut expected = 0;
     let mut send = |running: &crate::support::server::Running| {
@@ -70,10 +47,10 @@ fn a_clock_set_back_by_an_hour_is_followed_and_by_half_a_second_is_not() {
         future[0] > now() + HOUR - 60 * SECOND,
         "libfaketime has no effect"
     );
-    fs::write(&offset, "+0.5s").unwrap();
+    clock.set_off("+0.5s");
     let present = send(&running);
     assert!(present[199] < now() + SECOND, "still in the future");
-    fs::write(&offset, "+0").unwrap();
+    clock.set_off("+0");
     let half_a_second_less = send(&running);
     assert!(
         half_a_second_less[0] > present[199],
@@ -82,7 +59,7 @@ fn a_clock_set_back_by_an_hour_is_followed_and_by_half_a_second_is_not() {
     // A restart, with the clock a little further back.
     let log = running.terminate().stderr;
     assert_eq!(lines_with(&log, "the clock was set back"), 1, "{log}");
-    fs::write(&offset, "-0.3s").unwrap();
+    clock.set_off("-0.3s");
     running = server.start();
     let after_restart = send(&running);
     assert!(

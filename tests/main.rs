@@ -30,6 +30,7 @@ mod query_period;
 mod readme;
 mod refusals;
 mod reload;
+mod silent_periods;
 mod soak;
 mod spool_recovery;
 mod support;

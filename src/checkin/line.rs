@@ -21,6 +21,7 @@ pub const MEASUREMENT: &str = "upgrade_request";
 
 /// Keys an extra tag or field may not have: the point's own ones, and those InfluxDB keeps for
 /// itself: `time`, and as tags from 1.8 on `_field` and `_measurement`, with which it refuses a point.
+/// Sorted.
 pub const RESERVED_KEYS: [&str; 9] = [
     "_field",
     "_measurement",
@@ -32,6 +33,17 @@ pub const RESERVED_KEYS: [&str; 9] = [
     "value",
     "x_request_id",
 ];
+
+/// The bytes of a key or a tag value that stand in a line as they are.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        plain[byte as usize] = !matches!(byte, b',' | b'=' | b'\\');
+        byte += 1;
+    }
+    plain
+};
 
 /// Appends the point without timestamp and newline.
 pub fn encode(
@@ -113,7 +125,12 @@ fn field_value(value: &FieldValue<'_>, out: &mut Vec<u8>) {
         FieldValue::Boolean(true) => out.extend_from_slice(b"true"),
         FieldValue::Boolean(false) => out.extend_from_slice(b"false"),
         FieldValue::Number(number) => {
-            // Shortest text that reads back as the same float; a Vec takes every write.
+            // Most are whole, and those are written as integers at a tenth of the cost.
+            let whole = *number as i64;
+            if (whole as f64).to_bits() == number.to_bits() {
+                return out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+            }
+            // The shortest text that reads back as the same float; a Vec takes every write.
             let _ = write!(out, "{number}");
         }
         FieldValue::Text(text) => string(text, out),
@@ -122,8 +139,7 @@ fn field_value(value: &FieldValue<'_>, out: &mut Vec<u8>) {
 
 /// A key, or the value of a tag.
 fn name(text: &str, out: &mut Vec<u8>) {
-    let plain = |byte: u8| byte.is_ascii_graphic() && !b",=\\".contains(&byte);
-    if text.bytes().all(plain) {
+    if text.bytes().all(|byte| PLAIN[usize::from(byte)]) {
         out.extend_from_slice(text.as_bytes());
         return;
     }
@@ -145,6 +161,11 @@ fn name(text: &str, out: &mut Vec<u8>) {
 /// The value of a text field.
 fn string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if text.bytes().all(plain) {
+        out.extend_from_slice(text.as_bytes());
+        return out.push(b'"');
+    }
     for character in text.chars() {
         if matches!(character, '"' | '\\') {
             out.push(b'\\');

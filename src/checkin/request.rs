@@ -158,8 +158,10 @@ fn collect<'a, T>(
             }
             None => (Cow::Owned(snake_case(&key)), None),
         };
-        let place = accepted.binary_search_by(|(other, _)| (**other).cmp(&point_key));
-        let (Err(place), false) = (place, RESERVED_KEYS.contains(&&*point_key)) else {
+        let (Err(place), Err(_)) = (
+            place(&accepted, &point_key),
+            RESERVED_KEYS.binary_search(&&*point_key),
+        ) else {
             left_out.reserved += 1;
             continue;
         };
@@ -168,6 +170,17 @@ fn collect<'a, T>(
         }
     }
     accepted
+}
+
+/// Where a key belongs, or where it is already. In snake case keys come nearly sorted, so that most
+/// belong to the end.
+fn place<T>(accepted: &[(Cow<'_, str>, T)], point_key: &str) -> Result<usize, usize> {
+    match accepted.last() {
+        Some((last, _)) if **last >= *point_key => {
+            accepted.binary_search_by(|(other, _)| (**other).cmp(point_key))
+        }
+        _ => Err(accepted.len()),
+    }
 }
 
 fn sound(key: &str) -> bool {

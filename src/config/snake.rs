@@ -5,29 +5,36 @@
 /// letter that a lower-case one follows, `_` between a lower-case letter or digit and an upper-case
 /// letter, `-` becomes `_`, all in lower case. Only ASCII letters make a boundary.
 pub fn snake_case(key: &str) -> String {
+    let bytes = key.as_bytes();
     let mut snake = String::with_capacity(key.len() + 4);
-    let mut before = None;
-    let mut rest = key.chars().peekable();
-    while let Some(c) = rest.next() {
-        if before.is_some_and(|before| is_boundary(before, c, rest.peek().copied())) {
+    let mut word = 0;
+    for at in 1..bytes.len() {
+        if is_boundary(bytes[at - 1], bytes[at], bytes.get(at + 1)) {
+            snake.push_str(&key[word..at]);
             snake.push('_');
+            word = at;
         }
-        match c {
-            '-' => snake.push('_'),
-            _ => snake.extend(c.to_lowercase()),
-        }
-        before = Some(c);
     }
-    snake
+    snake.push_str(&key[word..]);
+    if snake.contains('-') {
+        snake = snake.replace('-', "_");
+    }
+    if snake.is_ascii() {
+        snake.make_ascii_lowercase();
+        return snake;
+    }
+    // Letter by letter as Go does it; `str::to_lowercase` has another sigma at the end of a word.
+    snake.chars().flat_map(char::to_lowercase).collect()
 }
 
-/// Whether a word begins at `c`, which stands between `before` and `after`.
-fn is_boundary(before: char, c: char, after: Option<char>) -> bool {
-    if !c.is_ascii_uppercase() {
+/// Whether a word begins at `byte`, which stands between `before` and `after`. No byte of a letter
+/// beyond ASCII is one of an ASCII letter.
+fn is_boundary(before: u8, byte: u8, after: Option<&u8>) -> bool {
+    if !byte.is_ascii_uppercase() {
         return false;
     }
     if before.is_ascii_uppercase() {
-        return after.is_some_and(|after| after.is_ascii_lowercase());
+        return after.is_some_and(u8::is_ascii_lowercase);
     }
     before.is_ascii_lowercase() || before.is_ascii_digit()
 }
@@ -57,6 +64,7 @@ mod tests {
             ("--", "__"),
             ("volume 2Size", "volume 2_size"),
             ("ÄnderungÜber", "änderungüber"),
+            ("ΛΌΓΟΣ", "λόγοσ"),
         ] {
             assert_eq!(snake_case(key), expected, "of {key:?}");
         }

@@ -11,6 +11,10 @@ use std::time::SystemTime;
 use httpdate::HttpDate;
 use tiny_http::{Header, Method, Request, Response};
 
+/// Bytes of a body that are copied behind the head, for the sake of a single write, at most. A larger
+/// one is written from where it is: a thousand clients that do not read must not hold a thousand copies.
+const MOST_COPIED: usize = 16 * 1024;
+
 /// An answer that is rendered once and sent many times.
 #[derive(Debug)]
 pub struct Answer {
@@ -104,14 +108,26 @@ pub fn send(request: Request, answer: &Answer, then: Then, out: &mut Vec<u8>) ->
     }
     // A Vec takes every write.
     let _ = write!(out, "Date: {}\r\n\r\n", HttpDate::from(SystemTime::now()));
-    if *request.method() != Method::Head {
-        out.extend_from_slice(&answer.body);
+    let mut body = answer.body.as_slice();
+    if *request.method() == Method::Head {
+        body = &[];
+    }
+    if body.len() <= MOST_COPIED {
+        out.extend_from_slice(body);
+        body = &[];
     }
     let mut writer = request.into_writer();
-    match writer.write_all(out).and_then(|()| writer.flush()) {
-        Ok(()) => then,
+    let mut whole = |bytes: &[u8]| {
+        // The socket blocks, so send(2) takes a part only where its time-out is over (or a signal comes
+        // while a full buffer makes it wait). To go on would give a client that does not read a second
+        // time-out.
+        bytes.is_empty() || writer.write(bytes).is_ok_and(|taken| taken == bytes.len())
+    };
+    if whole(out) && whole(body) && writer.flush().is_ok() {
+        then
+    } else {
         // The client is gone; nothing more can be said to it.
-        Err(_) => Then::Close,
+        Then::Close
     }
 }
 

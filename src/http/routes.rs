@@ -1,6 +1,5 @@
 //! From a request to its answer: what is refused, what is a check-in, and what is recorded of it.
 
-use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,8 +9,9 @@ use tiny_http::{Method, Request};
 
 use super::answer::{self, Answer, Refusal, Then};
 use super::client_addr::{TrustedProxies, client_addr};
-use super::headers::{self, Framing, Seen};
+use super::headers::{self, Seen};
 use super::listener::Handler;
+use super::read_body::read_body;
 use super::slots::InFlight;
 use crate::checkin::geo::{Location, Lookup};
 use crate::checkin::request::CheckIn;
@@ -20,8 +20,6 @@ use crate::config::Snapshot;
 use crate::service::metrics::Metrics;
 use crate::store::{Recorder, Stopped};
 
-/// Bytes of a body at most.
-const MAX_BODY: usize = 64 * 1024;
 /// Bytes of an `X-Request-Id` at most.
 const MAX_REQUEST_ID: usize = 64;
 
@@ -241,68 +239,4 @@ fn path(target: &str) -> &str {
     };
     let path = target.split('?').next().unwrap_or(target);
     path.strip_suffix('/').unwrap_or(path)
-}
-
-/// Reads the whole body into `body`, or says why the request is refused.
-///
-/// The socket's time-out is per read, so a dripped body gets `limit` in total here. Bodies up to
-/// 1 KiB have been read by tiny_http before the request came to us.
-fn read_body(
-    request: &mut Request,
-    framing: Framing,
-    limit: Duration,
-    body: &mut Vec<u8>,
-) -> Result<(), Refusal> {
-    body.clear();
-    match framing {
-        Framing::Sound => {}
-        Framing::Ambiguous => {
-            return Err(Refusal::new(400, "the length of the request is ambiguous"));
-        }
-        Framing::Upgrade => {
-            return Err(Refusal::new(400, "connection upgrades are not supported"));
-        }
-    }
-    let declared = request.body_length().unwrap_or(0);
-    if declared > MAX_BODY {
-        return Err(too_large());
-    }
-    let deadline = Instant::now() + limit;
-    let reader = request.as_reader();
-    let mut chunk = [0; 8 * 1024];
-    loop {
-        match reader.read(&mut chunk) {
-            // The client has ended the connection before the end of its body. (Of chunks the library
-            // does not tell; but what is cut off is no whole JSON object either.)
-            Ok(0) if body.len() < declared => return Err(cut_off()),
-            Ok(0) => return Ok(()),
-            Ok(n) if body.len() + n > MAX_BODY => return Err(too_large()),
-            Ok(n) => body.extend_from_slice(&chunk[..n]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if is_timeout(&error) => return Err(too_slow()),
-            Err(_) => return Err(cut_off()),
-        }
-        if Instant::now() > deadline {
-            return Err(too_slow());
-        }
-    }
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
-}
-
-fn too_large() -> Refusal {
-    Refusal::new(413, format!("the body is larger than {MAX_BODY} bytes"))
-}
-
-fn cut_off() -> Refusal {
-    Refusal::new(400, "the body is cut off or its chunks are broken")
-}
-
-fn too_slow() -> Refusal {
-    Refusal::new(408, "the body came too slowly")
 }

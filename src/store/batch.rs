@@ -9,6 +9,9 @@ use crate::checkin::line;
 pub struct Batch {
     pub bytes: Vec<u8>,
     pub lines: u64,
+    /// A timestamp of each second that has lines, in ns since 1970, in the order of the lines: enough
+    /// to tell their periods, which are whole seconds long.
+    pub moments: Vec<i64>,
 }
 
 impl Batch {
@@ -28,14 +31,17 @@ impl Batch {
                 break;
             }
             batch.lines += 1;
+            if let Some(timestamp) = line::timestamp(&batch.bytes[start..]) {
+                batch.note(timestamp);
+            }
         }
         Ok(batch)
     }
 
-    /// In nanoseconds since 1970, in the order of the lines.
-    pub fn timestamps(&self) -> impl Iterator<Item = i64> {
-        self.bytes
-            .split(|&byte| byte == b'\n')
-            .filter_map(line::timestamp)
+    fn note(&mut self, timestamp: i64) {
+        let second = |timestamp: i64| timestamp.div_euclid(1_000_000_000);
+        if self.moments.last().copied().map(second) != Some(second(timestamp)) {
+            self.moments.push(timestamp);
+        }
     }
 }

@@ -8,23 +8,22 @@
 //!   tags of a new set, and a new `appVersion`, become `other`; and since each choice of keys makes a
 //!   set of its own even so, only [`MAX_KEY_SETS`] choices, beyond which extra tags are left out.
 //! - Where no schema lists the extra keys, [`MAX_EXTRA_KEYS`] of them are taken.
+//! - All tags together have twice as many values at most as there may be tag sets, so that memory is
+//!   bounded however many days a flood goes on: 60 MB by default, were all values of greatest length.
 //!
-//! Values the operator lists (in the schema, or as versions of the response config) need no budget.
-//! Cities and countries come from the geo database and are not counted, neither as values nor in a
-//! tag set. What is known is kept in the
-//! file `known` of the spool, so values already stored go on after a restart. It is one line per
-//! extra key (`key K`), tag value (`value KEY=VALUE`, escaped as in line protocol), tag set
-//! (`series HASH`), and choice of keys (`keys HASH`).
+//! Values the operator lists (in the schema, or as versions of the response config) need no budget;
+//! beyond `--max-series` that goes for versions only. Cities and countries come from the geo database
+//! and are not counted, neither as values nor in a tag set. What is known is kept in the file `known`
+//! of the spool (see [`known`]), so values already stored go on after a restart.
 //!
 //! All of this runs on the writer thread. A record of a known tag set, which is nearly every one,
 //! costs one hash of its tags. To forget what is known, delete `known` while the server is stopped.
 
-use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions};
+mod known;
+
+use std::collections::HashSet;
 use std::hash::Hasher;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use siphasher::sip::SipHasher13;
 
@@ -32,6 +31,7 @@ use super::point;
 use crate::checkin::line::{self, RESERVED_KEYS};
 use crate::config::response::ResponseConfig;
 use crate::config::schema::RequestSchema;
+use known::Known;
 
 /// Distinct extra tags and fields where no schema lists them.
 pub const MAX_EXTRA_KEYS: usize = 200;
@@ -39,8 +39,6 @@ pub const MAX_EXTRA_KEYS: usize = 200;
 const MAX_KEY_SETS: usize = 1000;
 /// Tag sets with their places that are remembered, to look no further.
 const MAX_SEEN: usize = 65_536;
-/// The time in which a budget that is used up fills again.
-const REFILL: Duration = Duration::from_secs(24 * 3600);
 /// What a value beyond its budget is stored as.
 const OTHER: &[u8] = b"other";
 /// Tags that come from the geo database.
@@ -82,23 +80,17 @@ impl Listed {
     }
 }
 
-/// What is known of tags, values and tag sets.
+/// Decides what of a point is stored as it came.
 #[derive(Debug)]
 pub struct Limiter {
     limits: Limits,
-    series: HashSet<u64>,
-    tags: HashMap<Vec<u8>, Budget>,
-    keys: HashSet<Vec<u8>>,
-    key_sets: HashSet<u64>,
+    known: Known,
     said_series: bool,
     said_keys: bool,
     /// Tag sets with their places that were stored as they came: the short way.
     seen: HashSet<u64>,
     /// Kept so that it need not be allocated anew.
     set: Vec<u8>,
-    file: Option<File>,
-    /// To be appended to the file.
-    news: Vec<u8>,
 }
 
 /// What was not stored as it came.
@@ -114,40 +106,17 @@ pub struct Limited {
     pub changed: bool,
 }
 
-#[derive(Debug)]
-struct Budget {
-    known: HashSet<Vec<u8>>,
-    left: f64,
-    filled: Instant,
-    said: bool,
-}
-
 impl Limiter {
     /// Reads what is known from an earlier run. Without a file everything is new.
     pub fn open(spool_dir: &Path, limits: Limits) -> Limiter {
-        let path = spool_dir.join("known");
-        let mut limiter = Limiter {
+        Limiter {
             limits,
-            series: HashSet::new(),
-            tags: HashMap::new(),
-            keys: HashSet::new(),
-            key_sets: HashSet::new(),
+            known: Known::open(&spool_dir.join("known"), limits.tag_values),
             said_series: false,
             said_keys: false,
             seen: HashSet::new(),
             set: Vec::new(),
-            file: None,
-            news: Vec::new(),
-        };
-        if let Ok(file) = File::open(&path) {
-            limiter.read(BufReader::new(file));
         }
-        limiter.file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .ok();
-        limiter
     }
 
     /// Appends the point to `out`, changed where it is beyond a limit.
@@ -163,12 +132,9 @@ impl Limiter {
         limited
     }
 
-    /// Brings what became known to the file; a file that cannot be written costs only memory of it.
+    /// Brings what became known to the file.
     pub fn save(&mut self) {
-        let news = std::mem::take(&mut self.news);
-        if let Some(file) = self.file.as_mut().filter(|_| !news.is_empty()) {
-            let _ = file.write_all(&news);
-        }
+        self.known.save();
     }
 
     /// Whether a tag set was stored as it is before, at whatever place.
@@ -178,7 +144,7 @@ impl Limiter {
             return true;
         }
         let set = self.hash_of_set(series);
-        if !self.series.contains(&set) {
+        if !self.known.series.contains(&set) {
             return false;
         }
         if self.seen.len() >= MAX_SEEN {
@@ -208,7 +174,7 @@ impl Limiter {
         limited: &mut Limited,
         out: &mut Vec<u8>,
     ) {
-        let full = self.series.len() >= self.limits.series;
+        let full = self.known.series.len() >= self.limits.series;
         let takes_extra = !full || self.takes_key_set(series);
         let start = out.len();
         let measurement = series
@@ -234,9 +200,8 @@ impl Limiter {
             out.extend_from_slice(value);
         }
         let stored = self.hash_of_set(&out[start..]);
-        if !full && self.series.insert(stored) {
-            self.news
-                .extend_from_slice(format!("series {stored:016x}\n").as_bytes());
+        if !full {
+            self.known.add_series(stored);
         }
     }
 
@@ -268,16 +233,15 @@ impl Limiter {
 
     /// Whether an extra key may be stored.
     fn knows_key(&mut self, key: &[u8], listed: &Listed, limited: &mut Limited) -> bool {
-        if listed.keys || !is_extra(key) || self.keys.contains(key) {
+        if listed.keys || !is_extra(key) || self.known.keys.contains(key) {
             return true;
         }
-        if self.keys.len() >= MAX_EXTRA_KEYS {
+        if self.known.keys.len() >= MAX_EXTRA_KEYS {
             limited.changed = true;
             limited.keys |= !std::mem::replace(&mut self.said_keys, true);
             return false;
         }
-        self.keys.insert(key.to_owned());
-        self.note(b"key ", key, b"");
+        self.known.add_key(key);
         true
     }
 
@@ -286,15 +250,13 @@ impl Limiter {
         let keys = point::tags(series).map(|(key, _)| key);
         let keys: Vec<&[u8]> = keys.filter(|key| is_extra(key)).collect();
         let set = hash(&keys.join(&b','));
-        if self.key_sets.contains(&set) {
+        if self.known.key_sets.contains(&set) {
             return true;
         }
-        if self.key_sets.len() >= MAX_KEY_SETS {
+        if self.known.key_sets.len() >= MAX_KEY_SETS {
             return false;
         }
-        self.key_sets.insert(set);
-        let line = format!("keys {set:016x}\n");
-        self.news.extend_from_slice(line.as_bytes());
+        self.known.add_key_set(set);
         true
     }
 
@@ -310,102 +272,33 @@ impl Limiter {
         if PLACES.contains(&key) || value == OTHER {
             return true;
         }
+        let own = key == APP_VERSION;
+        let is_listed = own && listed.app_versions.contains(value)
+            || std::str::from_utf8(key).is_ok_and(|key| listed.tags.contains(key));
         if full {
-            limited.changed = true;
-            limited.series |= !std::mem::replace(&mut self.said_series, true);
-            // What is known of the version is no new series by itself.
-            return key == APP_VERSION && self.budget(key).known.contains(value);
+            // A version that is listed or known stays what it is: there are few.
+            let stays = own && (is_listed || self.known.tag(key).values.contains(value));
+            limited.changed |= !stays;
+            limited.series |= !stays && !std::mem::replace(&mut self.said_series, true);
+            return stays;
         }
-        if key == APP_VERSION && listed.app_versions.contains(value)
-            || std::str::from_utf8(key).is_ok_and(|key| listed.tags.contains(key))
-        {
+        if is_listed {
             return true;
         }
-        let most = self.limits.series;
-        let capacity = self.limits.tag_values as f64;
-        let budget = self.budget(key);
-        if budget.known.contains(value) {
+        let most = self.limits.series.saturating_mul(2);
+        let room = self.known.values < most;
+        let tag = self.known.tag(key);
+        if tag.values.contains(value) {
             return true;
         }
-        if budget.known.len() >= most || !budget.take(capacity) {
+        if !room || !tag.budget.take() {
             limited.changed = true;
-            if !std::mem::replace(&mut budget.said, true) {
+            if !std::mem::replace(&mut tag.said, true) {
                 limited.tags.push(String::from_utf8_lossy(key).into_owned());
             }
             return false;
         }
-        budget.known.insert(value.to_owned());
-        self.note(b"value ", key, value);
-        true
-    }
-
-    fn budget(&mut self, key: &[u8]) -> &mut Budget {
-        let capacity = self.limits.tag_values as f64;
-        self.tags
-            .entry(key.to_owned())
-            .or_insert_with(|| Budget::new(capacity))
-    }
-
-    fn note(&mut self, what: &[u8], key: &[u8], value: &[u8]) {
-        self.news.extend_from_slice(what);
-        self.news.extend_from_slice(key);
-        if !value.is_empty() {
-            self.news.push(b'=');
-            self.news.extend_from_slice(value);
-        }
-        self.news.push(b'\n');
-    }
-
-    /// Reads the lines of the file; what makes no sense, a torn end for instance, is skipped.
-    fn read(&mut self, mut lines: impl BufRead) {
-        let mut line = Vec::new();
-        while lines
-            .read_until(b'\n', &mut line)
-            .is_ok_and(|read| read > 0)
-        {
-            if line.pop() == Some(b'\n') {
-                self.read_line(&line);
-            }
-            line.clear();
-        }
-    }
-
-    fn read_line(&mut self, line: &[u8]) {
-        if let Some(set) = line.strip_prefix(b"series ") {
-            self.series.extend(hash_of(set));
-        } else if let Some(set) = line.strip_prefix(b"keys ") {
-            self.key_sets.extend(hash_of(set));
-        } else if let Some(key) = line.strip_prefix(b"key ") {
-            self.keys.insert(key.to_owned());
-        } else if let Some(pair) = line.strip_prefix(b"value ") {
-            // As in a tag set, behind the comma. It costs nothing of the budget: values that gathered
-            // over years must not leave none for tomorrow's version.
-            if let Some((key, value)) = point::tags(&[b",", pair].concat()).next() {
-                self.budget(key).known.insert(value.to_owned());
-            }
-        }
-    }
-}
-
-impl Budget {
-    fn new(capacity: f64) -> Budget {
-        Budget {
-            known: HashSet::new(),
-            left: capacity,
-            filled: Instant::now(),
-            said: false,
-        }
-    }
-
-    /// Takes one of what is left, after adding what has filled up since the last time.
-    fn take(&mut self, capacity: f64) -> bool {
-        let since = self.filled.elapsed().as_secs_f64() / REFILL.as_secs_f64();
-        self.filled = Instant::now();
-        self.left = (self.left + since * capacity).min(capacity);
-        if self.left < 1.0 {
-            return false;
-        }
-        self.left -= 1.0;
+        self.known.add_value(key, value);
         true
     }
 }
@@ -413,12 +306,6 @@ impl Budget {
 /// Neither the version nor a place.
 fn is_extra(key: &[u8]) -> bool {
     key != APP_VERSION && !PLACES.contains(&key)
-}
-
-/// A hash as it stands in the file.
-fn hash_of(text: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(text).ok()?;
-    u64::from_str_radix(text, 16).ok()
 }
 
 /// A tag set by its hash: a collision would let one set in 10^14 pass uncounted.

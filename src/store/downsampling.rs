@@ -1,17 +1,13 @@
-//! The database and its continuous queries: set up once InfluxDB is reachable, and the totals of
-//! periods recomputed that InfluxDB's own queries have missed points of.
+//! What is down-sampled, and the continuous queries that do it: their text as it is sent to InfluxDB,
+//! and as InfluxDB prints it.
 //!
 //! Names and definitions are the original's, so either server can take over from the other.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use super::influx::{Influx, QueryError, Trouble};
-use super::periods::Period;
+use super::influx::{Influx, QueryError};
 use crate::checkin::line::MEASUREMENT;
 use crate::config::duration::QueryPeriod;
-
-/// Recomputing a period reads all its points.
-const RECOMPUTE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One down-sampled measurement and the continuous query that fills it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,13 +30,8 @@ pub struct Existing {
 
 /// The original's three, and one for each extra tag, named as its README tells to name them.
 pub fn wanted(extra_tags: &[String]) -> Vec<Downsampling> {
-    let by = |name: &str, tag: Option<&str>| Downsampling {
-        query: format!("cq_{name}_down_sampling"),
-        target: format!("{name}_down_sampling"),
-        tag: tag.map(str::to_owned),
-    };
     let mut wanted = vec![
-        by("upgrade_request", None),
+        of_all(),
         by("by_app_version", Some("app_version")),
         by("by_country_code", Some("country_isocode")),
     ];
@@ -50,6 +41,19 @@ pub fn wanted(extra_tags: &[String]) -> Vec<Downsampling> {
             .map(|tag| by(&format!("by_{tag}"), Some(tag))),
     );
     wanted
+}
+
+/// The totals of all check-ins.
+pub fn of_all() -> Downsampling {
+    by(MEASUREMENT, None)
+}
+
+fn by(name: &str, tag: Option<&str>) -> Downsampling {
+    Downsampling {
+        query: format!("cq_{name}_down_sampling"),
+        target: format!("{name}_down_sampling"),
+        tag: tag.map(str::to_owned),
+    }
 }
 
 impl Downsampling {
@@ -76,7 +80,13 @@ impl Downsampling {
         )
     }
 
-    fn group(&self) -> String {
+    /// Its totals are those of all check-ins.
+    pub fn is_of_all(&self) -> bool {
+        *self == of_all()
+    }
+
+    /// The end of a `GROUP BY`.
+    pub(super) fn group(&self) -> String {
         self.tag
             .as_ref()
             .map(|tag| format!(", {}", quoted(tag)))
@@ -131,151 +141,8 @@ fn understand(name: &str, text: &str) -> Option<(Downsampling, i64)> {
     ))
 }
 
-/// What was found or made; the periods by which totals are recomputed.
-#[derive(Debug)]
-pub struct InForce {
-    /// Each down-sampling with the length in seconds of its periods.
-    pub periods: Vec<(Downsampling, i64)>,
-    /// When that was so, in seconds since 1970.
-    pub seen_at: i64,
-    /// What the operator should know, one line each.
-    pub notes: Vec<String>,
-}
-
-/// Creates the database and the continuous queries that are missing. What cannot be created, for
-/// lack of rights, is a note: writing may work all the same. Existing queries are never changed, and
-/// those that somebody made by hand in the same way are kept in repair too.
-pub fn set_up(
-    influx: &Influx,
-    period: QueryPeriod,
-    extra_tags: &[String],
-    timeout: Duration,
-) -> Result<InForce, Trouble> {
-    let database = influx.database();
-    let mut notes = Vec::new();
-    let seen_at = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let seen_at = i64::try_from(seen_at.as_secs()).unwrap_or(i64::MAX);
-    let creation = influx.query(&format!("CREATE DATABASE {}", quoted(database)), timeout);
-    // A user without that right is fine where the database exists, which the rest shows.
-    let no_database = passed_on(creation)?.err();
-    let mut denied = None;
-    let existing = passed_on(existing(influx, timeout))?.unwrap_or_else(|why| {
-        denied.get_or_insert(why);
-        Vec::new()
-    });
-    let mut periods: Vec<(Downsampling, i64)> = existing
-        .iter()
-        .filter_map(|existing| existing.defined.clone())
-        .collect();
-    for wanted in wanted(extra_tags) {
-        let ours = period.seconds() as i64;
-        let there = existing
-            .iter()
-            .find(|existing| existing.name == wanted.query);
-        match there.map(|existing| &existing.defined) {
-            Some(Some((same, seconds))) if *same == wanted => {
-                if *seconds != ours {
-                    notes.push(other_period(&wanted, database, *seconds, period));
-                }
-                continue;
-            }
-            Some(_) => notes.push(format!(
-                "continuous query {} in {database} is not what this server would create; its \
-                 totals may differ; drop it to have it made anew at the next start",
-                wanted.query
-            )),
-            None => {
-                let creation = influx.query(&wanted.create(database, period), timeout);
-                if let Err(why) = passed_on(creation)? {
-                    denied.get_or_insert(why);
-                }
-            }
-        }
-        periods.push((wanted, ours));
-    }
-    // The server recomputes every period anyway, so only InfluxDB's own run is missing.
-    if let Some(why) = denied {
-        let why = no_database.unwrap_or(why);
-        notes.push(format!(
-            "cannot create or see database {database} or its continuous queries: {why}; if the \
-             database exists, all works without; else create it, or let the user do so"
-        ));
-    }
-    Ok(InForce {
-        periods,
-        seen_at,
-        notes,
-    })
-}
-
-/// Passes on trouble that writing would meet too, and gives back a refusal as its text.
-fn passed_on<T>(result: Result<T, QueryError>) -> Result<Result<T, String>, Trouble> {
-    match result {
-        Ok(answer) => Ok(Ok(answer)),
-        Err(QueryError::Refused(text)) => Ok(Err(text)),
-        Err(QueryError::Trouble(Trouble::Denied(what))) if what.contains("not authorized") => {
-            Ok(Err(what))
-        }
-        Err(QueryError::Trouble(trouble)) => Err(trouble),
-    }
-}
-
-fn other_period(
-    wanted: &Downsampling,
-    database: &str,
-    seconds: i64,
-    period: QueryPeriod,
-) -> String {
-    format!(
-        "continuous query {} in {database} has a period of {seconds}s, --query-period is {period} \
-         ({}s); totals go on by {seconds}s. To change it: upgrade-responder set-query-period",
-        wanted.query,
-        period.seconds(),
-    )
-}
-
-/// Recomputes the totals of one period from its points. Doing it again changes nothing.
-pub fn recompute(influx: &Influx, in_force: &InForce, period: &Period) -> Result<(), QueryError> {
-    let mut periods = in_force.periods.iter();
-    let Some((downsampling, now)) = periods.find(|(d, _)| d.target == period.target) else {
-        // Its query was dropped meanwhile, and with it the reason to have totals.
-        return Ok(());
-    };
-    let (start, end, seconds) = span(period, *now, in_force.seen_at);
-    let statement = format!(
-        "SELECT count(\"value\") AS \"total\" INTO {} FROM {} WHERE time >= {start}s AND time < \
-         {end}s GROUP BY time({seconds}s){}",
-        quoted(&downsampling.target),
-        quoted(MEASUREMENT),
-        downsampling.group(),
-    );
-    // A user that may write but not read is no reason to stop delivering.
-    match passed_on(influx.query(&statement, RECOMPUTE_TIMEOUT)) {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(refusal)) => Err(QueryError::Refused(refusal)),
-        Err(trouble) => Err(QueryError::Trouble(trouble)),
-    }
-}
-
-/// Start and end of what is recomputed for a period, and the length of the totals in it.
-///
-/// A period keeps the length it had, unless the query got another one before it ended: InfluxDB's
-/// query then counts the same points in a total of the new length, and a second total beside it
-/// would count them twice.
-fn span(period: &Period, now: i64, seen_at: i64) -> (i64, i64, i64) {
-    if period.seconds == now || period.end() <= seen_at {
-        return (period.start, period.end(), period.seconds);
-    }
-    let start = period.start - period.start.rem_euclid(now);
-    let over = period.end().rem_euclid(now);
-    let rest = if over == 0 { 0 } else { now - over };
-    (start, period.end().saturating_add(rest), now)
-}
-
 /// An InfluxQL identifier.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
@@ -333,26 +200,6 @@ mod tests {
         for bad in ["", "h", "1", "1.5h", "1y", "99999999999999999w"] {
             assert_eq!(influx_seconds(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn a_period_that_was_open_when_its_length_changed_is_counted_once() {
-        let period = |start, seconds| Period {
-            start,
-            seconds,
-            target: String::new(),
-        };
-        let (hour, seen_at) = (3600, 13 * 3600 + 1800);
-        // One hour, then two: 12:00 to 13:00 was over, 13:00 to 14:00 was not.
-        let over = span(&period(12 * hour, hour), 2 * hour, seen_at);
-        assert_eq!(over, (12 * hour, 13 * hour, hour));
-        let open = span(&period(13 * hour, hour), 2 * hour, seen_at);
-        assert_eq!(open, (12 * hour, 14 * hour, 2 * hour));
-        // Two hours, then one.
-        let open = span(&period(12 * hour, 2 * hour), hour, seen_at);
-        assert_eq!(open, (12 * hour, 14 * hour, hour));
-        let same = span(&period(13 * hour, hour), hour, seen_at);
-        assert_eq!(same, (13 * hour, 14 * hour, hour));
     }
 
     #[test]

@@ -7,6 +7,8 @@
 
 pub mod batch;
 pub mod cardinality;
+pub mod clock;
+pub mod delivery;
 pub mod downsampling;
 pub mod drops;
 pub mod influx;
@@ -18,8 +20,11 @@ pub mod refused;
 pub mod rejected;
 pub mod segment;
 pub mod sender;
+pub mod set_up;
 pub mod spool;
 pub mod syncer;
+pub mod totals;
+pub mod uptime;
 pub mod writer;
 
 use std::io;
@@ -30,14 +35,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Sender, TrySendError, bounded};
+use crossbeam_channel::{self as channel, TrySendError, bounded};
 
 use crate::checkin::Record;
 use crate::config::duration::QueryPeriod;
 use crate::service::metrics::Metrics;
 use cardinality::{Limits, Listed};
 use influx::Influx;
-use sender::Delivery;
+use sender::Sender;
 use spool::{Spool, SpoolError};
 
 /// Records that may wait for the writer thread.
@@ -64,7 +69,7 @@ pub struct StoreOptions {
 /// The connection threads' end of the store.
 #[derive(Debug)]
 pub struct Recorder {
-    records: Sender<Record>,
+    records: channel::Sender<Record>,
     metrics: Arc<Metrics>,
 }
 
@@ -96,7 +101,7 @@ pub struct Store {
     syncer: JoinHandle<()>,
     sender: JoinHandle<()>,
     /// Dropping it tells the writer to write what is queued and end; the sender follows.
-    stop: Sender<()>,
+    stop: channel::Sender<()>,
     spool: Arc<Spool>,
 }
 
@@ -106,7 +111,7 @@ impl Store {
     pub fn start(
         options: StoreOptions,
         metrics: Arc<Metrics>,
-        fatal: &Sender<String>,
+        fatal: &channel::Sender<String>,
     ) -> Result<(Store, Recorder), StartError> {
         let found = Spool::open(
             &options.spool_dir.join(&options.database),
@@ -130,14 +135,14 @@ impl Store {
             options.limits,
             Arc::clone(&options.listed),
         );
-        let delivery = Delivery::new(Arc::clone(&spool), Arc::clone(&metrics), options);
+        let sender = Sender::new(Arc::clone(&spool), Arc::clone(&metrics), options);
         let writer = spawn("writer", fatal, move || {
             writer.run(&queued, &stopped, &wake);
             drop(writing);
         })?;
         let syncing = Arc::clone(&spool);
         let syncer = spawn("syncer", fatal, move || syncer::run(&syncing, &written))?;
-        let sender = spawn("sender", fatal, move || delivery.run(&woken))?;
+        let sender = spawn("sender", fatal, move || sender.run(&woken))?;
         let recorder = Recorder { records, metrics };
         Ok((
             Store {
@@ -173,7 +178,7 @@ impl Store {
 /// Starts a thread without which the server must not go on: it would answer check-ins and lose them.
 fn spawn(
     name: &'static str,
-    fatal: &Sender<String>,
+    fatal: &channel::Sender<String>,
     body: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>, StartError> {
     let fatal = fatal.clone();

@@ -1,4 +1,5 @@
-//! The down-sampled periods that got points and are still to be recomputed.
+//! The down-sampled periods that got points and are still to be recomputed, and those of all check-ins
+//! that got none while the server was there.
 //!
 //! InfluxDB's continuous queries compute a period once, when it ends, and never see points that
 //! arrive later. So each period that got points is recomputed by the server when nothing more is
@@ -18,6 +19,10 @@ use std::time::{Duration, Instant};
 /// A period is recomputed this long after its end and after its last delivery: InfluxDB's own
 /// continuous query has run by then, and stragglers of the same second are stored.
 const SETTLE: Duration = Duration::from_secs(10);
+
+/// Periods without points are not noted beyond this number: a year of hours. Without InfluxDB
+/// there would be more and more of them.
+const MOST: usize = 10_000;
 
 /// The longest pause before a period that could not be recomputed is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
@@ -104,6 +109,15 @@ impl Periods {
     /// Notes that points were delivered into a period.
     pub fn note(&mut self, period: Period) {
         self.unsaved |= self.due.insert(period, Due::now()).is_none();
+    }
+
+    /// Notes a period that seems to have no points at all. Returns whether it is new.
+    pub fn note_silent(&mut self, period: Period) -> bool {
+        if self.due.len() >= MOST || self.due.contains_key(&period) {
+            return false;
+        }
+        self.note(period);
+        true
     }
 
     /// The oldest period for which nothing more is expected. `now` is in seconds since 1970.

@@ -17,8 +17,9 @@
 //! # Operations
 //! - *Append*, by the writer: one `write` of whole lines for all records that came in a few
 //!   milliseconds.
-//! - *Seal*, by the writer: when the sender has nothing to do, after the sync interval or a full
-//!   batch; while it is behind, after 8 MiB, so that an outage does not leave a file a second.
+//! - *Seal*, by the writer: after the sync interval if the sender has nothing to do, and after a full
+//!   batch unless a few wait already; while it is behind, after 8 MiB, so that an outage does not leave
+//!   a file a second.
 //! - *Sync*, by the syncer (see [`super::syncer`]), once a second: `fdatasync` of the sealed
 //!   segments and of the open one, then the names with the number of lines, then a sync of the
 //!   directory if its entries changed. A sync that failed is never repeated on the same file, because
@@ -36,17 +37,18 @@
 //! line without a newline is cut off, since a part of a number still looks like a number. What is
 //! no segment, or cannot be read, is left alone and said, and never keeps the service from starting.
 
+mod sending;
+mod writing;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::recovery;
-use super::segment::{OpenSegment, Pending, Segment, SegmentName};
-use crate::checkin::line;
+use super::segment::Segment;
 
 /// Bytes of a segment while the sender is behind.
 const SEGMENT_SIZE: u64 = 8 * 1024 * 1024;
@@ -171,204 +173,9 @@ impl Spool {
         (state.sealed_bytes + open, self.max_size)
     }
 
-    /// The sender has nothing to do, so a segment that is sealed now is sent at once.
-    pub fn is_caught_up(&self) -> bool {
-        self.delivering && self.lock().sealed.is_empty()
-    }
-
-    // The writer's operations.
-
-    /// Starts a segment. The error is `NotFound` if somebody removed the directory.
-    pub fn create_segment(&self) -> io::Result<OpenSegment> {
-        let mut sequence = self.lock().next_sequence;
-        let open = loop {
-            match OpenSegment::create(&self.dir, sequence) {
-                // Somebody put files there.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => sequence += 1,
-                created => break created?,
-            }
-        };
-        let mut state = self.lock();
-        state.next_sequence = sequence + 1;
-        state.dir_changed = true;
-        state.open = Some(Shared {
-            sequence,
-            file: Arc::clone(&open.file),
-            bytes: 0,
-            synced: 0,
-            sync_failed: false,
-        });
-        Ok(open)
-    }
-
-    /// Makes the directory again. Returns how many records are gone with the files that were in it.
-    pub fn recreate(&self) -> io::Result<u64> {
-        fs::create_dir_all(&self.dir)?;
-        let lock = take_lock(&self.dir).map_err(io::Error::other)?;
-        let mut state = self.lock();
-        state._lock = lock;
-        state.dir_changed = true;
-        let mut vanished = 0;
-        let mut bytes = 0;
-        state.sealed.retain(|segment| {
-            // The sender finds out by itself about the one it holds.
-            let there = segment.in_hand
-                || segment
-                    .with_path(&self.dir, |path| fs::symlink_metadata(path))
-                    .is_ok();
-            if !there {
-                vanished += segment.lines.saturating_sub(segment.settled);
-                bytes += segment.bytes;
-            }
-            there
-        });
-        state.sealed_bytes -= bytes;
-        Ok(vanished)
-    }
-
-    /// Tells how far the open segment has come.
-    pub fn appended(&self, open: &OpenSegment) {
-        if let Some(shared) = &mut self.lock().open {
-            shared.bytes = open.bytes;
-        }
-    }
-
-    /// The open segment could not be synced: it is to be sealed.
-    pub fn is_sync_failed(&self) -> bool {
-        self.lock()
-            .open
-            .as_ref()
-            .is_some_and(|open| open.sync_failed)
-    }
-
-    /// Hands the segment over to the sender.
-    pub fn seal(&self, open: OpenSegment) {
-        let mut state = self.lock();
-        let shared = state.open.take();
-        let pending = match shared.is_some_and(|shared| shared.sync_failed) {
-            true => Pending::Name,
-            false => Pending::Sync(open.file),
-        };
-        state.sealed_bytes += open.bytes;
-        state.sealed.push_back(Segment {
-            sequence: open.sequence,
-            lines: open.lines,
-            bytes: open.bytes,
-            settled: 0,
-            in_hand: false,
-            pending: Some(pending),
-            named: false,
-        });
-    }
-
-    /// Forgets the open segment, whose file is gone.
-    pub fn forget_open(&self) {
-        self.lock().open = None;
-    }
-
-    /// Deletes the oldest segments until `bytes` more fit. Returns how many records went with them.
-    pub fn make_room(&self, bytes: u64) -> u64 {
-        let mut dropped = 0;
-        loop {
-            let mut state = self.lock();
-            let open = state.open.as_ref().map_or(0, |open| open.bytes);
-            if state.sealed_bytes + open + bytes <= self.max_size {
-                return dropped;
-            }
-            let Some(index) = state.sealed.iter().position(|segment| !segment.in_hand) else {
-                return dropped;
-            };
-            let Some(segment) = state.sealed.remove(index) else {
-                return dropped;
-            };
-            state.sealed_bytes -= segment.bytes;
-            state.dir_changed = true;
-            drop(state);
-            dropped += segment.lines.saturating_sub(segment.settled);
-            // One that is gone already takes no room either.
-            let _ = segment.with_path(&self.dir, |path| fs::remove_file(path));
-        }
-    }
-
-    // The sender's operations.
-
-    /// The oldest sealed segment, which is safe from [`make_room`](Spool::make_room) until it is put
-    /// back or removed.
-    pub fn take_oldest(&self) -> Option<Segment> {
-        let mut state = self.lock();
-        let oldest = state.sealed.front_mut()?;
-        oldest.in_hand = true;
-        Some(oldest.clone())
-    }
-
-    /// The sequence number of the open segment, where there is one.
-    pub fn open_sequence(&self) -> Option<u64> {
-        Some(self.lock().open.as_ref()?.sequence)
-    }
-
-    /// How long the oldest record has been waiting, by its timestamp.
-    pub fn oldest_age(&self) -> Option<Duration> {
-        let mut first = Vec::new();
-        let file = File::open(self.oldest_path()?).ok()?;
-        BufReader::new(file).read_until(b'\n', &mut first).ok()?;
-        let stamped = Duration::from_nanos(u64::try_from(line::timestamp(&first)?).ok()?);
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .ok()?
-            .checked_sub(stamped)
-    }
-
-    fn oldest_path(&self) -> Option<PathBuf> {
-        let state = self.lock();
-        if let Some(segment) = state.sealed.front() {
-            return Some(segment.path(&self.dir));
-        }
-        let sequence = state.open.as_ref()?.sequence;
-        Some(
-            self.dir.join(
-                SegmentName {
-                    sequence,
-                    lines: None,
-                }
-                .to_string(),
-            ),
-        )
-    }
-
-    /// Gives the oldest segment back, to be sent later.
-    pub fn put_back(&self, sequence: u64, settled: u64) {
-        let mut state = self.lock();
-        if let Some(segment) = state.sealed.front_mut().filter(|s| s.sequence == sequence) {
-            segment.in_hand = false;
-            segment.settled = settled;
-        }
-    }
-
-    /// Deletes the oldest segment, all of whose lines are settled.
-    pub fn remove(&self, sequence: u64) -> io::Result<()> {
-        self.forget(sequence, |path| fs::remove_file(path))
-    }
-
-    /// Renames the oldest segment, which cannot be read, to a name that nothing here looks at.
-    pub fn set_aside(&self, sequence: u64) -> io::Result<()> {
-        self.forget(sequence, |path| {
-            fs::rename(path, path.with_extension("lp.unreadable"))
-        })
-    }
-
-    fn forget(&self, sequence: u64, act: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
-        let mut state = self.lock();
-        let oldest = |segment: &mut Segment| segment.sequence == sequence;
-        let Some(segment) = state.sealed.pop_front_if(oldest) else {
-            return Ok(());
-        };
-        state.sealed_bytes -= segment.bytes;
-        state.dir_changed = true;
-        drop(state);
-        match segment.with_path(&self.dir, act) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+    /// How many sealed segments the sender has still to deliver; `None` where there is no sender.
+    pub fn to_deliver(&self) -> Option<usize> {
+        self.delivering.then(|| self.lock().sealed.len())
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

@@ -7,12 +7,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, select};
 
 use super::cardinality::{Limited, Limiter, Limits, Listed, MAX_EXTRA_KEYS};
+use super::clock::{Clock, now_ns};
 use super::drops::Drops;
 use super::segment::{AppendError, OpenSegment};
 use super::spool::Spool;
@@ -26,14 +27,14 @@ use crate::service::metrics::Metrics;
 const GROUP: Duration = Duration::from_millis(5);
 /// Records in one append at most, so that a burst does not become one huge buffer.
 const GROUP_RECORDS: usize = 4096;
+/// Full batches that may wait for the sender before segments grow, as they do in an outage.
+const FULL_BATCHES: usize = 8;
 /// How often an open segment is looked at while no records come.
 const SEAL_CHECK: Duration = Duration::from_millis(250);
 /// A disk that took records for this long is mended.
 const DISK_QUIET: Duration = Duration::from_secs(5);
 /// Over the maximal size a segment goes at a time, which at a quiet hour is once in many minutes.
 const FULL_QUIET: Duration = Duration::from_secs(3600);
-/// A clock that is set back by more than this is followed.
-const CLOCK_TOLERANCE_NS: i64 = 1_000_000_000;
 
 /// The state of the writer thread.
 #[derive(Debug)]
@@ -98,20 +99,40 @@ impl Writer {
                 recv(queued) -> record => {
                     let Ok(record) = record else { break };
                     thread::sleep(GROUP);
-                    self.write(std::iter::once(record).chain(queued.try_iter()));
+                    self.write_group(record, queued, wake);
                 }
                 recv(stopped) -> _ => break,
                 default(look_again) => {}
             }
-            if self.is_due() {
-                self.seal(wake);
-            }
+            self.seal_if_due(wake);
             self.say_drops();
         }
-        while !queued.is_empty() {
-            self.write(queued.try_iter());
+        while let Ok(record) = queued.try_recv() {
+            self.write_group(record, queued, wake);
         }
         self.seal(wake);
+    }
+
+    /// Writes a record and those that are queued behind it now, in parts where a batch is full.
+    fn write_group(&mut self, first: Record, queued: &Receiver<Record>, wake: &Sender<()>) {
+        let mut left = 1 + queued.len();
+        let mut records = std::iter::once(first).chain(queued.try_iter());
+        while left > 0 {
+            let part = left.min(self.room());
+            self.write(records.by_ref().take(part));
+            left -= part;
+            self.seal_if_due(wake);
+        }
+    }
+
+    /// How many records go into the next append at most: a request takes a full batch, and a few
+    /// records more would be a request of their own.
+    fn room(&self) -> usize {
+        let lines = self.open.as_ref().map_or(0, |open| open.lines);
+        match self.batch_points.saturating_sub(lines) {
+            0 => GROUP_RECORDS,
+            missing => GROUP_RECORDS.min(usize::try_from(missing).unwrap_or(usize::MAX)),
+        }
     }
 
     fn write(&mut self, records: impl Iterator<Item = Record>) {
@@ -120,7 +141,7 @@ impl Writer {
         let mut count = 0;
         let now = now_ns();
         let listed = self.listed.load_full();
-        for record in records.take(GROUP_RECORDS) {
+        for record in records {
             let limited = self.limiter.admit(record.point(), &listed, &mut buffer);
             if limited != Limited::default() {
                 self.say_limited(&limited);
@@ -257,15 +278,25 @@ impl Writer {
         }
     }
 
-    /// While the sender is behind, segments grow; else they are sealed by time or by number.
+    /// While the sender is far behind, segments grow; else they are sealed by time or by number.
     fn is_due(&self) -> bool {
         let Some(open) = &self.open else { return false };
         if open.bytes >= self.spool.segment_size() || self.spool.is_sync_failed() {
             return true;
         }
-        let old_or_full =
-            self.opened.elapsed() >= self.sync_interval || open.lines >= self.batch_points;
-        old_or_full && self.spool.is_caught_up()
+        let old = self.opened.elapsed() >= self.sync_interval;
+        let full = open.lines >= self.batch_points;
+        match self.spool.to_deliver() {
+            Some(0) => old || full,
+            Some(waiting) => full && waiting < FULL_BATCHES,
+            None => false,
+        }
+    }
+
+    fn seal_if_due(&mut self, wake: &Sender<()>) {
+        if self.is_due() {
+            self.seal(wake);
+        }
     }
 
     fn seal(&mut self, wake: &Sender<()>) {
@@ -275,71 +306,5 @@ impl Writer {
             // Full means that the sender is about to wake up anyway.
             let _ = wake.try_send(());
         }
-    }
-}
-
-/// Gives each record a timestamp of its own.
-#[derive(Debug)]
-struct Clock {
-    last: i64,
-    set_back: Throttle,
-}
-
-impl Clock {
-    fn after(last: i64) -> Clock {
-        let set_back = Throttle::default();
-        Clock { last, set_back }
-    }
-
-    /// `max(now, last + 1)`, so that two equal check-ins are never one point; except that a clock
-    /// set back by more than a second is followed, because a spell in the future must not stamp
-    /// years of records.
-    fn stamp(&mut self, now: i64) -> i64 {
-        let next = self.last.saturating_add(1);
-        if next.saturating_sub(now) > CLOCK_TOLERANCE_NS {
-            if let Some(times) = self.set_back.tick(1) {
-                log::warn!(
-                    "the clock was set back by {} s, {times} times; check-ins are stamped with the \
-                     new time; if nobody did that, look at what sets it",
-                    next.saturating_sub(now) / 1_000_000_000
-                );
-            }
-            self.last = now;
-        } else {
-            self.last = next.max(now);
-        }
-        self.last
-    }
-}
-
-/// Nanoseconds since 1970; a clock before that counts as 1970.
-fn now_ns() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn equal_moments_get_different_timestamps() {
-        let mut clock = Clock::after(i64::MIN);
-        assert_eq!([clock.stamp(7), clock.stamp(7), clock.stamp(7)], [7, 8, 9]);
-        assert_eq!(clock.stamp(100), 100);
-    }
-
-    #[test]
-    fn a_small_step_back_goes_on_and_a_large_one_is_followed() {
-        let mut clock = Clock::after(i64::MIN);
-        let start = 10 * CLOCK_TOLERANCE_NS;
-        clock.stamp(start);
-        assert_eq!(clock.stamp(start - CLOCK_TOLERANCE_NS / 2), start + 1);
-        assert_eq!(
-            clock.stamp(start - 2 * CLOCK_TOLERANCE_NS),
-            start - 2 * CLOCK_TOLERANCE_NS
-        );
     }
 }

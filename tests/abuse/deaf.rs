@@ -8,7 +8,7 @@ use std::os::unix::fs::chown;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::{CLIENT_TIMEOUT, NORMAL_POINT, check_in, connect, note, status};
+use super::{CLIENT_TIMEOUT, check_in, connect, note, status};
 use crate::support::scratch::Scratch;
 use crate::support::server::{Running, Server};
 use crate::support::{spool, wait_for};
@@ -18,7 +18,7 @@ const DEAF: &str = "the server does not answer its own requests any more";
 /// Deaf with slots to spare: 10 s, and what a busy machine adds.
 const BELOW_THE_CAP: Duration = Duration::from_secs(10 + 2);
 /// Deaf with every slot taken.
-const AT_THE_CAP: Duration = CLIENT_TIMEOUT.saturating_add(BELOW_THE_CAP);
+pub const AT_THE_CAP: Duration = CLIENT_TIMEOUT.saturating_add(BELOW_THE_CAP);
 /// A request that blocks its thread for good, in the library; HTTP/2 clients without TLS begin so.
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -39,9 +39,8 @@ fn ends_deaf(running: Running, since: Instant, limit: Duration) -> Duration {
 }
 
 #[test]
-#[ignore = "minutes long, not yet green often enough: cargo test abuse -- --ignored"]
 fn every_slot_lost_to_http_2_ends_the_process_and_one_left_does_not() {
-    let scratch = Scratch::alone();
+    let scratch = Scratch::hostile();
     let server = server(&scratch).arg("--max-connections", "8");
     let running = server.start();
     let mut lost: Vec<TcpStream> = Vec::new();
@@ -87,13 +86,13 @@ fn every_slot_lost_to_http_2_ends_the_process_and_one_left_does_not() {
     check_in(running.addr()).unwrap();
     assert_eq!(running.terminate().code, Some(0));
     let points = spool::points(&scratch);
-    assert_eq!(points, vec![NORMAL_POINT; answered + 1]);
+    let normal = "upgrade_request,app_version=normal value=1i";
+    assert_eq!(points, vec![normal; answered + 1]);
 }
 
 #[test]
-#[ignore = "minutes long, not yet green often enough: cargo test abuse -- --ignored"]
 fn few_open_files_lower_the_cap() {
-    let scratch = Scratch::alone();
+    let scratch = Scratch::hostile();
     let server = server(&scratch).under(&["prlimit", "--nofile=128:128"]);
     let running = server.start();
     assert!(
@@ -125,9 +124,8 @@ fn few_open_files_lower_the_cap() {
 }
 
 #[test]
-#[ignore = "minutes long, not yet green often enough: cargo test abuse -- --ignored"]
 fn without_open_files_it_goes_on_when_there_are_some_again_and_ends_when_not() {
-    let scratch = Scratch::alone();
+    let scratch = Scratch::hostile();
     let server = server(&scratch);
     let running = server.start();
     let pid = running.pid();
@@ -171,7 +169,6 @@ fn limit_open_files(pid: u32, most: usize) {
 }
 
 #[test]
-#[ignore = "minutes long, not yet green often enough: cargo test abuse -- --ignored"]
 fn without_threads_it_ends_below_the_cap() {
     const CASE: &str = "no thread left for a connection, below the cap";
     if !rustix::process::geteuid().is_root() {
@@ -182,7 +179,7 @@ fn without_threads_it_ends_below_the_cap() {
     }
     // A user of its own: the limit counts all threads of a user.
     let user = 60_000 + std::process::id() % 5_000;
-    let scratch = Scratch::alone();
+    let scratch = Scratch::hostile();
     let under = [
         "setpriv",
         &format!("--reuid={user}"),

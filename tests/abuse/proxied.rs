@@ -1,83 +1,207 @@
-//! The same through nginx with the site that is shipped: what it takes on itself, the server never notices.
+//! The same through nginx with the site that is shipped: what it takes on itself, the server never
+//! notices.
 
-use std::io::Write;
+use std::fs;
+use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{Abused, CHECK_IN, SMUGGLED, check_in, connect, note, say, status, timed};
+use socket2::SockRef;
+
+use super::crowds::connect_with_small_buffer;
+use super::{
+    Abused, CHECK_IN, SMUGGLED, connect, first_line_until_end, note, say, status, timed,
+    whole_check_in,
+};
+use crate::support::client::{Address, Connection};
+use crate::support::metrics;
 use crate::support::nginx::Nginx;
+use crate::support::scratch::{Scratch, free_port};
+use crate::support::server::Server;
+use crate::support::wait_for;
 
-#[test]
-#[ignore = "minutes long, not yet green often enough: cargo test abuse -- --ignored"]
-fn through_nginx_the_server_notices_none_of_it() {
-    let mut abused = Abused::start(|_, server| server.arg("--max-connections", "16"));
-    let nginx = Nginx::shipped(&abused.scratch, &abused.address());
+/// nginx gives a client 10 s for its headers, and between two reads or writes.
+const CUT_OFF: Duration = Duration::from_secs(20);
+
+#[rustfmt::skip]
+fn requests() -> Vec<(&'static str, Vec<u8>)> {
     let with = |headers: &str| format!("{CHECK_IN}{headers}\r\n\r\n{{}}{SMUGGLED}").into_bytes();
-    let requests = [
-        (
-            "HTTP/2.0 in the request line",
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
-        ),
-        (
-            "two lengths",
-            with("Content-Length: 2\r\nContent-Length: 150"),
-        ),
-        (
-            "length and chunks",
-            with("Content-Length: 2\r\nTransfer-Encoding: chunked"),
-        ),
+    vec![
+        ("HTTP/2.0 in the request line", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()),
+        ("HTTP/0.9", b"GET /\r\n\r\n".to_vec()),
+        ("TLS on a plain port", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec()),
+        ("huge length", with("Content-Length: 18446744073709551615")),
         ("negative length", with("Content-Length: -2")),
+        ("two lengths", with("Content-Length: 2\r\nContent-Length: 150")),
+        ("length and chunks", with("Content-Length: 2\r\nTransfer-Encoding: chunked")),
         ("bad chunks", with("Transfer-Encoding: chunked")),
-        (
-            "header of 1 MiB",
-            with(&format!("X-A: {}", "a".repeat(1 << 20))),
-        ),
+        ("unknown transfer encoding", with("Transfer-Encoding: xchunked")),
+        ("body that ends too early", format!("{CHECK_IN}Content-Length: 900\r\n\r\n{{}}").into()),
+        ("Expect without a body", format!("{CHECK_IN}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n").into()),
+        ("header of 64 MiB", with(&format!("X-A: {}", "a".repeat(64 << 20)))),
         ("100,000 headers", with(&"X-A: b\r\n".repeat(100_000))),
         ("NUL in a header", with("X-A: a\0b")),
-        (
-            "TLS on a plain port",
-            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec(),
-        ),
-        ("HTTP/0.9", b"GET /\r\n\r\n".to_vec()),
-    ];
-    for (case, bytes) in requests {
-        let threads = status(abused.running.pid(), "Threads");
-        for _ in 0..20 {
+        ("folded header line", with("Content-Length: 2\r\nX-A: b\r\n Content-Length: 150")),
+    ]
+}
+
+#[test]
+fn through_nginx_the_server_notices_none_of_it() {
+    let metrics_at = Address::local(free_port());
+    let mut abused = Abused::start(|_, server| {
+        let server = server.arg("--max-connections", "64");
+        server.arg("--metrics-listen", metrics_at.to_string())
+    });
+    let nginx = Nginx::shipped(&abused.scratch, &abused.address());
+    for (case, bytes) in requests() {
+        let before = noticed(&metrics_at);
+        for _ in 0..5 {
             say(case, nginx.addr(), &bytes);
         }
-        let more = status(abused.running.pid(), "Threads").saturating_sub(threads);
-        // One of nginx's own, at most, and the self-check's.
-        assert!(more <= 3, "{case}: {more} threads more");
-        check_in(nginx.addr()).unwrap_or_else(|e| panic!("{case}: {e}"));
-        abused.normal += 1;
+        normal_through(&nginx, &mut abused, case);
+        assert_eq!(noticed(&metrics_at), before, "{case} reached the server");
         note(
-            &format!("through nginx: 20 times {case}"),
+            &format!("through nginx: {case}"),
             "the server notices nothing",
         );
     }
-    // Silent, half-sent and dripped: more than there are connections to the server.
-    let mut crowd: Vec<TcpStream> = (0..200).map(|_| connect(nginx.addr())).collect();
-    for (n, stream) in crowd.iter_mut().enumerate() {
-        let beginnings = [
-            "",
-            CHECK_IN,
-            "POST /v1/checkupgrade HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n{",
-        ];
-        stream.write_all(beginnings[n % 3].as_bytes()).unwrap();
-    }
-    for _ in 0..20 {
-        timed(nginx.addr(), abused.control.addr()).unwrap();
-        abused.normal_is_answered("slow clients at nginx");
-        abused.normal += 1;
-        thread::sleep(Duration::from_millis(50));
-    }
-    let threads = status(abused.running.pid(), "Threads");
-    assert!(threads <= abused.threads + 4, "{threads} threads");
+    assert_eq!(noticed(&metrics_at), 0);
+    // Of this one nginx passes on the request, not the header.
+    let upgrade = "Connection: close, upgrade\r\nUpgrade: h2c\r\n";
+    let request = whole_check_in("nginx").replacen("Host:", &format!("{upgrade}Host:"), 1);
+    let mut stream = connect(nginx.addr());
+    stream.write_all(request.as_bytes()).unwrap();
+    let said = first_line_until_end("Connection: upgrade", &mut stream);
+    assert_eq!(said, "HTTP/1.1 200 OK");
     note(
-        "through nginx: 200 silent and half-sent requests",
+        "through nginx: Connection: upgrade",
+        "a check-in like others",
+    );
+    crowds(&nginx, &mut abused);
+    assert_eq!(noticed(&metrics_at), 0);
+    let pipelined = abused.finish_with("nginx");
+    assert!(pipelined > 100, "{pipelined}");
+}
+
+/// More clients at once than there are connections to the server.
+fn crowds(nginx: &Nginx, abused: &mut Abused) {
+    for _ in 0..1000 {
+        let mut stream = connect(nginx.addr());
+        let socket = SockRef::from(&stream);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
+        stream.write_all(CHECK_IN.as_bytes()).unwrap();
+    }
+    normal_through(nginx, abused, "1000 resets");
+    note(
+        "through nginx: 1000 connections that are reset",
         "the server notices nothing",
     );
-    drop(crowd);
-    abused.finish(|point| point.starts_with("upgrade_request value=1i"));
+
+    let large = format!("{CHECK_IN}Content-Length: 20000\r\n\r\n{{");
+    let beginnings = ["", CHECK_IN, &large];
+    let mut crowd: Vec<TcpStream> = (0..200).map(|_| connect(nginx.addr())).collect();
+    for (n, stream) in crowd.iter_mut().enumerate() {
+        stream.write_all(beginnings[n % 3].as_bytes()).unwrap();
+    }
+    normal_through(nginx, abused, "silent clients");
+    // nginx's own for the two normal clients, and the self-check's.
+    let threads = status(abused.running.pid(), "Threads");
+    assert!(threads <= abused.threads + 4, "{threads} threads");
+    let deaf: Vec<TcpStream> = (0..50)
+        .map(|_| connect_with_small_buffer(nginx.addr()))
+        .collect();
+    for mut stream in &deaf {
+        stream.set_nonblocking(true).unwrap();
+        let _ = stream.write_all(whole_check_in("nginx").repeat(500).as_bytes());
+    }
+    // A byte every second does not keep a connection whose header is not complete.
+    let start = Instant::now();
+    let mut dripping = connect(nginx.addr());
+    let mut answered = 0;
+    let cut_off = loop {
+        if dripping.write_all(b"A").is_err() || has_ended(&dripping) {
+            break start.elapsed();
+        }
+        assert!(start.elapsed() < CUT_OFF, "a dripped header goes on");
+        for _ in 0..10 {
+            normal_through(nginx, abused, "slow clients");
+            answered += 1;
+            thread::sleep(Duration::from_millis(100));
+        }
+    };
+    note(
+        "through nginx: 200 silent and half-sent requests, 50 pipelines that are not read, a dripped header",
+        format!(
+            "cut off after {:.1} s; {answered} normal check-ins are answered in time",
+            cut_off.as_secs_f64()
+        ),
+    );
+}
+
+/// A normal client is answered within a second, behind nginx and at the server.
+#[track_caller]
+fn normal_through(nginx: &Nginx, abused: &mut Abused, case: &str) {
+    timed(nginx.addr(), abused.control.addr()).unwrap_or_else(|e| panic!("{case}: {e}"));
+    abused.normal += 1;
+    abused.normal_is_answered(case);
+}
+
+/// How many requests the server found fault with.
+fn noticed(metrics_at: &Address) -> u64 {
+    let refused = ["400", "404", "405", "408", "413", "503"];
+    let refused = refused.map(|status| format!("requests_total{{status=\"{status}\"}}"));
+    let names = refused
+        .into_iter()
+        .chain(["requests_malformed_total".to_string()]);
+    names.map(|name| metrics::value(metrics_at, &name)).sum()
+}
+
+fn has_ended(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let peeked = stream.peek(&mut [0; 1]);
+    stream.set_nonblocking(false).unwrap();
+    !peeked.is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
+}
+
+/// The library answers a kept connection that times out with a 400 that nobody asked for: nginx throws it
+/// away with the connection, instead of taking it for the answer to its next request.
+#[test]
+fn answer_that_nobody_asked_for_reaches_nobody() {
+    let scratch = Scratch::hostile();
+    let server = Server::new(&scratch).without("--geodb");
+    let metrics_at = Address::local(free_port());
+    let server = server.arg("--metrics-listen", metrics_at.to_string());
+    let running = server.arg("--client-timeout", "1s").start();
+    let nginx = Nginx::in_front_of(&scratch, running.addr());
+    for _ in 0..5 {
+        let mut connection = Connection::open(nginx.addr()).unwrap();
+        let answer = connection.post_checkin("{}", &[]).unwrap();
+        assert_eq!(answer.status, 200);
+        wait_for(CUT_OFF, "nginx's connection to time out", || {
+            metrics::value(&metrics_at, "connections") == 0
+        });
+        wait_for(CUT_OFF, "nginx to end its side", || {
+            !is_half_closed(running.addr())
+        });
+    }
+    assert_eq!(running.terminate().code, Some(0));
+    note(
+        "through nginx: kept connections that time out, with the library's unasked-for 400",
+        "the next requests are answered with 200",
+    );
+}
+
+/// Whether a peer of this address has not yet ended a connection that the other side has ended.
+fn is_half_closed(address: &Address) -> bool {
+    const CLOSE_WAIT: &str = "08";
+    let Address::Tcp(address) = address else {
+        panic!("no TCP address");
+    };
+    let port = format!(":{:04X}", address.port());
+    let connections = fs::read_to_string("/proc/net/tcp").unwrap();
+    connections.lines().any(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        columns[2].ends_with(&port) && columns[3] == CLOSE_WAIT
+    })
 }

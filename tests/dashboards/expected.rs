@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::installations::{LAST, NOW, PERIOD, Visit};
+use super::installations::{LAST, NOW, PERIOD, SILENT, Visit};
 
 /// Values by the tags or texts of a row (joined by a `|`) and its time in seconds since 1970; 0 where the
 /// time says nothing.
@@ -15,8 +15,9 @@ const DAY: i64 = 24 * PERIOD;
 /// The check-ins, and what is chosen in the dashboard.
 pub struct Expected<'a> {
     pub visits: &'a [Visit],
-    /// Beginning of the time range in seconds.
+    /// Beginning and end of the time range in seconds.
     pub from: i64,
+    pub to: i64,
     pub release: &'a str,
     pub latest: &'a [String],
     pub extra_tag: &'a str,
@@ -37,7 +38,7 @@ impl Expected<'_> {
                 one(part as f64 / self.last().count() as f64)
             }
             ("Coverage", _) => self.coverage(),
-            ("Active installations over time", _) => self.per_period(|_| Some(String::new())),
+            ("Active installations over time", _) => self.totals(),
             ("Versions over time", query) => self.top(query, |visit| &visit.version),
             ("Versions now", _) => count(self.last(), |visit| visit.version.clone()),
             ("Share on the latest versions", _) => self.share(latest),
@@ -100,14 +101,25 @@ impl Expected<'_> {
         values
     }
 
+    fn totals(&self) -> Values {
+        let mut totals = self.per_period(|_| Some(String::new()));
+        totals.insert((String::new(), SILENT), 0.0);
+        totals
+    }
+
+    /// The period in which the time range begins is there in whole.
     fn coverage(&self) -> Values {
-        let counted = self.per_period(|_| Some(String::new()));
         let first = self.from - self.from % PERIOD;
-        let periods = (first..=LAST).step_by(PERIOD as usize);
-        periods
-            .map(|start| (String::new(), start))
-            .map(|key| (key.clone(), counted.get(&key).copied().unwrap_or(-1.0)))
-            .collect()
+        let mut coverage = Values::new();
+        for start in (first..=LAST).step_by(PERIOD as usize) {
+            let count = self.visits.iter().filter(|v| v.period() == start).count();
+            let known = count > 0 || start == SILENT;
+            coverage.insert(
+                (String::new(), start),
+                if known { count as f64 } else { -1.0 },
+            );
+        }
+        coverage
     }
 
     fn share(&self, is_part: impl Fn(&&Visit) -> bool) -> Values {
@@ -158,10 +170,13 @@ impl Expected<'_> {
             for period in periods.filter(|period| (from + 1..=to).contains(period)) {
                 *totals.entry(period).or_insert(0.0) += 1.0;
             }
+            if (from + 1..=to).contains(&SILENT) {
+                totals.insert(SILENT, 0.0);
+            }
             median(&totals.into_values().collect::<Vec<_>>())
         };
         let then = NOW - days * DAY;
-        within(NOW - DAY - PERIOD, NOW) / within(then - DAY - PERIOD, then) - 1.0
+        within(NOW - DAY - PERIOD, NOW) / within(then - DAY - PERIOD, then - PERIOD) - 1.0
     }
 
     fn first_seen(&self) -> Values {
@@ -171,10 +186,15 @@ impl Expected<'_> {
         Values::from([((String::new(), first), count as f64)])
     }
 
+    /// By periods of which the last ends where the time range ends, and the first begins before it does.
     fn nodes(&self, combine: impl Fn(&[f64]) -> f64) -> Values {
         let mut nodes: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
-        for visit in self.ranged() {
-            nodes.entry(visit.period()).or_default().push(visit.nodes);
+        for visit in self.visits {
+            let second = visit.at / 1_000_000_000;
+            let start = second - (second - self.to).rem_euclid(PERIOD);
+            if start > self.from - PERIOD && second < self.to {
+                nodes.entry(start).or_default().push(visit.nodes);
+            }
         }
         let combined =
             |(period, nodes): (i64, Vec<f64>)| ((String::new(), period), combine(&nodes));

@@ -1,8 +1,8 @@
 //! What Grafana does with a dashboard before a database sees its queries: fills the variables, and puts
 //! them and the time range into the text.
 //!
-//! After Grafana 10 to 13: the formats `regex`, `raw` and `singlequote` of a variable, `$timeFilter` in
-//! milliseconds, the values of a query variable taken from the second column of an answer, or the only
+//! After Grafana 10 to 13: the formats `regex`, `raw` and `singlequote` of a variable, `$timeFilter`,
+//! `__from` and `__to` in milliseconds, the values of a query variable taken from the second column of an answer, or the only
 //! one, and from the first one of SHOW FIELD KEYS.
 
 use std::cmp::Ordering;
@@ -13,19 +13,14 @@ use std::path::Path;
 use fancy_regex::Regex;
 use serde_json::Value;
 
-/// Reads a file of `dashboards/`.
-#[track_caller]
-pub fn read(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("dashboards")
-        .join(name);
-    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
 /// Reads a dashboard.
 #[track_caller]
 pub fn load(name: &str) -> Value {
-    serde_json::from_str(&read(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("dashboards")
+        .join(name);
+    let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{name}: {e}"));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
 /// The members of an array, of which there are none in anything else.
@@ -105,7 +100,10 @@ impl View {
         };
         let all = variable["current"]["value"][0] == "$__all";
         let chosen = if all { offered.len() } else { 1 };
-        let values = offered.iter().take(chosen).cloned().collect();
+        let mut values: Vec<String> = offered.iter().take(chosen).cloned().collect();
+        if values.is_empty() && variable["multi"] != true {
+            values.push(String::new());
+        }
         self.values.insert(name.to_string(), values);
         offered
     }
@@ -119,6 +117,9 @@ impl View {
                 Piece::Reference("timeFilter", "") => {
                     format!("time >= {}ms and time <= {}ms", self.from, self.to)
                 }
+                // Without a format the data source's own is applied, which expects a text.
+                Piece::Reference("__from", "raw") => self.from.to_string(),
+                Piece::Reference("__to", "raw") => self.to.to_string(),
                 Piece::Reference(name, format) => {
                     let Some(values) = self.values.get(name) else {
                         panic!("{text}: unknown variable {name}");
@@ -259,6 +260,10 @@ fn a_query_is_expanded_as_grafana_does() {
     assert_eq!(
         view.expand("$timeFilter GROUP BY time($period), \"${period:raw}\""),
         "time >= 1000ms and time <= 2000ms GROUP BY time(1h), \"1h\""
+    );
+    assert_eq!(
+        view.expand("${__from:raw}ms, ${__to:raw}ms"),
+        "1000ms, 2000ms"
     );
 }
 

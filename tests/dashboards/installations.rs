@@ -1,5 +1,5 @@
-//! A few hundred installations that check in once an hour: 48 hours with an outage in the middle while a
-//! release is being adopted, and some hours 7 and 30 days before.
+//! A few hundred installations that check in once an hour: 48 hours with an outage in the middle, and an
+//! hour in which nobody checks in, while a release is being adopted; and some hours 7 and 30 days before.
 //!
 //! Time stands still at [`NOW`], so that each run plays in the same, and the picture in the README too.
 
@@ -22,6 +22,10 @@ const END: i64 = NOW - NOW % PERIOD;
 pub const HOURS: i64 = 48;
 /// Hours, counted from the first, in which the service was away.
 const OUTAGE: std::ops::Range<i64> = 20..23;
+/// The hour in which it was there and nobody checked in.
+const SILENT_HOUR: i64 = 31;
+/// The beginning of that period.
+pub const SILENT: i64 = END - (HOURS - SILENT_HOUR) * PERIOD;
 const DAY: i64 = 24 * PERIOD;
 
 /// The version that is released while the hours pass.
@@ -80,7 +84,7 @@ pub fn visits(geodb: &Path) -> Vec<Visit> {
             visits.extend((0..installations).map(|i| visit(&geodb, i, start, OLD[rank(i, 9)])));
         }
     }
-    for hour in (0..HOURS).filter(|hour| !OUTAGE.contains(hour)) {
+    for hour in (0..HOURS).filter(|hour| !OUTAGE.contains(hour) && *hour != SILENT_HOUR) {
         let start = first + hour * PERIOD;
         let installations = 250 + hour;
         visits.extend((0..installations).map(|i| visit(&geodb, i, start, version(i, hour))));

@@ -1,10 +1,15 @@
 //! The dashboards' JSON by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use serde_json::Value;
 
-use super::grafana::{list, load, panels, read, references};
+use super::colours::COLOURS;
+use super::grafana::{list, load, panels, references};
+use crate::support::scratch::Scratch;
 
 const DASHBOARDS: [&str; 2] = ["upgrade-responder.json", "service.json"];
 /// Panels that every Grafana from 10 on has built in.
@@ -19,11 +24,9 @@ const CORE: [&str; 8] = [
     "timeseries",
 ];
 /// What Grafana itself puts into queries.
-const MACROS: [&str; 2] = ["timeFilter", "__rate_interval"];
-/// Colours that can be told apart with any kind of colour blindness (Okabe and Ito), and a grey.
-const COLOURS: [&str; 8] = [
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999",
-];
+const MACROS: [&str; 4] = ["timeFilter", "__from", "__to", "__rate_interval"];
+/// What Grafana itself puts into links.
+const LINK_MACROS: [&str; 3] = ["__dashboard.uid", "__value.numeric", "__all_variables"];
 
 /// Runs a check on each dashboard's panels other than rows.
 fn each_panel(check: impl Fn(&Value, &str)) {
@@ -92,6 +95,19 @@ fn panels_say_what_they_show_and_in_which_unit() {
     });
 }
 
+/// Before 12 Grafana takes an open end for zero, and then nothing matches.
+#[test]
+fn ranges_of_value_mappings_have_both_ends() {
+    each_panel(|panel, at| {
+        for mapping in list(&panel["fieldConfig"]["defaults"]["mappings"]) {
+            if mapping["type"] == "range" {
+                let ends = [&mapping["options"]["from"], &mapping["options"]["to"]];
+                assert!(ends.iter().all(|end| end.is_number()), "{at}: {ends:?}");
+            }
+        }
+    });
+}
+
 #[test]
 fn panels_ask_the_chosen_data_source() {
     each_panel(|panel, at| {
@@ -121,7 +137,8 @@ fn variables_are_defined_before_they_are_used() {
     for name in DASHBOARDS {
         let mut dashboard = load(name);
         let variables = dashboard["templating"]["list"].take();
-        let mut known: BTreeSet<String> = MACROS.map(str::to_string).into();
+        let macros = MACROS.iter().chain(&LINK_MACROS);
+        let mut known: BTreeSet<String> = macros.map(|name| name.to_string()).collect();
         for variable in list(&variables) {
             let own = variable["name"].as_str().unwrap();
             assert_known(
@@ -202,11 +219,11 @@ fn the_introduction_gives_the_attribution_that_the_geo_databases_ask_for() {
         .as_str()
         .unwrap();
     assert!(text.contains("# ${application}"), "{text}");
-    let maxmind = "This product includes GeoLite2 Data created by MaxMind, available from";
-    assert!(
-        text.to_lowercase().contains(&maxmind.to_lowercase()),
-        "{text}"
-    );
+    let maxmind = "This product includes GeoLite Data created by MaxMind, available from";
+    assert!(text.contains(maxmind), "{text}");
+    // The README says who asks for it.
+    let readme = include_str!("../../README.md").replace("\n  ", " ");
+    assert!(readme.contains(maxmind));
     assert!(text.contains("https://www.maxmind.com"), "{text}");
     assert!(
         text.contains("[IP Geolocation by DB-IP](https://db-ip.com)"),
@@ -214,12 +231,45 @@ fn the_introduction_gives_the_attribution_that_the_geo_databases_ask_for() {
     );
 }
 
+/// The README's commands, into a folder of the test's own.
 #[test]
 fn provisioning_finds_the_dashboards_where_the_readme_puts_them() {
-    let provider = read("provisioning/dashboards/upgrade-responder.yaml");
-    assert!(provider.contains("path: /etc/grafana/dashboards\n"));
-    let sources = read("provisioning/datasources/upgrade-responder.yaml");
-    for kind in ["influxdb", "prometheus"] {
+    let scratch = Scratch::new();
+    let (_, commands) = include_str!("../../README.md")
+        .split_once("```\ncp -r dashboards ")
+        .unwrap();
+    let (commands, _) = commands.split_once("```").unwrap();
+    let commands = format!("cp -r dashboards {commands}");
+    let folder = scratch.path().display().to_string();
+    // There need not be a Grafana to give the file to.
+    for command in commands.lines().filter(|line| !line.starts_with("chown")) {
+        let status = Command::new("sh")
+            .arg("-c")
+            .arg(command.replace("/etc/grafana", &folder))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(status.unwrap().success(), "{command}");
+    }
+    let provider =
+        fs::read_to_string(scratch.join("provisioning/dashboards/upgrade-responder.yaml"));
+    assert!(
+        provider
+            .unwrap()
+            .contains("path: /etc/grafana/dashboards\n")
+    );
+    for name in DASHBOARDS {
+        assert!(scratch.join("dashboards").join(name).exists(), "{name}");
+    }
+    let sources = scratch.join("provisioning/datasources/upgrade-responder.yaml");
+    let mode = fs::metadata(&sources).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640, "it may hold a password");
+    let sources = fs::read_to_string(sources).unwrap();
+    for (name, kind) in DASHBOARDS.iter().zip(["influxdb", "prometheus"]) {
         assert!(sources.contains(&format!("type: {kind}\n")), "{kind}");
+        // The dashboard chooses it by itself where it is there.
+        let chosen = &load(name)["templating"]["list"][0]["current"];
+        let (text, uid) = (chosen["text"].as_str(), chosen["value"].as_str());
+        let entry = format!("- name: {}\n    uid: {}\n", text.unwrap(), uid.unwrap());
+        assert!(sources.contains(&entry), "{entry}");
     }
 }

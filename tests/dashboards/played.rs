@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::answers::answers;
 use super::expected::{Expected, Values};
 use super::grafana::{View, list, load, panels};
-use super::installations::{HOURS, NOW, ODD, PERIOD, RELEASE, Visit, segment, visits};
+use super::installations::{HOURS, NOW, ODD, PERIOD, RELEASE, SILENT, Visit, segment, visits};
 use crate::support::geodb;
 use crate::support::influx::Influx;
 use crate::support::scratch::Scratch;
@@ -24,9 +25,9 @@ const TARGETS: [&str; 5] = [
     "by_host_arch_down_sampling",
     "by_kubernetes_version_down_sampling",
 ];
-/// The end of the time range a little after now, as if a minute had passed since: nothing must depend on
-/// both being the same.
-const RANGE: (i64, i64) = (NOW - (HOURS + 1) * PERIOD, NOW + 60);
+/// The time range begins within a period that has check-ins, as it mostly does. Its end is a little after
+/// now, as if a minute had passed since: nothing must depend on both being the same.
+pub const RANGE: (i64, i64) = (NOW - (HOURS - 1) * PERIOD - 1200, NOW + 60);
 
 #[test]
 fn every_panel_shows_the_numbers_that_were_played_in() {
@@ -67,12 +68,38 @@ fn every_panel_shows_the_numbers_that_were_played_in() {
     }
 }
 
+/// As it is on the first day: the server runs, and nobody has checked in yet.
+#[test]
+fn without_any_check_in_no_query_is_an_error() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
+    let running = server.start();
+    wait_for(Duration::from_secs(60), "the database", || {
+        running.log().contains("is ready, database")
+    });
+    let dashboard = load("upgrade-responder.json");
+    let mut view = View::new(RANGE.0 * 1000, RANGE.1 * 1000);
+    for variable in list(&dashboard["templating"]["list"]) {
+        view.fill(variable, |query| columns(&influx, query));
+    }
+    assert_eq!(view.chosen("application"), [APPLICATION]);
+    assert_eq!(view.chosen("extra_tag"), [""]);
+    for target in panels(&dashboard).iter().flat_map(|p| list(&p["targets"])) {
+        let rows = influx.select(DATABASE, &query(&view, target));
+        assert!(rows.is_empty(), "{target}: {rows:?}");
+    }
+    running.terminate();
+}
+
 /// Puts the check-ins into the spool of a server, as if an earlier run had left them, and waits until
 /// it has delivered them and computed all totals.
 fn play(scratch: &Scratch, influx: &Influx, visits: &[Visit]) {
     let spool = scratch.join("spool").join(DATABASE);
     fs::create_dir_all(&spool).unwrap();
     fs::write(spool.join("00000000000000000001.lp"), segment(visits)).unwrap();
+    let noted = format!("{} {SILENT} {PERIOD}\n", TARGETS[0]);
+    fs::write(spool.join("periods"), noted).unwrap();
     let server = Server::new(scratch)
         .arg("--influxdb-url", influx.url())
         .arg("--down-sample-tags", "kubernetes_version,host_arch");
@@ -85,6 +112,10 @@ fn play(scratch: &Scratch, influx: &Influx, visits: &[Visit]) {
             rows.iter().any(|row| row["sum"] == visits.len())
         });
     }
+    wait_for(Duration::from_secs(90), "the zero", || {
+        let zero = format!("SELECT total FROM {} WHERE total = 0", TARGETS[0]);
+        influx.select(DATABASE, &zero).len() == 1
+    });
     assert_eq!(running.terminate().code, Some(0));
 }
 
@@ -120,6 +151,7 @@ fn check(influx: &Influx, view: &View, panel: &Value, visits: &[Visit]) {
     let expected = Expected {
         visits,
         from: RANGE.0,
+        to: RANGE.1,
         release: &view.chosen("release")[0],
         latest: view.chosen("latest"),
         extra_tag: &view.chosen("extra_tag")[0],
@@ -155,12 +187,12 @@ fn check(influx: &Influx, view: &View, panel: &Value, visits: &[Visit]) {
     }
 }
 
-fn query(view: &View, target: &Value) -> String {
+pub fn query(view: &View, target: &Value) -> String {
     view.expand(target["query"].as_str().unwrap())
 }
 
 /// Stops the database's clock at the time the check-ins were played for.
-fn fixed(query: &str) -> String {
+pub fn fixed(query: &str) -> String {
     query.replace("now()", &format!("{NOW}s"))
 }
 
@@ -242,34 +274,11 @@ fn fields_named(panel: &Value) -> Vec<String> {
     for transformation in list(&panel["transformations"]) {
         let excluded = transformation["options"]["excludeByName"].as_object();
         names.extend(excluded.into_iter().flat_map(|e| e.keys().cloned()));
+        let sorted = list(&transformation["options"]["sort"]).iter();
+        names.extend(sorted.filter_map(|by| Some(by["field"].as_str()?.to_string())));
     }
     if options["reduceOptions"]["fields"] == "/^Time$/" {
         names.push("Time".to_string());
     }
     names
-}
-
-/// What the README's picture is drawn from.
-fn answers(influx: &Influx, view: &View, dashboard: &Value) -> Value {
-    let drawn = panels(dashboard).into_iter().map(|panel| {
-        let targets = list(&panel["targets"]).iter().map(|target| {
-            let rows = influx.select(DATABASE, &fixed(&query(view, target)));
-            let alias = target["alias"].as_str().unwrap_or_default();
-            // The tag of a series is not the view's to know.
-            let alias = match alias.starts_with("$tag_") {
-                true => alias.to_string(),
-                false => view.expand(alias),
-            };
-            json!({"refId": target["refId"], "alias": alias, "rows": rows})
-        });
-        let targets: Vec<Value> = targets.collect();
-        let expand = |key: &str| view.expand(panel[key].as_str().unwrap());
-        let intro = panel["options"]["content"].as_str().unwrap_or_default();
-        json!({
-            "title": expand("title"), "type": panel["type"], "gridPos": panel["gridPos"],
-            "unit": panel["fieldConfig"]["defaults"]["unit"], "targets": targets,
-            "overrides": panel["fieldConfig"]["overrides"], "content": view.expand(intro),
-        })
-    });
-    json!({"now": NOW, "from": RANGE.0, "panels": drawn.collect::<Vec<_>>()})
 }

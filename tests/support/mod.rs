@@ -7,12 +7,15 @@
 
 pub mod account;
 pub mod client;
+pub mod clock;
+pub mod company;
 pub mod crashes;
 pub mod geodb;
 pub mod http;
 pub mod influx;
 pub mod line_protocol;
 pub mod load;
+pub mod metrics;
 pub mod nginx;
 pub mod peer;
 pub mod process;

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 
 use socket2::{Domain, Socket, Type};
+
+use super::company::{Company, Place};
 
 static NEXT_FOLDER: AtomicU32 = AtomicU32::new(0);
 static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
@@ -19,44 +20,36 @@ static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
 /// Declare it before everything that lives in it, so that it is dropped last.
 pub struct Scratch {
     path: PathBuf,
-    _company: Company,
-}
-
-/// Tests run side by side, but for those that assert a limit of time: they run alone, because beside
-/// others they would measure those.
-static COMPANY: RwLock<()> = RwLock::new(());
-
-/// Held while a test runs; never read.
-#[allow(dead_code)]
-enum Company {
-    Others(RwLockReadGuard<'static, ()>),
-    Nobody(RwLockWriteGuard<'static, ()>),
+    _place: Place,
 }
 
 impl Scratch {
     /// A new, empty folder below the system's temporary one: short enough for unix-socket paths, which
     /// end at 107 bytes.
     pub fn new() -> Scratch {
-        // A test that failed has left nothing half done in the lock.
-        let others = COMPANY.read().unwrap_or_else(PoisonError::into_inner);
-        Scratch::with(Company::Others(others))
+        Scratch::with(Company::Anybody)
     }
 
     /// The same, for a test that asserts a limit of time: it waits until no other test runs, and
     /// keeps others waiting.
     pub fn alone() -> Scratch {
-        let nobody = COMPANY.write().unwrap_or_else(PoisonError::into_inner);
-        Scratch::with(Company::Nobody(nobody))
+        Scratch::with(Company::Nobody)
+    }
+
+    /// The same, for tests of hostile clients, which run beside each other and nobody else.
+    pub fn hostile() -> Scratch {
+        Scratch::with(Company::Hostile)
     }
 
     fn with(company: Company) -> Scratch {
+        let place = company.enter();
         let number = NEXT_FOLDER.fetch_add(1, Ordering::Relaxed);
         let name = format!("upgrade-responder-test-{}-{number}", process::id());
         let path = std::env::temp_dir().join(name);
         fs::create_dir(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         Scratch {
             path,
-            _company: company,
+            _place: place,
         }
     }
 

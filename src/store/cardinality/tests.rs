@@ -86,6 +86,37 @@ fn beyond_the_tag_sets_extra_tags_become_other() {
 }
 
 #[test]
+fn beyond_the_tag_sets_a_listed_version_stays() {
+    let mut limiter = limiter(Limits {
+        tag_values: 1000,
+        series: 1,
+    });
+    let listed = Listed {
+        app_versions: HashSet::from([b"v2".to_vec()]),
+        keys: true,
+        ..Listed::default()
+    };
+    admit(&mut limiter, "m,app_version=v1 value=1i");
+    let (stored, limited) = admit_listed(&mut limiter, &listed, "m,app_version=v2 value=1i");
+    assert_eq!(stored, "m,app_version=v2 value=1i");
+    assert_eq!(limited, Limited::default());
+    let (stored, limited) = admit_listed(&mut limiter, &listed, "m,a=1,app_version=v2 value=1i");
+    assert_eq!(stored, "m,a=other,app_version=v2 value=1i");
+    assert!(limited.changed && limited.series);
+}
+
+#[test]
+fn all_tags_together_have_twice_as_many_values_at_most_as_there_may_be_tag_sets() {
+    let mut limiter = limiter(Limits {
+        tag_values: 1000,
+        series: 2,
+    });
+    let (stored, limited) = admit(&mut limiter, "m,a=1,b=1,c=1,d=1,e=1 value=1i");
+    assert_eq!(stored, "m,a=1,b=1,c=1,d=1,e=other value=1i");
+    assert_eq!(limited.tags, ["e"]);
+}
+
+#[test]
 fn without_a_schema_extra_keys_end_at_their_limit() {
     let mut limiter = limiter(Limits {
         tag_values: 1000,

@@ -1,0 +1,40 @@
+//! The least a check-in can cost: the server's own accept path and its way to send an answer, with
+//! constant bytes. The benchmark runs itself as this program and compares the server with it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tiny_http::Request;
+use upgrade_responder::cli::options::Listen;
+use upgrade_responder::http::answer::{self, Answer, Then};
+use upgrade_responder::http::listener::{self, Handler};
+use upgrade_responder::http::routes::Buffers;
+use upgrade_responder::http::socket;
+
+use crate::Result;
+
+struct Constant(Answer);
+
+impl Handler for Constant {
+    fn handle(&self, mut request: Request, buffers: &mut Buffers) -> Then {
+        let mut body = [0; 64 * 1024];
+        while request
+            .as_reader()
+            .read(&mut body)
+            .is_ok_and(|read| read > 0)
+        {}
+        answer::send(request, &self.0, Then::KeepAlive, &mut buffers.out)
+    }
+}
+
+/// Listens on `address` and answers `size` bytes, until it is killed.
+pub fn run(address: &str, size: &str) -> Result<()> {
+    let address: SocketAddr = address.parse()?;
+    let handler = Arc::new(Constant(Answer::json(vec![b'x'; size.parse()?])));
+    let bound = socket::bind(&Listen::Tcp(address), Duration::from_secs(75))?;
+    let _acceptor = listener::start(vec![bound], 1024, handler)?;
+    loop {
+        std::thread::park();
+    }
+}

@@ -1,0 +1,28 @@
+-- Sends the check-ins of a file again and again: each line is an address, a tab and a body.
+-- In the end one line says what came of it, for the benchmark to read.
+
+local requests, sent = {}, 0
+
+function init(args)
+  for line in io.lines(args[1]) do
+    local address, body = line:match("^(%S+)\t(.*)$")
+    local headers = {
+      ["X-Forwarded-For"] = address,
+      ["X-Request-Id"] = string.format("%032x", #requests),
+      ["Content-Type"] = "application/json",
+    }
+    requests[#requests + 1] = wrk.format("POST", "/v1/checkupgrade", headers, body)
+  end
+end
+
+function request()
+  sent = sent + 1
+  return requests[sent % #requests + 1]
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+  io.write(string.format("result %d %d %d %d %d %d\n", summary.requests, failed, summary.duration,
+    latency:percentile(50), latency:percentile(99), latency.max))
+end

@@ -1,0 +1,159 @@
+//! The programs that are measured: how much CPU and memory they take, and what the server counts.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::common::{self, Workload};
+use crate::support::client::{Address, Connection};
+use crate::support::influx::Influx;
+use crate::support::process::Process;
+use crate::support::scratch::{Scratch, free_port};
+use crate::support::server::{Running, Server};
+use crate::support::wait_for;
+use crate::{Result, wrk::Answers, wrk::Wrk};
+
+/// Time for all records to be stored in InfluxDB.
+const DELIVERED: Duration = Duration::from_secs(120);
+
+/// A round of check-ins and what it took.
+#[derive(Clone, Copy, Debug)]
+pub struct Round {
+    pub answers: Answers,
+    /// CPU time of the process by answer, in microseconds, with what came after the last answer.
+    pub cpu: f64,
+}
+
+/// The server with its own counters at hand.
+pub struct Measured {
+    running: Running,
+    metrics: Address,
+    delivers: bool,
+}
+
+impl Measured {
+    /// The command line of a server that is ready for this workload.
+    pub fn server(scratch: &Scratch, workload: &Workload, influx: Option<&Influx>) -> Server {
+        scratch.write(
+            "response-config.json",
+            common::response_config(workload.versions),
+        );
+        let mut server = Server::new(scratch);
+        if let Some(schema) = &workload.schema {
+            server = server.arg("--request-schema", scratch.write("schema.json", schema));
+        }
+        match influx {
+            Some(influx) => server.arg("--influxdb-url", influx.url()),
+            None => server,
+        }
+    }
+
+    pub fn start(server: Server, delivers: bool) -> Measured {
+        let metrics = Address::local(free_port());
+        let running = server.arg("--metrics-listen", metrics.to_string()).start();
+        Measured {
+            running,
+            metrics,
+            delivers,
+        }
+    }
+
+    pub fn running(&mut self) -> &mut Running {
+        &mut self.running
+    }
+
+    pub fn address(&self) -> &Address {
+        self.running.addr()
+    }
+
+    /// Sends check-ins and waits until all of them are stored, where there is an InfluxDB.
+    pub fn round(&self, wrk: &Wrk) -> Result<Round> {
+        round(self.running.pid(), wrk, self.address(), || self.settle())
+    }
+
+    /// Waits until no record is on its way any more.
+    pub fn settle(&self) {
+        if self.delivers {
+            wait_for(DELIVERED, "all records to be stored", || {
+                self.metric("records_waiting") == 0
+            });
+        }
+    }
+
+    /// A counter without labels, or with them as they are written.
+    pub fn metric(&self, name: &str) -> u64 {
+        let page = Connection::open(&self.metrics)
+            .and_then(|mut metrics| metrics.request("GET", "/metrics", &[], b""))
+            .map(|answer| answer.text())
+            .unwrap_or_default();
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("upgrade_responder_{name} ")));
+        line.and_then(|value| value.parse().ok())
+            .unwrap_or_else(|| panic!("no {name} in {page:?}"))
+    }
+
+    /// Resident memory now and at most, in KiB.
+    pub fn memory(&self) -> (u64, u64) {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.running.pid()));
+        let status = status.unwrap_or_default();
+        let value = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let number = line.and_then(|line| line.split_whitespace().next());
+            number.and_then(|number| number.parse().ok()).unwrap_or(0)
+        };
+        (value("VmRSS:"), value("VmHWM:"))
+    }
+}
+
+/// The bare listener as a process of its own.
+pub struct Bare {
+    process: Process,
+    address: Address,
+}
+
+impl Bare {
+    /// Answers as many bytes as the server does.
+    pub fn start(scratch: &Scratch, like: &Measured) -> Result<Bare> {
+        let mut connection = Connection::open(like.address())?;
+        let answer = connection.post_checkin("{}", &[])?;
+        let address = Address::local(free_port());
+        let mut command = Command::new(std::env::current_exe()?);
+        let size = answer.body.len().to_string();
+        command.args(["bare-listener", &address.to_string(), &size]);
+        let mut process = Process::start(scratch.path(), command);
+        process.wait_until_ready(Duration::from_secs(20), |_| {
+            Connection::open(&address).is_ok()
+        });
+        Ok(Bare { process, address })
+    }
+
+    pub fn round(&self, wrk: &Wrk) -> Result<Round> {
+        round(self.process.pid(), wrk, &self.address, || {})
+    }
+}
+
+fn round(pid: u32, wrk: &Wrk, address: &Address, settle: impl Fn()) -> Result<Round> {
+    let before = cpu(pid)?;
+    let answers = wrk.send(address)?;
+    settle();
+    let cpu = (cpu(pid)? - before).as_secs_f64() * 1e6 / answers.count as f64;
+    Ok(Round { answers, cpu })
+}
+
+/// User and system time of a process with all its threads, those that have ended too.
+fn cpu(pid: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name, in brackets, may hold spaces.
+    let (_, fields) = stat.rsplit_once(')').ok_or("no /proc/PID/stat")?;
+    let mut fields = fields.split_whitespace().skip(11);
+    let mut ticks = 0.0;
+    for _ in ["utime", "stime"] {
+        ticks += fields
+            .next()
+            .ok_or("a short /proc/PID/stat")?
+            .parse::<f64>()?;
+    }
+    let per_second = rustix::param::clock_ticks_per_second() as f64;
+    Ok(Duration::from_secs_f64(ticks / per_second))
+}

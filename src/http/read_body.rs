@@ -1,0 +1,88 @@
+//! The body of a request: read whole and within bounds of size and time, or refused.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use tiny_http::Request;
+
+use super::answer::Refusal;
+use super::headers::Framing;
+
+/// Bytes of a body at most.
+const MAX_BODY: usize = 64 * 1024;
+/// Bytes that are read at once at most.
+const CHUNK: usize = 8 * 1024;
+
+/// Reads the whole body into `body`, or says why the request is refused.
+///
+/// The socket's time-out is per read, so a dripped body gets `limit` in total here. Bodies up to
+/// 1 KiB have been read by tiny_http before the request came to us.
+pub fn read_body(
+    request: &mut Request,
+    framing: Framing,
+    limit: Duration,
+    body: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    body.clear();
+    match framing {
+        Framing::Sound => {}
+        Framing::Ambiguous => {
+            return Err(Refusal::new(400, "the length of the request is ambiguous"));
+        }
+        Framing::Upgrade => {
+            return Err(Refusal::new(400, "connection upgrades are not supported"));
+        }
+    }
+    let declared = request.body_length();
+    if declared.is_some_and(|declared| declared > MAX_BODY) {
+        return Err(too_large());
+    }
+    let deadline = Instant::now() + limit;
+    let reader = request.as_reader();
+    let mut filled = 0;
+    // Nothing is read behind a declared length, so the clock is asked once for a body that comes whole.
+    while declared != Some(filled) {
+        if filled == body.len() {
+            // A length that is only claimed costs no memory.
+            let missing = declared.map_or(CHUNK, |declared| declared - filled);
+            body.resize(filled + missing.min(CHUNK), 0);
+        }
+        match reader.read(&mut body[filled..]) {
+            // The client has ended the connection before the end of its body. (Of chunks the library
+            // does not tell; but what is cut off is no whole JSON object either.)
+            Ok(0) if declared.is_some() => return Err(cut_off()),
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_timeout(&error) => return Err(too_slow()),
+            Err(_) => return Err(cut_off()),
+        }
+        if filled > MAX_BODY {
+            return Err(too_large());
+        }
+        if declared != Some(filled) && Instant::now() > deadline {
+            return Err(too_slow());
+        }
+    }
+    body.truncate(filled);
+    Ok(())
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(413, format!("the body is larger than {MAX_BODY} bytes"))
+}
+
+fn cut_off() -> Refusal {
+    Refusal::new(400, "the body is cut off or its chunks are broken")
+}
+
+fn too_slow() -> Refusal {
+    Refusal::new(408, "the body came too slowly")
+}
