@@ -138,6 +138,8 @@ fn a_disk_that_somebody_fills_and_empties_again_is_recorded_on_by_itself() {
             .collect::<Vec<_>>()
     };
     send();
+    // While the disk is empty, the ballast fits exactly.
+    wait_for(SOON, "the first records", || !on_disk().is_empty());
     // More than is there: everything that is left.
     let ballast = disk.path.join("ballast");
     fs::write(&ballast, vec![0; 2 << 20]).unwrap_err();

@@ -59,7 +59,7 @@ pub fn set_up(
             }
             Some(_) => notes.push(format!(
                 "continuous query {} in {database} is not what this server would create; its \
-                 totals may differ",
+                 totals may differ; drop it to have it made anew at the next start",
                 wanted.query
             )),
             None => {
@@ -76,7 +76,7 @@ pub fn set_up(
         let why = no_database.unwrap_or(why);
         notes.push(format!(
             "cannot create or see database {database} or its continuous queries: {why}; if the \
-             database exists, all works without"
+             database exists, all works without; else create it, or let the user do so"
         ));
     }
     Ok(InForce {

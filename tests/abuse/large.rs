@@ -33,6 +33,11 @@ fn huge_heads_cost_only_their_sender() {
             "100,000 lines of X-Forwarded-For",
             many("X-Forwarded-For: 203.0.113.7\r\n"),
         ),
+        // Over 18 s of a core's time, once.
+        (
+            "250,000 lines of Connection",
+            format!("{CHECK_IN}{}\r\n", "Connection:\r\n".repeat(250_000)),
+        ),
         (
             "X-Forwarded-For of 100,000 hops",
             format!(

@@ -95,6 +95,19 @@ fn panels_say_what_they_show_and_in_which_unit() {
     });
 }
 
+/// Before 12 Grafana takes an open end for zero, and then nothing matches.
+#[test]
+fn ranges_of_value_mappings_have_both_ends() {
+    each_panel(|panel, at| {
+        for mapping in list(&panel["fieldConfig"]["defaults"]["mappings"]) {
+            if mapping["type"] == "range" {
+                let ends = [&mapping["options"]["from"], &mapping["options"]["to"]];
+                assert!(ends.iter().all(|end| end.is_number()), "{at}: {ends:?}");
+            }
+        }
+    });
+}
+
 #[test]
 fn panels_ask_the_chosen_data_source() {
     each_panel(|panel, at| {

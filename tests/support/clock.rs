@@ -38,7 +38,7 @@ impl Clock {
         fs::write(&self.offset, by).unwrap();
     }
 
-    /// Sets it to a time in seconds since 1970.
+    /// Sets it to a time in seconds since 1970. A step of more than two minutes is a break to the server.
     pub fn set(&self, time: i64) {
         self.set_off(&format!("{:+}", time - jiff::Timestamp::now().as_second()));
     }
