@@ -38,7 +38,7 @@ pub struct Pace {
 }
 
 const WHOLE: Pace = Pace {
-    rounds: 7,
+    rounds: 5,
     round: Duration::from_secs(5),
     growth_rounds: 3,
 };
