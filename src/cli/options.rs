@@ -131,6 +131,8 @@ pub enum Password {
     None,
     Text(String),
     File(PathBuf),
+    /// A file that systemd made for this run of the service.
+    Credential(PathBuf),
 }
 
 impl fmt::Debug for Password {
@@ -139,6 +141,7 @@ impl fmt::Debug for Password {
             Password::None => f.write_str("None"),
             Password::Text(_) => f.write_str("Text(…)"),
             Password::File(path) => write!(f, "File({})", path.display()),
+            Password::Credential(path) => write!(f, "Credential({})", path.display()),
         }
     }
 }
@@ -308,7 +311,7 @@ fn password(low: &LowArgs, env: Env<'_>) -> Password {
     let credential =
         env("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join("influxdb-pass"));
     match credential.filter(|path| path.exists()) {
-        Some(path) => Password::File(path),
+        Some(path) => Password::Credential(path),
         None => Password::None,
     }
 }

@@ -133,13 +133,15 @@ impl Sender {
             // Set up again at the next step.
             self.totals.forget_set_up();
         }
-        let url = self.influx.as_ref().map(|influx| influx.url().to_string());
-        self.outage.failed(
-            trouble,
-            &url.unwrap_or_default(),
-            &self.spool,
-            &self.metrics,
-        )
+        let (mut url, mut password) = (String::new(), String::new());
+        if let Some(influx) = &mut self.influx {
+            url = influx.url().to_string();
+            if matches!(trouble, Trouble::Denied(_)) {
+                password = influx.denied();
+            }
+        }
+        self.outage
+            .failed(trouble, &url, &password, &self.spool, &self.metrics)
     }
 
     /// Waits for a sealed segment, or `at_least` that long, or for the end.
