@@ -196,7 +196,7 @@ impl MetricsPage {
         let influx = &self.metrics.influx;
         page.family(
             "influxdb_writes_total",
-            "Write requests to InfluxDB, by outcome.",
+            "Write requests to InfluxDB, by outcome; a set-up that failed counts as retried.",
             "outcome",
             &[
                 ("stored", influx.stored.get()),

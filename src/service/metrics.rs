@@ -189,6 +189,7 @@ impl RecordMetrics {
 pub struct InfluxMetrics {
     pub stored: Counter,
     pub refused: Counter,
+    /// To be sent again; what sets InfluxDB up counts here too when it fails.
     pub retried: Counter,
 }
 

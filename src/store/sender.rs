@@ -100,7 +100,10 @@ impl Sender {
         let Some(influx) = &self.influx else {
             return Ok(false);
         };
-        if self.totals.set_up(influx, timeout(self.deadline))? {
+        // Writes count for themselves; without this, an outage before the first of them shows nowhere.
+        let count = |_: &Trouble| self.metrics.influx.retried.add(1);
+        let set_up = self.totals.set_up(influx, timeout(self.deadline));
+        if set_up.inspect_err(count)? {
             self.outage.answered();
         }
         let delivered = self.delivery.deliver_oldest(&mut Destination {
