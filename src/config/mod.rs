@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use crate::checkin::geo::{GeoDb, GeoError};
 use crate::cli::options::ConfigSources;
+use crate::cli::values::PLACES;
 use crate::http::answer::Answer;
 use problem::Problem;
 use response::ResponseConfig;
@@ -86,11 +87,10 @@ impl Snapshot {
 fn schema(text: &str, sources: &ConfigSources) -> Result<RequestSchema, Vec<Problem>> {
     let schema = RequestSchema::parse(text)?;
     let point_tags: Vec<&str> = schema.point_tags().collect();
-    let built_in = |tag: &str| matches!(tag, "city" | "country");
     let missing = sources
         .down_sample_tags
         .iter()
-        .filter(|tag| !built_in(tag) && !point_tags.contains(&tag.as_str()))
+        .filter(|tag| !PLACES.contains(&tag.as_str()) && !point_tags.contains(&tag.as_str()))
         .map(|tag| {
             let message = format!(
                 "found no tag that is stored as {tag:?}, expected one, since --down-sample-tags \
