@@ -147,6 +147,7 @@ fn requests_of_doubtful_length_are_refused_and_end_the_connection() {
         // More than fits into 64 bits.
         ("Content-Length: 99999999999999999999\r\n", ambiguous),
         ("Content-Length:\r\n", ambiguous),
+        (": x\r\nContent-Length: 2\r\n", "{\"error\":\"a header has no name\"}\n"),
         ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", ambiguous),
         ("Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n", "{\"error\":\"connection upgrades are not supported\"}\n"),
         // Refused by the library, without a body.

@@ -26,9 +26,11 @@ pub struct Seen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     Sound,
-    /// A Content-Length that is no number or stands there twice, two Transfer-Encodings, or a header
-    /// without a name (RFC 9112, sections 5 and 6.3).
+    /// A Content-Length that is no number or stands there twice, or two Transfer-Encodings (RFC 9112,
+    /// section 6.3).
     Ambiguous,
+    /// A line that begins with a colon, which the library lets pass (RFC 9112, section 5).
+    Nameless,
     /// `Connection: upgrade`, after which tiny_http takes all that follows for the body.
     Upgrade,
 }
@@ -45,8 +47,7 @@ pub fn read(request: &Request) -> Seen {
     let says = |word| connection.contains(word);
     let framing = match says("upgrade") {
         true => Framing::Upgrade,
-        // A line that begins with a colon, which the library lets pass.
-        false if request.headers().contains("") => Framing::Ambiguous,
+        false if request.headers().contains("") => Framing::Nameless,
         false => framing(&mut rest),
     };
     Seen {
