@@ -195,6 +195,36 @@ fn port_given_as_a_flag_wins_over_listen_in_the_environment() {
 }
 
 #[test]
+fn password_file_given_as_a_flag_wins_over_a_password_in_the_environment() {
+    let scratch = Scratch::new();
+    let config = scratch.write("response-config.json", server::RESPONSE_CONFIG);
+    // A file that is read cannot be missing.
+    let reads_file = |environment: &[(&str, &str)], more: &[&str]| {
+        let mut command = vec!["check-config", "--application-name", APPLICATION];
+        command.extend(["--upgrade-response-config", config.to_str().unwrap()]);
+        command.extend(["--influxdb-url", "http://me@localhost:8086"]);
+        command.extend(more);
+        let ended = server::run_with(&scratch, environment, &command);
+        ended.stderr.contains("--influxdb-pass-file /missing: ")
+    };
+    let (text, file) = (
+        ("INFLUXDB_PASS", "s3cret"),
+        ("INFLUXDB_PASS_FILE", "/missing"),
+    );
+    assert!(reads_file(&[text], &["--influxdb-pass-file", "/missing"]));
+    assert!(!reads_file(&[text, file], &[]));
+    assert!(!reads_file(&[file], &["--influxdb-pass", "s3cret"]));
+    let both = [
+        "--influxdb-pass-file",
+        "/missing",
+        "--influxdb-pass",
+        "s3cret",
+    ];
+    assert!(!reads_file(&[], &both));
+    assert!(reads_file(&[file], &[]));
+}
+
+#[test]
 fn secrets_are_not_repeated_and_a_useless_password_is_said() {
     let scratch = Scratch::new();
     let misspelt = server::run(&scratch, &["start", "--influxdb-pas=s3cret"]);
