@@ -4,6 +4,12 @@
 //! are how requests are smuggled past a proxy, so they are looked for here. One hole is left: a line
 //! that begins with a space, which continues the line above (RFC 9112, section 5.2), is taken for a
 //! header of its own by the library and cannot be told from one here; nginx does not pass such lines.
+//!
+//! The sizes of chunks are read by the library, and more leniently than RFC 9112, section 7.1, allows:
+//! `+17` and spaces around a number are taken for what they seem to say, and so is any number of zeros
+//! before it, which is allowed. A proxy that reads them otherwise has to refuse them; nginx reads bodies
+//! itself and sends them on with a length. In return the library refuses what is allowed: `Chunked` in
+//! capitals, and trailers behind the last chunk.
 
 use tiny_http::{Header, Headers, Request};
 
