@@ -3,9 +3,11 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 
 use mmdb_writer::{Value, Writer};
+use rustix::process::geteuid;
 
 use crate::support::geodb;
 use crate::support::scratch::Scratch;
@@ -173,6 +175,8 @@ fn address_that_cannot_be_listened_on_is_refused() {
         &in_use,
         &[&format!("0.0.0.0:{port}"), "in use by another process"],
     );
+    let in_use = server.clone().arg("--metrics-listen", &address);
+    assert_refused(&in_use, &[&address, "(--metrics-listen)", "in use"]);
     let elsewhere = server.clone().arg("--listen", "203.0.113.1:8314");
     assert_refused(
         &elsewhere,
@@ -193,6 +197,15 @@ fn address_that_cannot_be_listened_on_is_refused() {
     let _live = UnixListener::bind(&live).unwrap();
     assert_refused(&listen(&live), &["/live", "another process listens there"]);
     assert!(live.exists());
+    let closed = scratch.join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
+    let mut unlisted = listen(&closed.join("socket"));
+    if geteuid().is_root() {
+        // Root, as files see others.
+        unlisted = unlisted.under(&["setpriv", "--bounding-set", "-dac_override"]);
+    }
+    assert_refused(&unlisted, &["closed/socket", "to the socket's directory"]);
 }
 
 #[test]

@@ -105,6 +105,10 @@ fn wrong_value_is_one_line_that_names_flag_value_and_what_is_expected() {
         ("--query-period", "59s", "1m"),
         ("--query-period", "1 hour", "1h30m"),
         ("--trusted-proxies", "10.0.0.0/8,10.0.0.0/99", "\"10.0.0.0/99\" is none"),
+        ("--down-sample-tags", "hostArch", "snake case"),
+        ("--down-sample-tags", "host_arch,app_version", "\"app_version\" is a name of the server's own"),
+        ("--down-sample-tags", "time", "city or country"),
+        ("--down-sample-tags", "country_code", "city or country"),
         ("--max-connections", "0", "from 1 to"),
         ("--client-timeout", "75", "duration"),
         ("--client-timeout", "0s", "from 1s to 1h"),
@@ -127,6 +131,8 @@ fn wrong_value_is_one_line_that_names_flag_value_and_what_is_expected() {
         let found = if flag == "--influxdb-url" { "" } else { value };
         assert_one_line(&ended.stderr, &[flag, found, expected]);
     }
+    let places = ["--down-sample-tags", "city,country,host_arch"];
+    assert!(checked(&scratch, &[], &places).contains("good"));
     let from_variable = Server::new(&scratch).without("--query-period");
     let ended = from_variable.env("QUERY_PERIOD", "soon").expect_exit(2);
     assert_one_line(&ended.stderr, &["QUERY_PERIOD", "\"soon\"", "1h30m"]);
@@ -186,6 +192,36 @@ fn port_given_as_a_flag_wins_over_listen_in_the_environment() {
     assert!(checked(&scratch, &listen, &[]).contains("127.0.0.1:1111"));
     let both = ["--port", "2222", "--listen", "127.0.0.1:3333"];
     assert!(checked(&scratch, &[], &both).contains("127.0.0.1:3333"));
+}
+
+#[test]
+fn password_file_given_as_a_flag_wins_over_a_password_in_the_environment() {
+    let scratch = Scratch::new();
+    let config = scratch.write("response-config.json", server::RESPONSE_CONFIG);
+    // A file that is read cannot be missing.
+    let reads_file = |environment: &[(&str, &str)], more: &[&str]| {
+        let mut command = vec!["check-config", "--application-name", APPLICATION];
+        command.extend(["--upgrade-response-config", config.to_str().unwrap()]);
+        command.extend(["--influxdb-url", "http://me@localhost:8086"]);
+        command.extend(more);
+        let ended = server::run_with(&scratch, environment, &command);
+        ended.stderr.contains("--influxdb-pass-file /missing: ")
+    };
+    let (text, file) = (
+        ("INFLUXDB_PASS", "s3cret"),
+        ("INFLUXDB_PASS_FILE", "/missing"),
+    );
+    assert!(reads_file(&[text], &["--influxdb-pass-file", "/missing"]));
+    assert!(!reads_file(&[text, file], &[]));
+    assert!(!reads_file(&[file], &["--influxdb-pass", "s3cret"]));
+    let both = [
+        "--influxdb-pass-file",
+        "/missing",
+        "--influxdb-pass",
+        "s3cret",
+    ];
+    assert!(!reads_file(&[], &both));
+    assert!(reads_file(&[file], &[]));
 }
 
 #[test]

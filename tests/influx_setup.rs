@@ -252,6 +252,42 @@ fn wrong_password_is_said_once_and_records_wait_for_the_right_one() {
 }
 
 #[test]
+fn password_that_is_mended_in_its_file_needs_no_restart() {
+    let scratch = Scratch::new();
+    let mut influx = Influx::stopped(&scratch).with_admin("admin", "secret");
+    influx.restart();
+    let server = server(&scratch, &influx).env("INFLUXDB_USER", "admin");
+    let said = |running: &Running, what: &str| {
+        wait_for(LIMIT, what, || running.log().contains(what));
+    };
+
+    let file = scratch.write("password", "wrong-one\n");
+    let running = server.clone().arg("--influxdb-pass-file", &file).start();
+    said(&running, "/password is read again each time");
+    scratch.write("password", "secret\n");
+    check_in_and_wait(&running, &influx, DATABASE, 1);
+    said(&running, "InfluxDB takes records again");
+    let log = running.terminate().stderr;
+    assert_eq!(log.matches("ERROR").count(), 1, "{log}");
+    assert!(!log.contains("secret"), "{log}");
+
+    // While it is changed InfluxDB may have the new one before the file does, and the file be away.
+    let running = server.clone().arg("--influxdb-pass-file", &file).start();
+    check_in_and_wait(&running, &influx, DATABASE, 2);
+    assert_no_error(&influx, "SET PASSWORD FOR admin = 'other'");
+    std::fs::remove_file(&file).unwrap();
+    running.connect().post_checkin("{}", &[]).unwrap();
+    said(&running, "/password cannot be read again: No such file");
+    let running_log = running.terminate().stderr;
+    assert!(running_log.contains("status 401"), "{running_log}");
+
+    // systemd's copy stays what it was.
+    scratch.write("influxdb-pass", "wrong-one");
+    let running = server.env("CREDENTIALS_DIRECTORY", scratch.path()).start();
+    said(&running, "a changed password takes a restart");
+}
+
+#[test]
 fn path_prefix_of_the_url_is_kept() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);

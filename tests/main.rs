@@ -1,5 +1,9 @@
 //! All integration tests in one binary, so that they are linked once: the real server, a real InfluxDB,
 //! a real nginx. What they share is in `support`.
+//!
+//! A test that cannot run where it is, for want of a program or of a right, fails. MAY_SKIP=1 lets it pass
+//! instead; those that take root are left out without it, and that of the units without systemd-analyze.
+//! Each says "skipped:" and why, in the midst of libtest's output, which counts it as passed all the same.
 #![forbid(unsafe_code)]
 
 mod abuse;

@@ -71,6 +71,27 @@ fn the_page_passes_promtool_and_has_every_count_and_gauge() {
     server.terminate();
 }
 
+#[test]
+fn an_influxdb_that_was_never_reached_shows() {
+    let scratch = Scratch::new();
+    let metrics = Address::local(free_port());
+    let server = Server::new(&scratch)
+        .arg("--metrics-listen", metrics.to_string())
+        .arg(
+            "--influxdb-url",
+            format!("http://127.0.0.1:{}", free_port()),
+        )
+        .start();
+    // Nobody checks in, so there is nothing to write.
+    wait_for(NOTICED, "two attempts", || {
+        value(
+            &page(&metrics),
+            "influxdb_writes_total{outcome=\"retried\"}",
+        ) >= 2.0
+    });
+    server.terminate();
+}
+
 #[track_caller]
 fn promtool_agrees(page: &str) {
     let mut promtool = Command::new("promtool")

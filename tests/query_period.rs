@@ -165,6 +165,11 @@ fn set_query_period_without_influxdb_says_what_it_could_not_do() {
         ended.stderr
     );
     assert!(!ended.stderr.contains("sesame"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.ends_with("; nothing was changed\n"),
+        "{}",
+        ended.stderr
+    );
     // The default of start would change the period to one hour.
     let ended = set_query_period(&server, &[], 2);
     assert!(
@@ -179,6 +184,32 @@ fn set_query_period_without_influxdb_says_what_it_could_not_do() {
         "{}",
         ended.stderr
     );
+}
+
+#[test]
+fn set_query_period_that_is_not_let_in_or_finds_no_database_has_changed_nothing() {
+    let scratch = Scratch::new();
+    let mut influx = Influx::stopped(&scratch).with_admin("admin", "secret");
+    influx.restart();
+    influx.query("", &format!("CREATE DATABASE {DATABASE}"));
+    let server = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .arg("--influxdb-user", "admin")
+        .arg("--query-period", "1h");
+    let wrong = server.clone().arg("--influxdb-pass", "wrong");
+    let said = set_query_period(&wrong, &[], 1).stderr;
+    assert!(said.contains("access denied (status 401"), "{said}");
+    assert!(said.ends_with("; nothing was changed\n"), "{said}");
+    let right = server.arg("--influxdb-pass", "secret");
+    set_query_period(&right, &["--dry-run"], 0);
+    let misspelt = right.arg("--application-name", "mayapp");
+    for more in [&["--dry-run"][..], &[]] {
+        let ended = set_query_period(&misspelt, more, 1);
+        let said = "there is no database \"mayapp_upgrade_responder\", nothing was changed; check \
+                    --application-name";
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+        assert_eq!(ended.stdout, "");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +16,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use crate::support::client::{Address, Connection};
 use crate::support::geodb;
 use crate::support::load::Load;
+use crate::support::metrics;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{DATABASE, RESPONSE_CONFIG, Running, Server};
 use crate::support::wait_for;
@@ -209,7 +211,7 @@ fn two_hundred_reloads_under_load_fail_no_request_and_mix_no_answers() {
 }
 
 #[test]
-fn what_is_half_written_is_looked_at_again_without_a_word() {
+fn what_is_half_written_is_looked_at_again_and_is_no_error() {
     let scratch = Scratch::new();
     let path = scratch.write("response-config.json", config(2));
     for interval in ["1s", "0"] {
@@ -239,6 +241,86 @@ fn what_is_half_written_is_looked_at_again_without_a_word() {
             "{log}"
         );
     }
+}
+
+#[test]
+fn a_geo_database_that_is_being_fetched_does_not_keep_a_release_waiting() {
+    let scratch = Scratch::new();
+    let geodb = geodb::sample(&scratch);
+    let path = scratch.write("response-config.json", config(2));
+    let whole = geodb::variant(&geodb, 1_700_000_000, 1 << 20);
+    let metrics = Address::local(free_port());
+    let server = Server::new(&scratch).arg("--reload-interval", "1s");
+    let server = server.arg("--metrics-listen", metrics.to_string());
+    let mut running = server.start();
+    let mut connection = running.connect();
+
+    // As `curl -o` over a slow line: emptied, then longer and longer.
+    let fetched = Arc::new(AtomicBool::new(false));
+    let fetching = {
+        let (fetched, geodb, whole) = (fetched.clone(), geodb.clone(), whole.clone());
+        thread::spawn(move || {
+            let mut file = fs::File::create(&geodb).unwrap();
+            let mut rest = whole.chunks(1024);
+            while !fetched.load(Ordering::Relaxed) {
+                file.write_all(rest.next().unwrap()).unwrap();
+                thread::sleep(Duration::from_millis(200));
+            }
+            file.write_all(&rest.collect::<Vec<_>>().concat()).unwrap();
+        })
+    };
+    let still = "--geodb ".to_string() + geodb.to_str().unwrap() + " is still being written";
+    wait_for(NOTICED, "the fetch to begin", || {
+        fs::metadata(&geodb).unwrap().len() < whole.len() as u64
+    });
+    running.signal(Signal::HUP);
+    wait_for_lines(&running, &still, 1);
+    // A release, by itself and then by a SIGHUP.
+    let mut file = Swapped::new(&path);
+    file.change(Way::Rename, config(3).as_bytes());
+    wait_for_lines(&running, "loaded again (files changed): versions added", 1);
+    assert!(answer(&mut connection).contains("v1.2.0"));
+    file.change(Way::Rename, config(4).as_bytes());
+    running.signal(Signal::HUP);
+    wait_for_lines(&running, "loaded again (SIGHUP): versions added", 1);
+    wait_for_lines(&running, &still, 2);
+    assert!(answer(&mut connection).contains("v1.3.0"));
+    assert!(!running.log().contains("geo database is now"));
+
+    let outdated = || metrics::value(&metrics, "config_outdated");
+    assert_eq!(outdated(), 0);
+    let long = "--geodb ".to_string() + geodb.to_str().unwrap() + " has been changing for 10 s";
+    wait_for_lines(&running, &long, 1);
+    wait_for(NOTICED, "outdated", || outdated() == 1);
+    fetched.store(true, Ordering::Relaxed);
+    fetching.join().unwrap();
+    let taken = "loaded again (files changed): geo database is now \"Sample-City\" of 2023-11-14";
+    wait_for_lines(&running, taken, 1);
+    wait_for(NOTICED, "up to date", || outdated() == 0);
+    let log = running.terminate().stderr;
+    assert_eq!(log.matches("WARN").count(), 1, "{log}");
+    assert!(!log.contains("ERROR"), "{log}");
+}
+
+#[test]
+fn a_response_config_that_goes_on_changing_is_told_of_and_taken_when_asked_for() {
+    let scratch = Scratch::new();
+    let path = scratch.write("response-config.json", config(2));
+    let mut running = Server::new(&scratch).arg("--reload-interval", "1s").start();
+    let mut connection = running.connect();
+    let before = answer(&mut connection);
+    let start = Instant::now();
+    while lines_with(&running, "response-config.json has been changing for 10 s") == 0 {
+        assert!(start.elapsed() < NOTICED, "{}", running.log());
+        fs::write(scratch.join("new"), config(3)).unwrap();
+        fs::rename(scratch.join("new"), &path).unwrap();
+        thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(answer(&mut connection), before);
+    running.signal(Signal::HUP);
+    wait_for_lines(&running, "loaded again (SIGHUP): versions added", 1);
+    assert_ne!(answer(&mut connection), before);
+    assert_eq!(lines_with(&running, "WARN"), 1, "{}", running.log());
 }
 
 /// A file that is put in another's place (`None`: taken away), and what is to be said of it.
@@ -559,7 +641,7 @@ fn a_file_that_could_not_be_opened_for_a_while_is_loaded_later() {
     wait_for_lines(&running, "configuration is valid again", 1);
     assert_ne!(answer(&mut connection), before);
     let log = running.terminate().stderr;
-    assert_eq!(log.matches("not taken").count(), 1, "{log}");
+    assert_eq!(log.matches("configuration not taken (").count(), 1, "{log}");
 }
 
 #[test]

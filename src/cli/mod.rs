@@ -7,7 +7,7 @@ mod flags;
 mod lowargs;
 pub mod options;
 mod usage;
-mod values;
+pub mod values;
 
 use std::ffi::OsString;
 

@@ -131,6 +131,8 @@ pub enum Password {
     None,
     Text(String),
     File(PathBuf),
+    /// A file that systemd made for this run of the service.
+    Credential(PathBuf),
 }
 
 impl fmt::Debug for Password {
@@ -139,6 +141,7 @@ impl fmt::Debug for Password {
             Password::None => f.write_str("None"),
             Password::Text(_) => f.write_str("Text(…)"),
             Password::File(path) => write!(f, "File({})", path.display()),
+            Password::Credential(path) => write!(f, "Credential({})", path.display()),
         }
     }
 }
@@ -271,16 +274,18 @@ fn listen(low: &LowArgs) -> Result<Listen, UsageError> {
     let port = typed(low, "--port", |text| {
         values::number(text, 1, u16::MAX, "a port number")
     })?;
-    let from_env = |name| {
-        low.get(name)
-            .is_none_or(|setting| !setting.source.starts_with('-'))
-    };
     match low.get("--listen") {
-        Some(_) if from_env("--port") || !from_env("--listen") => {
+        Some(_) if is_flag(low, "--listen") || !is_flag(low, "--port") => {
             typed(low, "--listen", values::listen)
         }
         _ => Ok(Listen::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))),
     }
+}
+
+/// Whether it was given as a flag, not by a variable or not at all.
+fn is_flag(low: &LowArgs, name: &str) -> bool {
+    low.get(name)
+        .is_some_and(|setting| setting.source.starts_with('-'))
 }
 
 fn influxdb(low: &LowArgs, env: Env<'_>) -> Result<Option<InfluxOptions>, UsageError> {
@@ -297,18 +302,22 @@ fn influxdb(low: &LowArgs, env: Env<'_>) -> Result<Option<InfluxOptions>, UsageE
     }))
 }
 
-/// The password itself before a file with it, what the operator named before what systemd offers.
+/// The password itself before a file with it, except that a flag wins over a variable; what the operator
+/// named before what systemd offers.
 fn password(low: &LowArgs, env: Env<'_>) -> Password {
-    if let Some(text) = text(low, "--influxdb-pass") {
-        return Password::Text(text);
-    }
-    if let Some(path) = path(low, "--influxdb-pass-file") {
-        return Password::File(path);
+    let text = text(low, "--influxdb-pass");
+    let file = path(low, "--influxdb-pass-file");
+    let file_wins = is_flag(low, "--influxdb-pass-file") && !is_flag(low, "--influxdb-pass");
+    match (text, file) {
+        (Some(text), None) => return Password::Text(text),
+        (Some(text), Some(_)) if !file_wins => return Password::Text(text),
+        (_, Some(file)) => return Password::File(file),
+        (None, None) => {}
     }
     let credential =
         env("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join("influxdb-pass"));
     match credential.filter(|path| path.exists()) {
-        Some(path) => Password::File(path),
+        Some(path) => Password::Credential(path),
         None => Password::None,
     }
 }

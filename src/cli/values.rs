@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::options::{Database, Listen};
+use crate::checkin::line::RESERVED_KEYS;
 use crate::config::duration::parse_go_duration;
 
 /// The spellings Go's `strconv.ParseBool` takes, which the original's `DEBUG` is read with.
@@ -99,6 +100,9 @@ pub fn reload_interval(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
+/// The places of a check-in, which may be down-sampled though no client sends them.
+pub const PLACES: [&str; 2] = ["city", "country"];
+
 /// Tags in snake case, separated by commas; each once.
 pub fn tags(text: &str) -> Result<Vec<String>, String> {
     let mut tags: Vec<String> = Vec::new();
@@ -106,6 +110,14 @@ pub fn tags(text: &str) -> Result<Vec<String>, String> {
         let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if tag.len() > 64 || !tag.bytes().all(sound) {
             return Err("tags in snake case, such as kubernetes_version,host_arch".to_owned());
+        }
+        // The last is the name of the totals by country_isocode.
+        let taken = RESERVED_KEYS.contains(&tag) || tag == "country_code";
+        if taken && !PLACES.contains(&tag) {
+            return Err(format!(
+                "extra tags, city or country; {tag:?} is a name of the server's own and gets no totals \
+                 by this flag"
+            ));
         }
         if !tags.iter().any(|other| other == tag) {
             tags.push(tag.to_owned());

@@ -24,11 +24,12 @@ use std::sync::Arc;
 
 use crate::checkin::geo::{GeoDb, GeoError};
 use crate::cli::options::ConfigSources;
+use crate::cli::values::PLACES;
 use crate::http::answer::Answer;
 use problem::Problem;
 use response::ResponseConfig;
 use schema::RequestSchema;
-use watch::Fingerprints;
+use watch::{File, Fingerprints};
 
 /// Everything a request is answered from.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ pub struct Snapshot {
     /// The response config as it is sent, rendered once.
     pub answer: Answer,
     /// What the files looked like when they were read.
-    files: Fingerprints,
+    pub files: Fingerprints,
 }
 
 impl Snapshot {
@@ -50,17 +51,14 @@ impl Snapshot {
         files: &Fingerprints,
         previous: Option<&Snapshot>,
     ) -> Result<Snapshot, LoadError> {
-        let response = read(
-            "--upgrade-response-config",
-            &sources.response,
-            response::parse,
-        );
+        let response = read(File::Response, &sources.response, response::parse);
         let schema = sources
             .schema
             .as_deref()
-            .map(|path| read("--request-schema", path, |text| schema(text, sources)))
+            .map(|path| read(File::Schema, path, |text| schema(text, sources)))
             .transpose();
-        let unchanged = previous.filter(|previous| previous.files.geodb == files.geodb);
+        let unchanged =
+            previous.filter(|before| before.files.get(File::GeoDb) == files.get(File::GeoDb));
         let geodb = match unchanged.and_then(|previous| previous.geodb.clone()) {
             Some(geodb) => Ok(Some(geodb)),
             None => sources.geodb.as_deref().map(open_geodb).transpose(),
@@ -89,11 +87,10 @@ impl Snapshot {
 fn schema(text: &str, sources: &ConfigSources) -> Result<RequestSchema, Vec<Problem>> {
     let schema = RequestSchema::parse(text)?;
     let point_tags: Vec<&str> = schema.point_tags().collect();
-    let built_in = |tag: &str| matches!(tag, "city" | "country");
     let missing = sources
         .down_sample_tags
         .iter()
-        .filter(|tag| !built_in(tag) && !point_tags.contains(&tag.as_str()))
+        .filter(|tag| !PLACES.contains(&tag.as_str()) && !point_tags.contains(&tag.as_str()))
         .map(|tag| {
             let message = format!(
                 "found no tag that is stored as {tag:?}, expected one, since --down-sample-tags \
@@ -117,11 +114,16 @@ impl LoadError {
     /// Every problem of every file, each with its flag and file.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.0.iter().flat_map(|file| {
-            let at = format!("{} {}", file.flag, file.path.display());
+            let at = format!("{} {}", file.file.flag(), file.path.display());
             file.problems
                 .iter()
                 .map(move |problem| format!("{at}: {problem}"))
         })
+    }
+
+    /// The files in question.
+    pub fn files(&self) -> impl Iterator<Item = File> {
+        self.0.iter().map(|error| error.file)
     }
 
     /// Whether it was the system that failed, and may not the next time, though no file changes.
@@ -133,8 +135,7 @@ impl LoadError {
 /// One file and what is wrong with it.
 #[derive(Debug)]
 pub struct FileError {
-    /// The flag that named the file.
-    pub flag: &'static str,
+    pub file: File,
     pub path: PathBuf,
     pub problems: Vec<Problem>,
     /// The file was not read for a reason outside of it: too many open files, a failing disk.
@@ -151,12 +152,12 @@ impl fmt::Display for LoadError {
 impl std::error::Error for LoadError {}
 
 fn read<T>(
-    flag: &'static str,
+    file: File,
     path: &Path,
     parse: impl Fn(&str) -> Result<T, Vec<Problem>>,
 ) -> Result<T, FileError> {
     let failed = |problems: Vec<Problem>, may_pass: bool| FileError {
-        flag,
+        file,
         path: path.to_owned(),
         problems,
         may_pass,
@@ -199,7 +200,7 @@ fn may_pass(error: &io::Error) -> bool {
 
 fn open_geodb(path: &Path) -> Result<Arc<GeoDb>, FileError> {
     GeoDb::open(path).map(Arc::new).map_err(|error| FileError {
-        flag: "--geodb",
+        file: File::GeoDb,
         path: path.to_owned(),
         problems: vec![Problem::new("", error.to_string())],
         may_pass: matches!(&error, GeoError::Unreadable(error) if may_pass(error)),

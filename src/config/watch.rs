@@ -5,7 +5,7 @@
 //! nothing changes.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::cli::options::ConfigSources;
@@ -18,13 +18,42 @@ pub const SETTLED: Duration = Duration::from_secs(1);
 /// a busy disk has held up the write behind a truncation for 2 s.
 const HALF_WRITTEN: Duration = Duration::from_secs(3);
 
-/// What the files of a snapshot looked like.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fingerprints {
-    response: Fingerprint,
-    schema: Fingerprint,
-    pub(super) geodb: Fingerprint,
+/// One of the files of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum File {
+    Response,
+    Schema,
+    /// Stands by itself: nothing in the other two refers to it, and it alone is so large that writing it
+    /// takes minutes.
+    GeoDb,
 }
+
+impl File {
+    /// In the order in which they are loaded and told of.
+    const ALL: [File; 3] = [File::Response, File::Schema, File::GeoDb];
+
+    /// The flag that names it.
+    pub fn flag(self) -> &'static str {
+        match self {
+            File::Response => "--upgrade-response-config",
+            File::Schema => "--request-schema",
+            File::GeoDb => "--geodb",
+        }
+    }
+
+    /// `None` where the operator gave none.
+    pub fn path(self, sources: &ConfigSources) -> Option<&PathBuf> {
+        match self {
+            File::Response => Some(&sources.response),
+            File::Schema => sources.schema.as_ref(),
+            File::GeoDb => sources.geodb.as_ref(),
+        }
+    }
+}
+
+/// What the files of a snapshot looked like, in the order of [`File::ALL`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprints([Fingerprint; 3]);
 
 /// Device, inode, size, and times of change of content and inode; `None` for no file.
 pub(super) type Fingerprint = Option<(u64, u64, u64, [i64; 4])>;
@@ -32,23 +61,34 @@ pub(super) type Fingerprint = Option<(u64, u64, u64, [i64; 4])>;
 impl Fingerprints {
     /// Looks at the files as they are now.
     pub fn of(sources: &ConfigSources) -> Fingerprints {
-        Fingerprints {
-            response: fingerprint(&sources.response),
-            schema: sources.schema.as_deref().and_then(fingerprint),
-            geodb: sources.geodb.as_deref().and_then(fingerprint),
-        }
+        Fingerprints(File::ALL.map(|file| file.path(sources).and_then(|path| fingerprint(path))))
+    }
+
+    pub(super) fn get(&self, file: File) -> Fingerprint {
+        self.0[file as usize]
+    }
+
+    /// The same, but for the geo database, which is to stay that of `before`.
+    pub fn with_geodb_of(mut self, before: &Fingerprints) -> Fingerprints {
+        self.0[File::GeoDb as usize] = before.get(File::GeoDb);
+        self
+    }
+
+    /// The first file that looks different in `others`.
+    pub fn first_other(&self, others: &Fingerprints) -> Option<File> {
+        let mut files = File::ALL.into_iter();
+        files.find(|file| self.get(*file) != others.get(*file))
     }
 
     /// Whether a file was changed so lately that whoever changed it may not be done. Goes by the
     /// machine's clock; after it was set back, by nothing for a while.
-    pub fn may_be_half_written(&self) -> bool {
+    pub fn may_be_half_written(&self, file: File) -> bool {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let files = [self.response, self.schema, self.geodb];
-        files.iter().flatten().any(|(.., [_, _, seconds, nanos])| {
-            let seconds = u64::try_from(*seconds).unwrap_or_default();
-            let nanos = u32::try_from(*nanos).unwrap_or_default();
+        self.get(file).is_some_and(|(.., [_, _, seconds, nanos])| {
+            let seconds = u64::try_from(seconds).unwrap_or_default();
+            let nanos = u32::try_from(nanos).unwrap_or_default();
             now.checked_sub(Duration::new(seconds, nanos))
                 .is_some_and(|age| age < HALF_WRITTEN)
         })
@@ -71,54 +111,67 @@ fn fingerprint(path: &Path) -> Fingerprint {
 pub struct Watch {
     /// `None` where no judgement was possible.
     judged: Option<Fingerprints>,
-    /// Seen since then, and when first.
-    settling: Option<(Fingerprints, Instant)>,
+    /// What each file looked like last, and when it was first seen so.
+    seen: Fingerprints,
+    since: [Instant; 3],
 }
 
 /// What a look at the files came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     Unchanged,
-    /// Changed, but perhaps not for the last time: look again soon.
-    Settling,
+    /// This one has changed, but perhaps not for the last time: look again soon.
+    Settling(File),
     /// Changed and settled: load them.
     Changed,
+    /// The same, except that the geo database goes on changing: load the others.
+    ChangedButGeoDb,
 }
 
 impl Watch {
     pub fn new(judged: Fingerprints) -> Watch {
         Watch {
+            seen: judged.clone(),
+            since: [Instant::now(); 3],
             judged: Some(judged),
-            settling: None,
         }
     }
 
     /// Compares the files with what they looked like.
     pub fn look(&mut self, sources: &ConfigSources) -> Look {
         let now = Fingerprints::of(sources);
-        if self.judged.as_ref() == Some(&now) {
-            self.settling = None;
-            return Look::Unchanged;
-        }
-        match &self.settling {
-            Some((seen, since)) if *seen == now => {
-                if since.elapsed() >= SETTLED {
-                    Look::Changed
-                } else {
-                    Look::Settling
-                }
-            }
-            _ => {
-                self.settling = Some((now, Instant::now()));
-                Look::Settling
+        for file in File::ALL {
+            if now.get(file) != self.seen.get(file) {
+                self.since[file as usize] = Instant::now();
             }
         }
+        self.seen = now;
+        let changed = |file: &File| self.changed(&self.seen, *file);
+        let settling = |file: &File| self.since[*file as usize].elapsed() < SETTLED;
+        let mut changes = File::ALL.into_iter().filter(changed);
+        match changes.clone().find(settling) {
+            Some(File::GeoDb) if self.others_changed(&self.seen) => Look::ChangedButGeoDb,
+            Some(file) => Look::Settling(file),
+            None if changes.next().is_some() => Look::Changed,
+            None => Look::Unchanged,
+        }
+    }
+
+    /// Whether a file other than the geo database looks different from when it was judged.
+    pub fn others_changed(&self, now: &Fingerprints) -> bool {
+        [File::Response, File::Schema]
+            .into_iter()
+            .any(|file| self.changed(now, file))
+    }
+
+    fn changed(&self, now: &Fingerprints, file: File) -> bool {
+        let judged = self.judged.as_ref();
+        judged.is_none_or(|judged| judged.get(file) != now.get(file))
     }
 
     /// The files were loaded or refused as they looked then.
     pub fn judged(&mut self, files: Fingerprints) {
         self.judged = Some(files);
-        self.settling = None;
     }
 
     /// The files could not be read: they are to be loaded even if they stay as they are.

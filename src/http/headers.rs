@@ -4,6 +4,12 @@
 //! are how requests are smuggled past a proxy, so they are looked for here. One hole is left: a line
 //! that begins with a space, which continues the line above (RFC 9112, section 5.2), is taken for a
 //! header of its own by the library and cannot be told from one here; nginx does not pass such lines.
+//!
+//! The sizes of chunks are read by the library, and more leniently than RFC 9112, section 7.1, allows:
+//! `+17` and spaces around a number are taken for what they seem to say, and so is any number of zeros
+//! before it, which is allowed. A proxy that reads them otherwise has to refuse them; nginx reads bodies
+//! itself and sends them on with a length. In return the library refuses what is allowed: `Chunked` in
+//! capitals, and trailers behind the last chunk.
 
 use tiny_http::{Header, Headers, Request};
 
@@ -26,9 +32,11 @@ pub struct Seen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     Sound,
-    /// A Content-Length that is no number or stands there twice, two Transfer-Encodings, a header
-    /// without a name (RFC 9112, sections 5 and 6.3), or so many Connections that they are not read.
+    /// A Content-Length that is no number or stands there twice, or two Transfer-Encodings (RFC 9112,
+    /// section 6.3); or so many Connections that they are not read.
     Ambiguous,
+    /// A line that begins with a colon, which the library lets pass (RFC 9112, section 5).
+    Nameless,
     /// `Connection: upgrade`, after which tiny_http takes all that follows for the body.
     Upgrade,
 }
@@ -41,8 +49,7 @@ pub fn read(request: &Request) -> Seen {
     let framing = match connection.as_deref() {
         None => Framing::Ambiguous,
         Some(connection) if connection.contains("upgrade") => Framing::Upgrade,
-        // A line that begins with a colon, which the library lets pass.
-        Some(_) if request.headers().contains("") => Framing::Ambiguous,
+        Some(_) if request.headers().contains("") => Framing::Nameless,
         Some(_) => framing(&mut rest),
     };
     Seen {

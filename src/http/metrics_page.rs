@@ -63,7 +63,7 @@ impl MetricsPage {
             (size > max / 10 * 9, "spool: over 90 % of --spool-max-size"),
             (
                 self.metrics.config.outdated.load(Ordering::Relaxed),
-                "configuration: the files on disk are invalid, older ones are served",
+                "configuration: the files on disk are invalid or go on changing, older ones are served",
             ),
         ];
         let failing: Vec<&str> = reasons
@@ -196,7 +196,7 @@ impl MetricsPage {
         let influx = &self.metrics.influx;
         page.family(
             "influxdb_writes_total",
-            "Write requests to InfluxDB, by outcome.",
+            "Write requests to InfluxDB, by outcome; a set-up that failed counts as retried.",
             "outcome",
             &[
                 ("stored", influx.stored.get()),
@@ -237,7 +237,7 @@ impl MetricsPage {
         );
         page.gauge(
             "config_outdated",
-            "1 while the files on disk are invalid.",
+            "1 while the files on disk are invalid, or one goes on changing for long.",
             outdated,
         );
         page.gauge(

@@ -29,6 +29,7 @@ pub fn read_body(
         Framing::Ambiguous => {
             return Err(Refusal::new(400, "the length of the request is ambiguous"));
         }
+        Framing::Nameless => return Err(Refusal::new(400, "a header has no name")),
         Framing::Upgrade => {
             return Err(Refusal::new(400, "connection upgrades are not supported"));
         }

@@ -25,13 +25,16 @@ const BUFFER: usize = 128 * 1024;
 /// The address cannot be listened on. The operator's to mend.
 #[derive(Debug)]
 pub struct BindError {
+    /// Where the address comes from.
+    given_by: &'static str,
     listen: Listen,
     why: String,
 }
 
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot listen on {}: {}", self.listen, self.why)
+        let (listen, given_by) = (&self.listen, self.given_by);
+        write!(f, "cannot listen on {listen} ({given_by}): {}", self.why)
     }
 }
 
@@ -80,11 +83,12 @@ pub enum Reach {
 /// The sockets to serve on: those that systemd passed, or else the one at `listen`.
 pub fn open(listen: &Listen, client_timeout: Duration) -> Result<Vec<Bound>, BindError> {
     let passed = passed(client_timeout).map_err(|error| BindError {
+        given_by: "sockets passed by systemd",
         listen: listen.clone(),
-        why: format!("the sockets passed by systemd cannot be used: {error}"),
+        why: error.to_string(),
     })?;
     if passed.is_empty() {
-        Ok(vec![bind(listen, client_timeout)?])
+        Ok(vec![bind("--listen or --port", listen, client_timeout)?])
     } else {
         Ok(passed)
     }
@@ -123,12 +127,16 @@ fn passed(client_timeout: Duration) -> io::Result<Vec<Bound>> {
     Ok(bound)
 }
 
-/// Opens the socket to listen on.
+/// Opens the socket to listen on; `flag` is where an operator gave it.
 ///
 /// Accepted TCP sockets inherit the time-outs, the size of the buffers and TCP_NODELAY from the
 /// listening one. tiny_http writes head and body apart, so without TCP_NODELAY a kept-alive answer
 /// of 1.5 KB waits 44 ms for a delayed ACK. Unix-socket peers are local proxies and have no time-out.
-pub fn bind(listen: &Listen, client_timeout: Duration) -> Result<Bound, BindError> {
+pub fn bind(
+    flag: &'static str,
+    listen: &Listen,
+    client_timeout: Duration,
+) -> Result<Bound, BindError> {
     let (bound, reach) = match listen {
         Listen::Tcp(addr) => {
             let bound = bind_tcp(*addr, client_timeout).map_err(|error| explain(&error));
@@ -144,6 +152,7 @@ pub fn bind(listen: &Listen, client_timeout: Duration) -> Result<Bound, BindErro
             is_ours: true,
         }),
         Err(why) => Err(BindError {
+            given_by: flag,
             listen: listen.clone(),
             why,
         }),
@@ -162,8 +171,7 @@ fn local(addr: SocketAddr) -> SocketAddr {
 fn explain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "the port is in use by another process; stop it or choose another --port or --listen"
-                .to_owned()
+            "the port is in use by another process; stop it or choose another".to_owned()
         }
         io::ErrorKind::PermissionDenied => {
             "permission denied; ports below 1024 need CAP_NET_BIND_SERVICE".to_owned()
@@ -203,7 +211,13 @@ fn prepare(socket: &SockRef<'_>, client_timeout: Duration) -> io::Result<()> {
 
 fn bind_unix(path: &Path) -> Result<Listener, String> {
     remove_stale(path)?;
-    let listener = UnixListener::bind(path).map_err(|error| explain(&error))?;
+    let listener = UnixListener::bind(path).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "permission denied; the user who runs this must be able to write to the socket's directory"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    })?;
     // Who may reach the socket is decided by the directory it is in; nginx runs as another user.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))
         .and_then(|()| listener.set_nonblocking(true))

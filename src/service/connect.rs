@@ -2,21 +2,21 @@
 
 use super::run::RunError;
 use crate::cli::options::{InfluxOptions, Password};
-use crate::store::influx::{Influx, Tls};
+use crate::store::influx::{Influx, Tls, read_password};
 
 /// A client for what the flags say of InfluxDB. The error has a line for each problem.
 pub fn connect(options: &InfluxOptions, database: &str) -> Result<Influx, RunError> {
     let password = match &options.password {
         Password::None => Ok(None),
         Password::Text(text) => Ok(Some(text.clone())),
-        Password::File(path) => std::fs::read_to_string(path)
-            .map(|text| Some(text.trim_end_matches(['\r', '\n']).to_owned()))
-            .map_err(|error| {
+        Password::File(path) | Password::Credential(path) => {
+            read_password(path).map(Some).map_err(|error| {
                 format!(
                     "--influxdb-pass-file {}: {error}; expected a file with the password",
                     path.display()
                 )
-            }),
+            })
+        }
     };
     let tls = match &options.ca_file {
         _ if options.insecure_tls => Tls::Unverified,
@@ -33,7 +33,13 @@ pub fn connect(options: &InfluxOptions, database: &str) -> Result<Influx, RunErr
         database.to_owned(),
     );
     match (password, influx) {
-        (Ok(_), Ok(influx)) => Ok(influx),
+        (Ok(_), Ok(mut influx)) => {
+            // systemd writes a credential at the start of the service only.
+            if let Password::File(path) = &options.password {
+                influx.read_password_again_from(path.clone());
+            }
+            Ok(influx)
+        }
         (password, influx) => {
             let errors = [password.err(), influx.err().map(|error| error.to_string())];
             let errors: Vec<String> = errors.into_iter().flatten().collect();

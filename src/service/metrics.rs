@@ -159,7 +159,6 @@ impl ConfigMetrics {
             .unwrap_or_default();
         self.loaded.set(since.as_secs());
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        self.outdated.store(false, Ordering::Relaxed);
     }
 
     /// How long ago that was, by a clock that nobody sets.
@@ -190,6 +189,7 @@ impl RecordMetrics {
 pub struct InfluxMetrics {
     pub stored: Counter,
     pub refused: Counter,
+    /// To be sent again; what sets InfluxDB up counts here too when it fails.
     pub retried: Counter,
 }
 
@@ -201,7 +201,7 @@ pub struct ConfigMetrics {
     /// When the snapshot in use was loaded, in seconds since 1970.
     pub loaded: Gauge,
     since: Mutex<Option<Instant>>,
-    /// The files on disk were refused: what is served is older than they are.
+    /// The files on disk were refused, or one goes on changing: what is served is older than they are.
     pub outdated: AtomicBool,
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use crate::cli::options::ConfigSources;
-use crate::config::watch::{Fingerprints, Look, SETTLED, Watch};
+use crate::config::watch::{File, Fingerprints, Look, SETTLED, Watch};
 use crate::config::{LoadError, Snapshot, changes};
 use crate::http::routes::App;
 use crate::service::metrics::Metrics;
@@ -18,6 +18,10 @@ use crate::store::cardinality::Listed;
 
 /// Problems in one line of the log; check-config shows all.
 const MOST_PROBLEMS: usize = 10;
+
+/// A file that goes on changing for this long is told of, once. Nobody writes a response config for so
+/// long, but a geo database over a slow line.
+const LONG: Duration = Duration::from_secs(10);
 
 /// Keeps the snapshot of a running server up to date.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub struct Reload {
     watch: Watch,
     /// What was said of files that were refused, and what they looked like.
     refused: Option<(Fingerprints, String)>,
+    /// Since when a file has been changing, and whether that was told.
+    changing: Option<(Instant, bool)>,
     app: Arc<App>,
     listed: Arc<ArcSwap<Listed>>,
     metrics: Arc<Metrics>,
@@ -51,6 +57,14 @@ impl fmt::Display for Why {
     }
 }
 
+/// Whether the geo database is loaded with the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GeoDb {
+    Taken,
+    /// The one in use stays for now.
+    Kept,
+}
+
 impl Reload {
     /// `loaded` is what the files looked like when the snapshot in use was loaded.
     pub fn new(
@@ -67,6 +81,7 @@ impl Reload {
             next_look: interval.map(|interval| Instant::now() + interval),
             watch: Watch::new(loaded),
             refused: None,
+            changing: None,
             app,
             listed,
             metrics,
@@ -82,30 +97,38 @@ impl Reload {
     pub fn look(&mut self) {
         self.next_look = self.interval.map(|interval| Instant::now() + interval);
         match self.watch.look(&self.sources) {
-            Look::Unchanged => {}
-            Look::Settling => self.look_again_soon(),
-            Look::Changed => self.load(Why::Change),
+            Look::Unchanged => self.changing = None,
+            Look::Settling(file) => self.not_yet(file, Why::Change),
+            Look::Changed => self.load(Why::Change, GeoDb::Taken),
+            Look::ChangedButGeoDb => self.load(Why::Change, GeoDb::Kept),
         }
+        self.tell_whether_outdated();
     }
 
-    /// Even where files are looked at on request only: whoever asked wants what they will be.
-    fn look_again_soon(&mut self) {
-        self.next_look = Some(Instant::now() + SETTLED);
-    }
-
-    /// Loads the files because the operator asks for it: now, unless they are half written.
+    /// Loads the files because the operator asks for it: now, unless they are half written. What comes
+    /// of it is always told.
     pub fn asked(&mut self) {
-        self.load(Why::Signal);
+        self.load(Why::Signal, GeoDb::Taken);
+        self.tell_whether_outdated();
     }
 
-    fn load(&mut self, why: Why) {
-        let files = Fingerprints::of(&self.sources);
+    fn load(&mut self, why: Why, geodb: GeoDb) {
         let current = self.app.snapshot.load_full();
+        let look = || match geodb {
+            GeoDb::Taken => Fingerprints::of(&self.sources),
+            GeoDb::Kept => Fingerprints::of(&self.sources).with_geodb_of(&current.files),
+        };
+        let files = look();
         let loaded = Snapshot::load(&self.sources, &files, Some(&current));
         // Read while somebody writes: half of a file, or files that do not belong together.
-        let moving = Fingerprints::of(&self.sources) != files;
-        if moving || (loaded.is_err() && files.may_be_half_written()) {
-            return self.look_again_soon();
+        let half = |error: &LoadError| error.files().find(|file| files.may_be_half_written(*file));
+        let moving = look().first_other(&files);
+        if let Some(file) = moving.or_else(|| loaded.as_ref().err().and_then(half)) {
+            // A release does not wait for a database that is being fetched.
+            if file == File::GeoDb && self.watch.others_changed(&files) {
+                return self.load(why, GeoDb::Kept);
+            }
+            return self.not_yet(file, why);
         }
         match loaded {
             Ok(snapshot) => {
@@ -114,6 +137,40 @@ impl Reload {
             }
             Err(error) => self.refuse(&error, files, why),
         }
+        match geodb {
+            GeoDb::Taken => self.changing = None,
+            GeoDb::Kept => self.not_yet(File::GeoDb, why),
+        }
+    }
+
+    /// A file is still being written. It is looked at again soon, even where that is done on request
+    /// only: whoever asked wants what it will be.
+    fn not_yet(&mut self, file: File, why: Why) {
+        self.next_look = Some(Instant::now() + SETTLED);
+        let (since, told) = self.changing.get_or_insert((Instant::now(), false));
+        let late = !*told && since.elapsed() >= LONG;
+        *told |= late;
+        let flag = file.flag();
+        let path = file.path(&self.sources).map(|path| path.display());
+        let path = path.map(|path| path.to_string()).unwrap_or_default();
+        if late {
+            log::warn!(
+                "{flag} {path} has been changing for {} s; the one in use stays until it is left alone \
+                 for a second; see what writes it, and rather rename a finished file over it",
+                LONG.as_secs()
+            );
+        } else if why == Why::Signal {
+            log::info!(
+                "not taken yet ({why}): {flag} {path} is still being written; it is looked at again \
+                 every second"
+            );
+        }
+    }
+
+    fn tell_whether_outdated(&self) {
+        let outdated = self.refused.is_some() || matches!(self.changing, Some((_, true)));
+        let config = &self.metrics.config;
+        config.outdated.store(outdated, Ordering::Relaxed);
     }
 
     fn take(&mut self, snapshot: Snapshot, current: &Snapshot, why: Why) {
@@ -136,7 +193,6 @@ impl Reload {
     fn refuse(&mut self, error: &LoadError, files: Fingerprints, why: Why) {
         let counts = &self.metrics.config;
         counts.refused.add(1);
-        counts.outdated.store(true, Ordering::Relaxed);
         if error.may_pass() {
             self.watch.not_judged();
         } else {

@@ -92,7 +92,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     let socket_files: Vec<SocketFile> = bound.iter().filter_map(Bound::file).collect();
     let metrics_listen = options.metrics_listen.as_ref();
     let metrics_bound = metrics_listen
-        .map(|at| socket::bind(at, METRICS_TIMEOUT))
+        .map(|at| socket::bind("--metrics-listen", at, METRICS_TIMEOUT))
         .transpose()?;
     let metrics = Arc::new(Metrics::default());
     // What the process cannot go on with; the first of it counts.

@@ -14,7 +14,16 @@ use crate::store::influx::{Influx, QueryError, TIMEOUT};
 /// Changes the period, or says what would be done.
 pub fn run(options: &SetPeriodOptions, out: &mut dyn Write) -> Result<(), RunError> {
     let influx = connect(&options.influxdb, &options.database.name())?;
-    let existing = downsampling::existing(&influx, TIMEOUT).map_err(|e| failed(&influx, &e))?;
+    let nothing = |error: QueryError| failed(&influx, &error, "nothing was changed");
+    if !exists(&influx).map_err(nothing)? {
+        return Err(RunError::System(format!(
+            "InfluxDB at {}: there is no database {:?}, nothing was changed; check --application-name, \
+             or let start create it",
+            influx.url(),
+            influx.database()
+        )));
+    }
+    let existing = downsampling::existing(&influx, TIMEOUT).map_err(nothing)?;
     let period = options.query_period;
     let wanted = downsampling::wanted(&options.down_sample_tags);
     for query in &existing {
@@ -68,6 +77,13 @@ pub fn run(options: &SetPeriodOptions, out: &mut dyn Write) -> Result<(), RunErr
     Ok(())
 }
 
+/// Whether the database is there; otherwise a dry run would promise what cannot be done.
+fn exists(influx: &Influx) -> Result<bool, QueryError> {
+    let series = influx.query("SHOW DATABASES", TIMEOUT)?;
+    let mut names = series.iter().flat_map(|series| &series.values).flatten();
+    Ok(names.any(|name| name.as_str() == Some(influx.database())))
+}
+
 fn left_alone(query: &Existing, why: &str) -> String {
     format!("{} {why} and is left alone", query.name)
 }
@@ -87,16 +103,16 @@ fn carry_out(
         return Ok(());
     }
     let ran = influx.query(&statements.join("; "), TIMEOUT);
-    ran.map(drop).map_err(|error| failed(influx, &error))
+    ran.map(drop).map_err(|error| {
+        let done = "what is shown above the last statements is done. When this is mended, run it again; \
+                    if SHOW CONTINUOUS QUERIES lacks a query of the last statements that was made by \
+                    hand, run its CREATE by hand too";
+        failed(influx, &error, done)
+    })
 }
 
-fn failed(influx: &Influx, error: &QueryError) -> RunError {
-    RunError::System(format!(
-        "InfluxDB at {}: {error}; what is shown above the last statements is done. When this is \
-         mended, run it again; if SHOW CONTINUOUS QUERIES lacks a query of the last statements that \
-         was made by hand, run its CREATE by hand too",
-        influx.url()
-    ))
+fn failed(influx: &Influx, error: &QueryError, done: &str) -> RunError {
+    RunError::System(format!("InfluxDB at {}: {error}; {done}", influx.url()))
 }
 
 fn say(out: &mut dyn Write, line: &str) {

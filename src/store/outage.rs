@@ -41,11 +41,13 @@ struct Kind {
 }
 
 impl Outage {
-    /// An attempt failed: returns how long to wait for the next one.
+    /// An attempt failed: returns how long to wait for the next one. `password` says where a mended one
+    /// comes from.
     pub fn failed(
         &mut self,
         trouble: &Trouble,
         url: &str,
+        password: &str,
         spool: &Spool,
         metrics: &Metrics,
     ) -> Duration {
@@ -68,7 +70,13 @@ impl Outage {
                          that it runs"
                     );
                 }
-                Trouble::Denied(_) | Trouble::NotUnderstood(_) => {
+                Trouble::Denied(_) => {
+                    log::error!(
+                        "InfluxDB at {url}: {trouble}{times}; {waiting}, trying again slowly; \
+                         {password}"
+                    );
+                }
+                Trouble::NotUnderstood(_) => {
                     log::error!(
                         "InfluxDB at {url}: {trouble}{times}; {waiting}, trying again slowly"
                     );

@@ -100,7 +100,10 @@ impl Sender {
         let Some(influx) = &self.influx else {
             return Ok(false);
         };
-        if self.totals.set_up(influx, timeout(self.deadline))? {
+        // Writes count for themselves; without this, an outage before the first of them shows nowhere.
+        let count = |_: &Trouble| self.metrics.influx.retried.add(1);
+        let set_up = self.totals.set_up(influx, timeout(self.deadline));
+        if set_up.inspect_err(count)? {
             self.outage.answered();
         }
         let delivered = self.delivery.deliver_oldest(&mut Destination {
@@ -133,13 +136,15 @@ impl Sender {
             // Set up again at the next step.
             self.totals.forget_set_up();
         }
-        let url = self.influx.as_ref().map(|influx| influx.url().to_string());
-        self.outage.failed(
-            trouble,
-            &url.unwrap_or_default(),
-            &self.spool,
-            &self.metrics,
-        )
+        let (mut url, mut password) = (String::new(), String::new());
+        if let Some(influx) = &mut self.influx {
+            url = influx.url().to_string();
+            if matches!(trouble, Trouble::Denied(_)) {
+                password = influx.denied();
+            }
+        }
+        self.outage
+            .failed(trouble, &url, &password, &self.spool, &self.metrics)
     }
 
     /// Waits for a sealed segment, or `at_least` that long, or for the end.

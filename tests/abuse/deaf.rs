@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::{CLIENT_TIMEOUT, check_in, connect, note, status};
 use crate::support::scratch::Scratch;
 use crate::support::server::{Running, Server};
-use crate::support::{spool, wait_for};
+use crate::support::{skip, spool, wait_for};
 
 /// What the log says at the end.
 const DEAF: &str = "the server does not answer its own requests any more";
@@ -171,11 +171,9 @@ fn limit_open_files(pid: u32, most: usize) {
 #[test]
 fn without_threads_it_ends_below_the_cap() {
     const CASE: &str = "no thread left for a connection, below the cap";
-    if !rustix::process::geteuid().is_root() {
-        return note(
-            CASE,
-            "skipped: limiting the threads of another user takes root",
-        );
+    let why = "limiting the threads of another user takes root";
+    if !skip::is_root(why) {
+        return note(CASE, format!("skipped: {why}"));
     }
     // A user of its own: the limit counts all threads of a user.
     let user = 60_000 + std::process::id() % 5_000;

@@ -45,6 +45,8 @@ fn lengths() -> Vec<Case> {
         ("length larger than what comes", format!("{CHECK_IN}Content-Length: 900\r\n\r\n{{}}").into(), 400),
         ("large length larger than what comes", format!("{CHECK_IN}Content-Length: 9000\r\n\r\n{{}}").into(), 400),
         ("chunk size that is no number", chunked("xyz\r\n{}\r\n0\r\n\r\n"), 400),
+        ("encoding in capitals", with("Transfer-Encoding: Chunked"), 400),
+        ("trailers behind the chunks", chunked("2\r\n{}\r\n0\r\nX: y\r\n\r\n"), 400),
         ("negative chunk size", chunked("-2\r\n{}\r\n0\r\n\r\n"), 400),
         ("chunk size of 72 bits", chunked("ffffffffffffffffff\r\n{}"), 400),
         ("chunk size of 2^64 - 1", chunked("ffffffffffffffff\r\n{}"), 400),

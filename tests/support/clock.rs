@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::scratch::Scratch;
 use super::server::Server;
+use super::skip;
 
 /// The clock of the servers that [`Clock::of`] was given.
 pub struct Clock {
@@ -13,10 +14,11 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that is right until it is set; `None`, and a word about it, without libfaketime.
+    /// A clock that is right until it is set; `None` where there is no libfaketime and that is allowed.
+    #[track_caller]
     pub fn new(scratch: &Scratch) -> Option<Clock> {
         if library().is_none() {
-            println!("skipped: libfaketime is not installed: run `make test`, which installs it");
+            skip::missing("libfaketime is not installed");
             return None;
         }
         let offset = scratch.write("offset", "+0");

@@ -21,6 +21,7 @@ pub mod peer;
 pub mod process;
 pub mod scratch;
 pub mod server;
+pub mod skip;
 pub mod spool;
 pub mod tried;
 

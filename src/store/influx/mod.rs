@@ -2,20 +2,22 @@
 //!
 //! It decides what an answer means, never what to do about it, and it never logs.
 
+mod login;
 mod outcome;
 mod url;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use base64::Engine;
 use serde::Deserialize;
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 
+use login::Login;
 use outcome::{Answer, trouble, write_outcome};
 
+pub use login::read_password;
 pub use outcome::{Outcome, Trouble};
 pub use url::InfluxUrl;
 
@@ -26,17 +28,8 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Influx {
     agent: Agent,
     url: InfluxUrl,
-    authorization: Option<Authorization>,
+    login: Login,
     database: String,
-}
-
-/// The header's value, which holds the password; its `Debug` hides it.
-struct Authorization(String);
-
-impl fmt::Debug for Authorization {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
 }
 
 /// The certificate file cannot be used.
@@ -86,17 +79,23 @@ impl Influx {
             .user_agent(concat!("upgrade-responder/", env!("CARGO_PKG_VERSION")))
             .build();
         let (url_user, url_password) = url.credentials.clone().unzip();
-        let authorization = user.or(url_user).map(|user| {
-            let pair = format!("{user}:{}", password.or(url_password).unwrap_or_default());
-            let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
-            Authorization(format!("Basic {encoded}"))
-        });
         Ok(Influx {
             agent: config.new_agent(),
             url,
-            authorization,
+            login: Login::new(user.or(url_user), password.or(url_password)),
             database,
         })
+    }
+
+    /// The password came from this file, and a mended one will be found there.
+    pub fn read_password_again_from(&mut self, file: PathBuf) {
+        self.login.read_again_from(file);
+    }
+
+    /// Access was denied: the next request has the password that is in its file now. Returns what the
+    /// operator should know of where the password comes from.
+    pub fn denied(&mut self) -> String {
+        self.login.refused()
     }
 
     pub fn url(&self) -> &InfluxUrl {
@@ -165,8 +164,8 @@ impl Influx {
     }
 
     fn authorized<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
-        match &self.authorization {
-            Some(Authorization(value)) => request.header("Authorization", value),
+        match self.login.header() {
+            Some(value) => request.header("Authorization", value),
             None => request,
         }
     }

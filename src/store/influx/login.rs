@@ -1,0 +1,76 @@
+//! User and password, as the header that says them, and where a mended password is to be had.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+
+/// Who logs in, if anybody does.
+#[derive(Debug)]
+pub(super) struct Login {
+    user: Option<String>,
+    header: Option<Header>,
+    /// To be read again when the password is refused.
+    file: Option<PathBuf>,
+}
+
+/// The header's value, which holds the password; its `Debug` hides it.
+struct Header(String);
+
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl Login {
+    /// A password without a user is not used.
+    pub(super) fn new(user: Option<String>, password: Option<String>) -> Login {
+        Login {
+            header: header(user.as_deref(), &password.unwrap_or_default()),
+            user,
+            file: None,
+        }
+    }
+
+    /// The password came from this file, and may come from it again.
+    pub(super) fn read_again_from(&mut self, file: PathBuf) {
+        self.file = Some(file);
+    }
+
+    /// The `Authorization` header.
+    pub(super) fn header(&self) -> Option<&str> {
+        self.header.as_ref().map(|Header(value)| value.as_str())
+    }
+
+    /// The login was refused: reads the password again, for the next attempt. Returns what the operator
+    /// should know of where it comes from.
+    pub(super) fn refused(&mut self) -> String {
+        let Some(file) = &self.file else {
+            return "a changed password takes a restart".to_owned();
+        };
+        match read_password(file) {
+            Ok(password) => {
+                self.header = header(self.user.as_deref(), &password);
+                format!("{} is read again each time", file.display())
+            }
+            Err(error) => format!("{} cannot be read again: {error}", file.display()),
+        }
+    }
+}
+
+/// The password in a file, without the end of the line that an editor leaves.
+pub fn read_password(file: &Path) -> io::Result<String> {
+    let text = fs::read_to_string(file)?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn header(user: Option<&str>, password: &str) -> Option<Header> {
+    user.map(|user| {
+        let pair = format!("{user}:{password}");
+        let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+        Header(format!("Basic {encoded}"))
+    })
+}
