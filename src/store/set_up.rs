@@ -1,7 +1,7 @@
 //! The set-up of InfluxDB: the database and its continuous queries, created once InfluxDB is
 //! reachable, where they are missing.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::downsampling::{Downsampling, existing, quoted, wanted};
 use super::influx::{Influx, QueryError, Trouble};
@@ -12,8 +12,6 @@ use crate::config::duration::QueryPeriod;
 pub struct InForce {
     /// Each down-sampling with the length in seconds of its periods.
     pub periods: Vec<(Downsampling, i64)>,
-    /// When that was so, in seconds since 1970.
-    pub seen_at: i64,
     /// What the operator should know, one line each.
     pub notes: Vec<String>,
 }
@@ -29,10 +27,6 @@ pub fn set_up(
 ) -> Result<InForce, Trouble> {
     let database = influx.database();
     let mut notes = Vec::new();
-    let seen_at = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let seen_at = i64::try_from(seen_at.as_secs()).unwrap_or(i64::MAX);
     let creation = influx.query(&format!("CREATE DATABASE {}", quoted(database)), timeout);
     // A user without that right is fine where the database exists, which the rest shows.
     let no_database = passed_on(creation)?.err();
@@ -79,11 +73,25 @@ pub fn set_up(
              database exists, all works without; else create it, or let the user do so"
         ));
     }
-    Ok(InForce {
-        periods,
-        seen_at,
-        notes,
-    })
+    Ok(InForce { periods, notes })
+}
+
+/// Looks whether somebody changed a query or made one. Nothing is created here, and one that is missing
+/// stays known: `set-query-period` may have dropped it in order to create it at this moment. Without
+/// the right to see queries all stays as it was.
+pub fn look_again(
+    influx: &Influx,
+    periods: &mut Vec<(Downsampling, i64)>,
+    timeout: Duration,
+) -> Result<(), Trouble> {
+    let existing = passed_on(existing(influx, timeout))?.unwrap_or_default();
+    for (found, seconds) in existing.into_iter().filter_map(|query| query.defined) {
+        match periods.iter_mut().find(|(known, _)| *known == found) {
+            Some((_, known)) => *known = seconds,
+            None => periods.push((found, seconds)),
+        }
+    }
+    Ok(())
 }
 
 /// Passes on trouble that writing would meet too, and gives back a refusal as its text.
