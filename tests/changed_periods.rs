@@ -121,3 +121,42 @@ fn a_longer_period_that_is_set_under_the_running_server_counts_nothing_twice() {
 fn a_shorter_period_that_is_set_under_the_running_server_counts_nothing_twice() {
     change_under_way("2m", "1m", 60, &[(0, 3), (120, 4), (180, 5), (240, 6)]);
 }
+
+#[test]
+fn a_backlog_from_before_the_change_is_counted_by_the_period_of_its_own_time() {
+    let scratch = Scratch::new();
+    let Some(clock) = Clock::new(&scratch) else {
+        return;
+    };
+    let mut influx = Influx::start(&scratch);
+    let server = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .arg("--query-period", "1m");
+    let day = tomorrow();
+    clock.set(day + 10);
+    let running = clock.of(server.clone()).start();
+    check_in(&running, 10);
+    wait_until_stored(&influx, 10, SOON);
+    as_its_own_query(&influx, day, 60);
+    clock.set(day + 70);
+    check_in(&running, 5);
+    wait_until_stored(&influx, 15, SOON);
+    as_its_own_query(&influx, day + 60, 60);
+    influx.kill();
+    check_in(&running, 5);
+    Totals::of(&running.terminate().stderr).assert_add_up(&scratch);
+
+    influx.restart();
+    set_query_period(&server, "2m");
+    clock.set(day + 125);
+    let server = server.arg("--query-period", "2m");
+    let running = clock.of(server).start();
+    wait_until_stored(&influx, 20, SOON);
+    check_in(&running, 7);
+    wait_until_stored(&influx, 27, SOON);
+    clock.set(day + 255);
+    wait_for_totals(&influx, day, &[(0, 10), (60, 10), (120, 7)]);
+    let log = running.terminate().stderr;
+    assert_eq!(lines_with(&log, "were changed"), 1, "{log}");
+    assert_eq!(lines_with(&log, "WARN"), 0, "{log}");
+}

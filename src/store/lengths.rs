@@ -4,9 +4,20 @@
 //! is away. Each point is counted by the length that was in force at its own time: two totals of
 //! different lengths that hold the same point would count it twice. InfluxDB does not say when a
 //! query was changed, so it is worked out from when the queries were looked at.
+//!
+//! What is known is kept in the file `lengths` beside the segments: records that wait there may be of
+//! a time before the last change. The file has a line `looked at TIME`, and for each length one with
+//! the target measurement, since when, and the length, in that order, in seconds (since 1970).
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use super::downsampling::Downsampling;
+use super::durable;
 use super::periods::Period;
+
+const LOOKED_AT: &str = "looked at ";
 
 /// One length of the periods of one measurement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,14 +54,69 @@ impl Piece {
 }
 
 /// All lengths that are known, of one measurement oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lengths {
+    path: PathBuf,
     known: Vec<Length>,
     /// When the queries were last looked at, in seconds since 1970; `None` before the first time.
     seen_at: Option<i64>,
+    /// They were looked at by this process, which does so once a period.
+    watching: bool,
+    /// The file lacks some of it.
+    unsaved: bool,
 }
 
 impl Lengths {
+    /// Reads what an earlier run left. Lines that make no sense are skipped.
+    pub fn load(spool_dir: &Path) -> Lengths {
+        let path = spool_dir.join("lengths");
+        let text = fs::read(&path).unwrap_or_else(|error| {
+            if error.kind() != io::ErrorKind::NotFound {
+                log::error!(
+                    "{}: {error}; what waits is counted by the periods of today; check the disk and \
+                     whose the file is",
+                    path.display()
+                );
+            }
+            Vec::new()
+        });
+        let text = String::from_utf8_lossy(&text);
+        let seen_at = text.lines().find_map(|line| line.strip_prefix(LOOKED_AT));
+        let mut known: Vec<Length> = text.lines().filter_map(parse).collect();
+        known.sort_by_key(|length| length.since);
+        Lengths {
+            path,
+            known,
+            seen_at: seen_at.and_then(|time| time.parse().ok()),
+            watching: false,
+            unsaved: false,
+        }
+    }
+
+    /// Brings what is new to the disk.
+    pub fn save_new(&mut self) -> io::Result<()> {
+        if self.unsaved { self.save() } else { Ok(()) }
+    }
+
+    /// Brings all of it to the disk.
+    pub fn save(&mut self) -> io::Result<()> {
+        let Some(seen_at) = self.seen_at else {
+            return Ok(());
+        };
+        let mut text = format!("{LOOKED_AT}{seen_at}\n");
+        for Length {
+            target,
+            since,
+            seconds,
+        } in &self.known
+        {
+            text.push_str(&format!("{target} {since} {seconds}\n"));
+        }
+        durable::replace(&self.path, text.as_bytes())?;
+        self.unsaved = false;
+        Ok(())
+    }
+
     /// Takes note of the queries as they are in InfluxDB at `now`.
     pub fn saw(&mut self, found: &[(Downsampling, i64)], now: i64) -> Vec<Change> {
         let mut changes = Vec::new();
@@ -82,6 +148,7 @@ impl Lengths {
             };
             let gone = |known: &Length| known.target == *target && known.since >= since;
             self.known.retain(|known| !gone(known));
+            self.unsaved = true;
             self.known.push(Length {
                 target: target.clone(),
                 since,
@@ -89,17 +156,18 @@ impl Lengths {
             });
         }
         self.seen_at = Some(now);
+        self.watching = true;
         changes
     }
 
-    /// About when a query was changed. No total of the old length was written for a period that had
-    /// not ended when the old query was last seen, if that was during the period in which it was
-    /// changed. If periods have ended unseen, the server or InfluxDB was away, and whoever changed
-    /// the query did it as the last thing.
+    /// About when a query was changed: when the old one was last seen, if no period can have got its
+    /// total of the old length since. That is so if none has ended, and under the eyes of this
+    /// process, which looks at each end, if one has. Else the server or InfluxDB was away, and
+    /// whoever changed the query did it as the last thing.
     fn changed_at(&self, before: i64, now: i64) -> i64 {
         let period = |time: i64| time.div_euclid(before);
-        let seen_at = self.seen_at.unwrap_or(now);
-        if period(now) - period(seen_at) <= 1 {
+        let seen_at = self.seen_at.map_or(now, |seen_at| seen_at.min(now));
+        if period(now) - period(seen_at) <= i64::from(self.watching) {
             seen_at
         } else {
             now
@@ -142,6 +210,17 @@ impl Lengths {
     }
 }
 
+fn parse(line: &str) -> Option<Length> {
+    let mut words = line.rsplitn(3, ' ');
+    let seconds = words.next()?.parse().ok().filter(|seconds| *seconds > 0)?;
+    let since = words.next()?.parse().ok()?;
+    Some(Length {
+        target: words.next()?.to_owned(),
+        since,
+        seconds,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::downsampling::of_all;
@@ -150,7 +229,7 @@ mod tests {
     const HOUR: i64 = 3600;
 
     fn lengths(sights: &[(i64, i64)]) -> Lengths {
-        let mut lengths = Lengths::default();
+        let mut lengths = Lengths::load(Path::new("/nonexistent"));
         for (now, seconds) in sights {
             lengths.saw(&[(of_all(), *seconds)], *now);
         }
@@ -201,6 +280,27 @@ mod tests {
         assert_eq!(before, [(18 * HOUR, 19 * HOUR, HOUR)]);
         let after = pieces(&lengths, 20 * HOUR, 2 * HOUR);
         assert_eq!(after, [(20 * HOUR, 22 * HOUR, 2 * HOUR)]);
+    }
+
+    #[test]
+    fn a_restart_forgets_nothing() {
+        let dir = std::env::temp_dir().join(format!("lengths-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let mut before = lengths(&[(14 * HOUR, HOUR), (15 * HOUR, 2 * HOUR)]);
+        before.path = dir.join("lengths");
+        before.save_new().unwrap();
+        let mut after = Lengths::load(&dir);
+        fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(
+            (&after.known, after.seen_at),
+            (&before.known, before.seen_at)
+        );
+        // Changed within the period in which it was stopped, and after two in which it was away.
+        let change = after.saw(&[(of_all(), HOUR)], 16 * HOUR - 1).remove(0);
+        assert_eq!(change.since, 15 * HOUR);
+        after.watching = false;
+        let change = after.saw(&[(of_all(), 3 * HOUR)], 18 * HOUR + 5).remove(0);
+        assert_eq!(change.since, 18 * HOUR);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod delivery;
 pub mod downsampling;
 pub mod drops;
+pub mod durable;
 pub mod influx;
 pub mod lengths;
 pub mod outage;

@@ -44,7 +44,7 @@ impl Totals {
             extra_tags,
             in_force: None,
             said: None,
-            lengths: Lengths::default(),
+            lengths: Lengths::load(spool_dir),
             periods: Periods::load(spool_dir),
             uptime: Uptime::beginning(now_seconds()),
             refusals: Throttle::default(),
@@ -203,13 +203,15 @@ impl Totals {
         Ok(true)
     }
 
-    /// Brings periods that are new since the last time to the disk.
+    /// Brings what is new since the last time to the disk.
     pub fn save_new(&mut self) -> io::Result<()> {
+        self.lengths.save_new()?;
         self.periods.save_new()
     }
 
-    /// Brings everything that is still to be recomputed to the disk.
+    /// Brings everything that the next run has to know to the disk.
     pub fn save(&mut self) -> io::Result<()> {
+        self.lengths.save()?;
         self.periods.save()
     }
 }
