@@ -16,7 +16,7 @@ use super::lengths::{Change, Lengths};
 use super::periods::{Period, Periods};
 use super::recompute::{Recomputed, recompute, write_zero};
 use super::rejected::one_line;
-use super::set_up::{InForce, look_again, set_up};
+use super::set_up::{InForce, grant, is_denied, look_again, set_up};
 use super::spool::Spool;
 use super::uptime::Uptime;
 use crate::config::duration::QueryPeriod;
@@ -165,7 +165,7 @@ impl Totals {
 
     /// Recomputes the oldest period for which nothing more is expected. Returns whether there was one.
     pub fn recompute_next(&mut self, influx: &Influx, spool: &Spool) -> Result<bool, Trouble> {
-        let (Some(in_force), Some(period)) = (&self.in_force, self.periods.next(now_seconds()))
+        let (Some(in_force), Some(period)) = (&mut self.in_force, self.periods.next(now_seconds()))
         else {
             return Ok(false);
         };
@@ -180,11 +180,24 @@ impl Totals {
             Err(why) => Err(why),
         };
         match recomputed {
-            Ok(()) => log::debug!("recomputed {} from {}s", period.target, period.start),
+            Ok(()) => {
+                in_force.readable = true;
+                log::debug!("recomputed {} from {}s", period.target, period.start);
+            }
             Err(QueryError::Trouble(trouble)) => {
                 // A query that takes too long must not keep records from being delivered.
                 self.periods.postpone(&period);
                 return Err(trouble);
+            }
+            // Said at the set-up, or once here: each period of each measurement would say it again.
+            Err(QueryError::Refused(why)) if is_denied(&why) => {
+                log::debug!("{} from {}s: {why}", period.target, period.start);
+                if std::mem::replace(&mut in_force.readable, false) {
+                    log::warn!(
+                        "InfluxDB: totals are not computed any more: {why}; as an administrator: {}",
+                        grant(influx)
+                    );
+                }
             }
             // It will not be different next time.
             Err(QueryError::Refused(why)) => {
