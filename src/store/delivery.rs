@@ -34,6 +34,7 @@ pub struct Delivery {
     /// How far the oldest segment has come.
     progress: Progress,
     refusals: Throttle,
+    lost: Throttle,
     missing: Throttle,
     unreadable: Throttle,
     disk: Throttle,
@@ -44,6 +45,21 @@ struct Progress {
     sequence: u64,
     offset: u64,
     lines: u64,
+}
+
+/// Lines of a batch that InfluxDB refused for good.
+#[derive(Debug, Default)]
+struct Refused {
+    /// In the rejected files.
+    kept: u64,
+    /// Those could not be written.
+    lost: u64,
+}
+
+impl Refused {
+    fn all(&self) -> u64 {
+        self.kept + self.lost
+    }
 }
 
 /// Where the records go, and what takes note of it.
@@ -83,6 +99,7 @@ impl Delivery {
             batch_bytes: BATCH_BYTES,
             progress: Progress::default(),
             refusals: Throttle::default(),
+            lost: Throttle::default(),
             missing: Throttle::default(),
             unreadable: Throttle::default(),
             disk: Throttle::default(),
@@ -172,25 +189,26 @@ impl Delivery {
                 Err(error) => return Ok(Err(error)),
             };
             let refused = self.send(&batch, to)?;
-            self.settle(&batch, refused, segment.lines);
-            to.outage.delivered(batch.lines - refused);
+            self.settle(&batch, &refused, segment.lines);
+            to.outage.delivered(batch.lines - refused.all());
         }
     }
 
-    /// Counts a batch that is stored or rejected. `expected` is the number of the segment's lines.
-    fn settle(&mut self, batch: &Batch, refused: u64, expected: u64) {
+    /// Counts a batch that is stored or refused. `expected` is the number of the segment's lines.
+    fn settle(&mut self, batch: &Batch, refused: &Refused, expected: u64) {
         self.progress.offset += batch.bytes.len() as u64;
         self.progress.lines += batch.lines;
         let records = &self.metrics.records;
         // Somebody added lines to a sealed file.
         let surplus = self.progress.lines.saturating_sub(expected);
         records.found.add(surplus.min(batch.lines));
-        records.delivered.add(batch.lines - refused);
-        records.rejected.add(refused);
+        records.delivered.add(batch.lines - refused.all());
+        records.rejected.add(refused.kept);
+        records.dropped_disk.add(refused.lost);
     }
 
     /// Sends a batch until each of its lines is stored or refused; returns how many were refused.
-    fn send(&mut self, batch: &Batch, to: &mut Destination<'_>) -> Result<u64, Trouble> {
+    fn send(&mut self, batch: &Batch, to: &mut Destination<'_>) -> Result<Refused, Trouble> {
         let metrics = &self.metrics.influx;
         let batch_bytes = &mut self.batch_bytes;
         let rejected = refused::settle(&batch.bytes, &mut |lines| {
@@ -206,29 +224,38 @@ impl Delivery {
             }
             outcome
         })?;
-        let refused = rejected
-            .iter()
-            .map(|rejected| rejected.lines.len() as u64)
-            .sum();
-        self.keep_rejected(&rejected);
+        let refused = self.keep_rejected(&rejected);
         to.totals.delivered(batch);
         Ok(refused)
     }
 
-    fn keep_rejected(&mut self, rejected: &[Rejected<'_>]) {
+    fn keep_rejected(&mut self, rejected: &[Rejected<'_>]) -> Refused {
+        let mut refused = Refused::default();
         for part in rejected {
-            if let Err(error) = self.rejected.add(part) {
-                self.say_disk(&error);
+            let (kept, added) = self.rejected.add(part);
+            let lost = part.lines.len() as u64 - kept;
+            refused.kept += kept;
+            refused.lost += lost;
+            let reason = one_line(&part.reason);
+            let dir = self.rejected.path().display();
+            if let Err(error) = added
+                && let Some(times) = self.lost.tick(lost)
+            {
+                log::error!(
+                    "InfluxDB refused {times} records for good: {reason:?}; they could not be kept in \
+                     {dir} and are lost: {error}; make room or mend the disk"
+                );
             }
-            if let Some(times) = self.refusals.tick(part.lines.len() as u64) {
+            if kept > 0
+                && let Some(times) = self.refusals.tick(kept)
+            {
                 log::warn!(
-                    "InfluxDB refused {times} records for good: {:?}; they are in {}, to be mended and \
-                     fed to it by hand, or deleted",
-                    one_line(&part.reason),
-                    self.rejected.path().display()
+                    "InfluxDB refused {times} records for good: {reason:?}; they are in {dir}, to be \
+                     mended and fed to it by hand, or deleted"
                 );
             }
         }
+        refused
     }
 
     fn save_new_periods(&mut self, totals: &mut Totals) {

@@ -39,24 +39,33 @@ impl RejectedDir {
     }
 
     /// Adds lines to the newest file, and to further ones where there are more than a file holds.
-    pub fn add(&self, rejected: &Rejected<'_>) -> io::Result<()> {
-        fs::create_dir_all(&self.dir)?;
+    /// Returns how many of them are kept, which is less than all only with an error.
+    pub fn add(&self, rejected: &Rejected<'_>) -> (u64, io::Result<()>) {
         let time = jiff::Timestamp::now();
         let head = format!("# {time} {}\n", one_line(&rejected.reason));
         let mut text = head.clone().into_bytes();
+        let (mut kept, mut lines) = (0, 0);
         for line in &rejected.lines {
             if text.len() > head.len() && text.len() + line.len() >= FILE_SIZE {
-                self.append(&text)?;
+                if let Err(error) = self.append(&text) {
+                    return (kept, Err(error));
+                }
+                kept += std::mem::take(&mut lines);
                 text.truncate(head.len());
             }
             text.extend_from_slice(line);
             text.push(b'\n');
+            lines += 1;
         }
-        self.append(&text)
+        match self.append(&text) {
+            Ok(()) => (kept + lines, Ok(())),
+            Err(error) => (kept, Err(error)),
+        }
     }
 
     /// Appends to the newest file that has room, all or nothing, and keeps the number of files.
     fn append(&self, text: &[u8]) -> io::Result<()> {
+        fs::create_dir_all(&self.dir)?;
         let mut files = self.files()?;
         let newest = files.last().copied().unwrap_or(1);
         let size = fs::metadata(self.path_of(newest)).map_or(0, |metadata| metadata.len());
@@ -73,12 +82,12 @@ impl RejectedDir {
             .append(true)
             .open(self.path_of(sequence))?;
         let before = file.metadata()?.len();
-        file.write_all(text).inspect_err(|_| {
+        // The segment they come from is deleted next.
+        let written = file.write_all(text).and_then(|()| file.sync_data());
+        written.inspect_err(|_| {
             // Half a line would spoil the next one; if even that fails, it does.
             let _ = file.set_len(before);
-        })?;
-        // The segment they come from is deleted next.
-        file.sync_data()
+        })
     }
 
     fn files(&self) -> io::Result<Vec<u64>> {
@@ -119,12 +128,12 @@ mod tests {
         for _ in 0..(MAX_FILES + 3) / 2 + 1 {
             // More than one file holds: three lines go into each.
             let lines = vec![line.as_slice(); 6];
-            rejected
-                .add(&Rejected {
-                    reason: "too\nlong".to_owned(),
-                    lines,
-                })
-                .unwrap();
+            let (kept, added) = rejected.add(&Rejected {
+                reason: "too\nlong".to_owned(),
+                lines,
+            });
+            added.unwrap();
+            assert_eq!(kept, 6);
         }
         let files = rejected.files().unwrap();
         let text = fs::read(rejected.path_of(5)).unwrap();

@@ -12,7 +12,8 @@
 //! - `NNNNNNNNNNNNNNNNNNNN-LINES.lp`: sealed, never changed again, with its number of lines in the
 //!   name, so that a backlog is counted without being read.
 //!
-//! Beside them are `rejected/` (see [`super::rejected`]) and `periods` (see [`super::periods`]).
+//! Beside them are `rejected/` (see [`super::rejected`]), `periods` (see [`super::periods`]) and
+//! `lengths` (see [`super::lengths`]).
 //!
 //! # Operations
 //! - *Append*, by the writer: one `write` of whole lines for all records that came in a few

@@ -106,6 +106,11 @@ impl Influx {
         &self.database
     }
 
+    /// Who logs in; nobody needs to where InfluxDB knows no users.
+    pub fn user(&self) -> Option<&str> {
+        self.login.user()
+    }
+
     /// Asks whether InfluxDB is there, and for its version.
     pub fn ping(&self, timeout: Duration) -> Result<String, Trouble> {
         let request = self
