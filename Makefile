@@ -27,6 +27,8 @@ build:
 	cargo build --release --locked
 	install -D $(RELEASE) bin/upgrade-responder
 
+# With the profile of the server, so that a new clone builds the dependencies once.
+run: SAMPLE_PROFILE := --release
 run: build $(SAMPLE_GEODB)
 	@printf '%s\n' '' \
 	  'Once the server says that it is ready, send it a check-in from another terminal:' '' \
@@ -41,10 +43,10 @@ run: build $(SAMPLE_GEODB)
 	  --geodb $(SAMPLE_GEODB) \
 	  --spool-dir ./upgrade-responder-spool
 
-# Not as a release: the tests have built it already, and optimising it takes longer than running it.
+# Elsewhere not as a release: the tests have built it already, and optimising it takes longer than running it.
 $(SAMPLE_GEODB): examples/sample-geodb.rs
 	@mkdir -p $(@D)
-	cargo run --locked --example sample-geodb -- $@
+	cargo run $(SAMPLE_PROFILE) --locked --example sample-geodb -- $@
 
 test:
 	tests/install-debian-packages

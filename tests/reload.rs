@@ -303,6 +303,41 @@ fn a_geo_database_that_is_being_fetched_does_not_keep_a_release_waiting() {
 }
 
 #[test]
+fn a_geo_database_that_is_being_written_over_is_not_taken_half() {
+    let scratch = Scratch::new();
+    let geodb = geodb::sample(&scratch);
+    let [old, new] = [1_700_000_000, 1_710_000_000].map(|at| geodb::variant(&geodb, at, 1 << 20));
+    fs::write(&geodb, &old).unwrap();
+    let mut running = Server::new(&scratch).arg("--reload-interval", "0").start();
+
+    // As `rsync --inplace`, from the beginning to the end: until that is reached, the old one's
+    // description is there.
+    let asked = Arc::new(AtomicBool::new(false));
+    let writing = {
+        let asked = asked.clone();
+        let mut file = fs::OpenOptions::new().write(true).open(&geodb).unwrap();
+        thread::spawn(move || {
+            let mut rest = new.chunks(1024);
+            while !asked.load(Ordering::Relaxed) {
+                file.write_all(rest.next().unwrap()).unwrap();
+                thread::sleep(Duration::from_millis(50));
+            }
+            file.write_all(&rest.collect::<Vec<_>>().concat()).unwrap();
+        })
+    };
+    for n in 1..=3 {
+        running.signal(Signal::HUP);
+        wait_for_lines(&running, "sample.mmdb is still being written", n);
+    }
+    asked.store(true, Ordering::Relaxed);
+    writing.join().unwrap();
+    wait_for_lines(&running, "geo database is now", 1);
+    let log = running.terminate().stderr;
+    assert_eq!(log.matches("geo database is now").count(), 1, "{log}");
+    assert!(log.contains("\"Sample-City\" of 2024-03-09"), "{log}");
+}
+
+#[test]
 fn a_response_config_that_goes_on_changing_is_told_of_and_taken_when_asked_for() {
     let scratch = Scratch::new();
     let path = scratch.write("response-config.json", config(2));

@@ -83,15 +83,27 @@ impl Fingerprints {
     /// Whether a file was changed so lately that whoever changed it may not be done. Goes by the
     /// machine's clock; after it was set back, by nothing for a while.
     pub fn may_be_half_written(&self, file: File) -> bool {
+        self.age(file).is_some_and(|age| age < HALF_WRITTEN)
+    }
+
+    /// Whether the geo database of `before` was written over in place a moment ago, as `rsync --inplace`
+    /// does. Half of it makes sense: what says that it is whole is at its end, and that is the old one's.
+    pub fn geodb_is_written_over(&self, before: &Fingerprints) -> bool {
+        let (now, before) = (self.get(File::GeoDb), before.get(File::GeoDb));
+        let inode = |file: Fingerprint| file.map(|(device, inode, ..)| (device, inode));
+        now != before
+            && inode(now) == inode(before)
+            && self.age(File::GeoDb).is_some_and(|age| age < SETTLED)
+    }
+
+    fn age(&self, file: File) -> Option<Duration> {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        self.get(file).is_some_and(|(.., [_, _, seconds, nanos])| {
-            let seconds = u64::try_from(seconds).unwrap_or_default();
-            let nanos = u32::try_from(nanos).unwrap_or_default();
-            now.checked_sub(Duration::new(seconds, nanos))
-                .is_some_and(|age| age < HALF_WRITTEN)
-        })
+        let (.., [_, _, seconds, nanos]) = self.get(file)?;
+        let seconds = u64::try_from(seconds).unwrap_or_default();
+        let nanos = u32::try_from(nanos).unwrap_or_default();
+        now.checked_sub(Duration::new(seconds, nanos))
     }
 }
 

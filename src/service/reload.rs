@@ -119,16 +119,18 @@ impl Reload {
             GeoDb::Kept => Fingerprints::of(&self.sources).with_geodb_of(&current.files),
         };
         let files = look();
+        if files.geodb_is_written_over(&current.files) {
+            return self.geodb_not_yet(&files, why);
+        }
         let loaded = Snapshot::load(&self.sources, &files, Some(&current));
         // Read while somebody writes: half of a file, or files that do not belong together.
         let half = |error: &LoadError| error.files().find(|file| files.may_be_half_written(*file));
         let moving = look().first_other(&files);
         if let Some(file) = moving.or_else(|| loaded.as_ref().err().and_then(half)) {
-            // A release does not wait for a database that is being fetched.
-            if file == File::GeoDb && self.watch.others_changed(&files) {
-                return self.load(why, GeoDb::Kept);
-            }
-            return self.not_yet(file, why);
+            return match file {
+                File::GeoDb => self.geodb_not_yet(&files, why),
+                File::Response | File::Schema => self.not_yet(file, why),
+            };
         }
         match loaded {
             Ok(snapshot) => {
@@ -140,6 +142,15 @@ impl Reload {
         match geodb {
             GeoDb::Taken => self.changing = None,
             GeoDb::Kept => self.not_yet(File::GeoDb, why),
+        }
+    }
+
+    /// A release does not wait for a database that is being fetched.
+    fn geodb_not_yet(&mut self, files: &Fingerprints, why: Why) {
+        if self.watch.others_changed(files) {
+            self.load(why, GeoDb::Kept);
+        } else {
+            self.not_yet(File::GeoDb, why);
         }
     }
 
