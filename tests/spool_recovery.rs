@@ -9,8 +9,8 @@ use std::time::Duration;
 use upgrade_responder::store::spool::{Spool, SpoolError};
 
 use crate::support::account::{
-    Totals, assert_exactly_once, id_of, line, lines_with, rejected, spool, spooled, stored_ids,
-    wait_until_stored,
+    Totals, assert_exactly_once, id_of, line, lines_with, rejected, segments, spool, spooled,
+    stored_ids, wait_until_stored,
 };
 use crate::support::influx::Influx;
 use crate::support::load::Load;
@@ -198,6 +198,28 @@ fn two_spools_that_somebody_put_into_one_are_delivered_whole() {
     let totals = Totals::of(&running.terminate().stderr);
     totals.assert_add_up(&scratch);
     assert_eq!((totals.found, totals.delivered), (6, 6));
+}
+
+#[test]
+fn segments_that_somebody_removes_are_counted_as_lost_at_the_stop() {
+    let scratch = Scratch::new();
+    // Nobody delivers, so nobody meets that they are gone. Segments of 8 KiB.
+    let server = Server::new(&scratch).arg("--spool-max-size", "64KiB");
+    lay(&scratch, "00000000000000000001-5.lp", lines(0..5));
+    let running = server.start();
+    Load::new(running.addr()).each(150).run();
+    wait_for(SOON, "the spool", || spooled(&scratch).len() == 155);
+    for name in segments(&scratch).iter().take(2) {
+        fs::remove_file(spool(&scratch).join(name)).unwrap();
+    }
+    let left = spooled(&scratch).len() as u64;
+    assert!((1..150).contains(&left), "{left} lines left");
+    let log = running.terminate().stderr;
+    let totals = Totals::of(&log);
+    totals.assert_add_up(&scratch);
+    assert_eq!((totals.waiting, totals.dropped), (left, 155 - left));
+    let said = format!("somebody removed segments; {} records", 155 - left);
+    assert_eq!(lines_with(&log, &said), 1, "{log}");
 }
 
 #[test]

@@ -113,7 +113,7 @@ impl Delivery {
         };
         let delivered = self.deliver(&segment, to);
         if delivered.is_err() {
-            self.spool.put_back(segment.sequence, self.progress.lines);
+            self.spool.put_back(segment.sequence);
             // What is stored of it, even if the rest is dropped one day to make room.
             self.save_new_periods(to.totals);
         }
@@ -205,6 +205,8 @@ impl Delivery {
         records.delivered.add(batch.lines - refused.all());
         records.rejected.add(refused.kept);
         records.dropped_disk.add(refused.lost);
+        let settled = self.progress.lines;
+        self.spool.settled(self.progress.sequence, settled);
     }
 
     /// Sends a batch until each of its lines is stored or refused; returns how many were refused.

@@ -53,13 +53,27 @@ impl Spool {
         )
     }
 
+    /// Tells how many lines of the oldest segment are stored or rejected.
+    pub fn settled(&self, sequence: u64, lines: u64) {
+        let mut state = self.lock();
+        if let Some(segment) = state.sealed.front_mut().filter(|s| s.sequence == sequence) {
+            segment.settled = lines;
+        }
+    }
+
     /// Gives the oldest segment back, to be sent later.
-    pub fn put_back(&self, sequence: u64, settled: u64) {
+    pub fn put_back(&self, sequence: u64) {
         let mut state = self.lock();
         if let Some(segment) = state.sealed.front_mut().filter(|s| s.sequence == sequence) {
             segment.in_hand = false;
-            segment.settled = settled;
         }
+    }
+
+    /// Lines of the sealed segments that are neither stored nor rejected.
+    pub fn waiting(&self) -> u64 {
+        let state = self.lock();
+        let waiting = |segment: &Segment| segment.lines.saturating_sub(segment.settled);
+        state.sealed.iter().map(waiting).sum()
     }
 
     /// Deletes the oldest segment, all of whose lines are settled.
