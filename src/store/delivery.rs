@@ -149,6 +149,9 @@ impl Delivery {
         // Before the points' segment is deleted, so that no restart forgets their period; unless the
         // disk is so full that something has to be deleted first.
         self.save_new_periods(to.totals);
+        if let Err(error) = self.spool.keep_stamp() {
+            self.say_disk(&error);
+        }
         let gone = match readable {
             Ok(()) => self.spool.remove(segment.sequence),
             Err(error) => {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{Shared, Spool, take_lock};
 use crate::store::segment::{OpenSegment, Pending, Segment};
@@ -61,6 +62,11 @@ impl Spool {
         });
         state.sealed_bytes -= bytes;
         vanished
+    }
+
+    /// Tells which timestamp was given to a record last.
+    pub fn stamped(&self, stamp: i64) {
+        self.last_stamp.store(stamp, Ordering::Relaxed);
     }
 
     /// Tells how far the open segment has come.
