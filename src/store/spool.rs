@@ -11,7 +11,6 @@
 //! - `NNNNNNNNNNNNNNNNNNNN.lp`: plain line protocol, appended to; 20 digits that only grow.
 //! - `NNNNNNNNNNNNNNNNNNNN-LINES.lp`: sealed, never changed again, with its number of lines in the
 //!   name, so that a backlog is counted without being read.
-//!
 //! - `stamp`: the last timestamp given to a record, once no segment is left that has it.
 //!
 //! Beside them are `rejected/` (see [`super::rejected`]), `periods` (see [`super::periods`]) and
