@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -166,6 +167,34 @@ fn a_segment_that_cannot_be_read_is_kept_aside_and_the_others_are_delivered() {
         "{}",
         ended.stderr
     );
+}
+
+#[test]
+fn a_segment_that_cannot_be_opened_is_named_and_delivered_once_it_can() {
+    let scratch = Scratch::new();
+    let mut influx = Influx::stopped(&scratch);
+    let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
+    let (name, text) = ("00000000000000000001-5.lp", lines(0..5));
+    lay(&scratch, name, &text);
+    lay(&scratch, "00000000000000000002-5.lp", lines(5..10));
+    let running = server.start();
+    // Rights keep no administrator from opening a file; that it is a socket does.
+    let first = spool(&scratch).join(name);
+    fs::remove_file(&first).unwrap();
+    let socket = UnixListener::bind(&first).unwrap();
+    influx.restart();
+    let said = format!("{name} cannot be opened, what is behind it waits: ");
+    wait_for(SOON, "the name", || running.log().contains(&said));
+    drop(socket);
+    lay(&scratch, "new", &text);
+    fs::rename(spool(&scratch).join("new"), &first).unwrap();
+    wait_until_stored(&influx, 10, SOON);
+    wait_for(SOON, "an empty spool", || spooled(&scratch).is_empty());
+    let log = running.terminate().stderr;
+    let totals = Totals::of(&log);
+    totals.assert_add_up(&scratch);
+    assert_eq!((totals.delivered, totals.dropped), (10, 0), "{log}");
+    assert_eq!(lines_with(&log, &said), 1, "{log}");
 }
 
 #[test]

@@ -132,7 +132,14 @@ impl Delivery {
         let readable = match segment.with_path(dir, |path| File::open(path)) {
             Ok(file) => self.send_batches(segment, file, to)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => return Err(error.into()),
+            // Want of file descriptors passes, and whoever has changed its rights can change them back.
+            // Set aside it would be lost to InfluxDB, and after it perhaps all others.
+            Err(error) => {
+                let path = segment.path(dir);
+                let name = path.file_name().unwrap_or_default().display();
+                let why = format!("{name} cannot be opened, what is behind it waits: {error}");
+                return Err(io::Error::new(error.kind(), why).into());
+            }
         };
         let missing = segment.lines.saturating_sub(self.progress.lines);
         self.metrics.records.dropped_vanished.add(missing);
