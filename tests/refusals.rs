@@ -84,6 +84,34 @@ fn a_field_of_another_type_is_rejected_with_the_reason_and_the_others_are_stored
 }
 
 #[test]
+fn a_line_that_another_shard_has_stored_is_not_rejected_for_a_field_of_its_type() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    create_database(&influx, "");
+    let this_week = now();
+    // Shards hold a week.
+    let last_month = this_week - 30 * 86_400_000_000_000;
+    influx.write(
+        DATABASE,
+        &format!("upgrade_request value=1i,f=1 {this_week}"),
+    );
+    let lines = |start: i64, fields: &'static str| {
+        (1..=10).map(move |n| format!("{LINE} value=1i{fields} {}\n", start + n))
+    };
+    let text = lines(last_month, ",f=\"a\"").chain(lines(this_week, ",f=\"a\""));
+    let text = text.chain(lines(this_week + 100, ""));
+    lay(&scratch, &text.collect::<String>());
+    let running = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .start();
+    let (totals, log) = settled(&scratch, running);
+    assert_eq!((totals.delivered, totals.rejected), (20, 10), "{log}");
+    assert_eq!(influx.count(DATABASE, MEASUREMENT), 1 + 20);
+    let refused: Vec<String> = lines(this_week, ",f=\"a\"").collect();
+    assert_eq!(rejected_lines(&scratch).join("\n") + "\n", refused.concat());
+}
+
+#[test]
 fn refused_lines_that_cannot_be_kept_are_counted_and_said_as_lost() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);

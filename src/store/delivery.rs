@@ -113,7 +113,7 @@ impl Delivery {
         };
         let delivered = self.deliver(&segment, to);
         if delivered.is_err() {
-            self.spool.put_back(segment.sequence, self.progress.lines);
+            self.spool.put_back(segment.sequence);
             // What is stored of it, even if the rest is dropped one day to make room.
             self.save_new_periods(to.totals);
         }
@@ -132,7 +132,14 @@ impl Delivery {
         let readable = match segment.with_path(dir, |path| File::open(path)) {
             Ok(file) => self.send_batches(segment, file, to)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => return Err(error.into()),
+            // Want of file descriptors passes, and whoever has changed its rights can change them back.
+            // Set aside it would be lost to InfluxDB, and after it perhaps all others.
+            Err(error) => {
+                let path = segment.path(dir);
+                let name = path.file_name().unwrap_or_default().display();
+                let why = format!("{name} cannot be opened, what is behind it waits: {error}");
+                return Err(io::Error::new(error.kind(), why).into());
+            }
         };
         let missing = segment.lines.saturating_sub(self.progress.lines);
         self.metrics.records.dropped_vanished.add(missing);
@@ -149,6 +156,9 @@ impl Delivery {
         // Before the points' segment is deleted, so that no restart forgets their period; unless the
         // disk is so full that something has to be deleted first.
         self.save_new_periods(to.totals);
+        if let Err(error) = self.spool.keep_stamp() {
+            self.say_disk(&error);
+        }
         let gone = match readable {
             Ok(()) => self.spool.remove(segment.sequence),
             Err(error) => {
@@ -205,6 +215,8 @@ impl Delivery {
         records.delivered.add(batch.lines - refused.all());
         records.rejected.add(refused.kept);
         records.dropped_disk.add(refused.lost);
+        let settled = self.progress.lines;
+        self.spool.settled(self.progress.sequence, settled);
     }
 
     /// Sends a batch until each of its lines is stored or refused; returns how many were refused.

@@ -8,6 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::durable::sync_entry;
 use super::segment::SegmentName;
 
 const FILE_SIZE: usize = 1024 * 1024;
@@ -77,13 +78,20 @@ impl RejectedDir {
         for old in files.iter().rev().skip(MAX_FILES) {
             fs::remove_file(self.path_of(*old))?;
         }
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.path_of(sequence))?;
+        let path = self.path_of(sequence);
+        let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
         let before = file.metadata()?.len();
-        // The segment they come from is deleted next.
-        let written = file.write_all(text).and_then(|()| file.sync_data());
+        let mut write = || {
+            file.write_all(text)?;
+            // The segment they come from is deleted next.
+            file.sync_data()?;
+            if before == 0 {
+                sync_entry(&path)?;
+                sync_entry(&self.dir)?;
+            }
+            Ok(())
+        };
+        let written: io::Result<()> = write();
         written.inspect_err(|_| {
             // Half a line would spoil the next one; if even that fails, it does.
             let _ = file.set_len(before);
