@@ -189,6 +189,14 @@ fn a_check_in_passes_through_the_shipped_nginx_site() {
     assert!(answer.contains("\"versions\""), "{answer}");
     // nginx's own, not the server's.
     assert!(site.curl(&[], "/").contains("<h1>404"));
+    // nginx's too, in the server's words.
+    let unknown = site.curl(&["-w", "%{http_code} %{content_type}"], "/v1/unknown");
+    assert_eq!(
+        unknown,
+        "{\"error\":\"unknown path\"}\n404 application/json"
+    );
+    let healthy = site.curl(&["-w", "%{http_code}"], "/v1/healthcheck/?any=query");
+    assert_eq!(healthy, "200");
     let large = "x".repeat(70_000);
     assert!(
         site.curl(&["-d", &large], "/v1/checkupgrade")
