@@ -268,9 +268,18 @@ fn the_shipped_nginx_site_counts_an_ipv6_network_as_one_client() {
         site.assert_one_client(first, neighbour);
         site.assert_fresh(other);
     }
-    for client in ["203.0.113.10", "203.0.113.11"] {
+    // IPv4 addresses count each, also as a socket for both families has them; the last byte again.
+    for client in [
+        "203.0.113.11",
+        "203.0.113.12",
+        "::ffff:203.0.113.13",
+        "::ffff:203.0.113.14",
+        "::ffff:203.0.113.10",
+        "::ffff:198.51.100.10",
+    ] {
         site.assert_fresh(client);
     }
+    site.assert_one_client("::ffff:203.0.113.15", "::ffff:cb00:710f");
     server.terminate();
 }
 
