@@ -190,6 +190,14 @@ fn a_check_in_passes_through_the_shipped_nginx_site() {
     assert!(answer.contains("\"versions\""), "{answer}");
     // nginx's own, not the server's.
     assert!(site.curl(&[], "/").contains("<h1>404"));
+    // nginx's too, in the server's words.
+    let unknown = site.curl(&["-w", "%{http_code} %{content_type}"], "/v1/unknown");
+    assert_eq!(
+        unknown,
+        "{\"error\":\"unknown path\"}\n404 application/json"
+    );
+    let healthy = site.curl(&["-w", "%{http_code}"], "/v1/healthcheck/?any=query");
+    assert_eq!(healthy, "200");
     let large = "x".repeat(70_000);
     assert!(
         site.curl(&["-d", &large], "/v1/checkupgrade")
@@ -248,24 +256,7 @@ fn the_shipped_nginx_site_counts_an_ipv6_network_as_one_client() {
     let server = Server::new(&scratch)
         .arg("--listen", format!("unix:{}", socket.display()))
         .start();
-    // As behind a CDN, whose header says who the client is.
-    let site = Site::start_changed(&scratch, &socket, |site| {
-        let site = site.replace(
-            "#set_real_ip_from 192.0.2.0/24",
-            "set_real_ip_from 127.0.0.1",
-        );
-        let site = site.replace("#set_real_ip_from", "set_real_ip_from");
-        site.replace("#real_ip", "real_ip")
-    });
-    // How many of 100 requests at once are taken.
-    let taken = |client: &str| {
-        let header = format!("X-Forwarded-For: {client}");
-        let burst = "/v1/healthcheck?n=[1-100]";
-        let statuses = site.curl(&["-w", "%{http_code} ", "-H", &header], burst);
-        statuses.matches("200 ").count()
-    };
-    // A bucket of its own takes one and the burst of 50.
-    let fresh = |client| taken(client) >= 51;
+    let site = Site::start_changed(&scratch, &socket, behind_a_cdn);
     for (first, neighbour, other) in [
         (
             "2001:db8:0:1::1",
@@ -275,18 +266,62 @@ fn the_shipped_nginx_site_counts_an_ipv6_network_as_one_client() {
         // The last byte of an address may be a line's end to a careless pattern.
         ("2001:db8:0:3::a", "2001:db8:0:3::b", "2001:db8:0:a::a"),
     ] {
-        let start = Instant::now();
-        let both = taken(first) + taken(neighbour);
-        let refilled = 10.0 * start.elapsed().as_secs_f64();
-        assert!(
-            both as f64 <= 52.0 + refilled,
-            "{first}, {neighbour}: {both}"
-        );
-        assert!(fresh(other), "{other}");
+        site.assert_one_client(first, neighbour);
+        site.assert_fresh(other);
     }
-    assert!(fresh("203.0.113.10"));
-    assert!(fresh("203.0.113.11"));
+    // IPv4 addresses count each, also as a socket for both families has them; the last byte again.
+    for client in [
+        "203.0.113.11",
+        "203.0.113.12",
+        "::ffff:203.0.113.13",
+        "::ffff:203.0.113.14",
+        "::ffff:203.0.113.10",
+        "::ffff:198.51.100.10",
+    ] {
+        site.assert_fresh(client);
+    }
+    site.assert_one_client("::ffff:203.0.113.15", "::ffff:cb00:710f");
     server.terminate();
+}
+
+/// Whoever asks from within the CDN's networks, as its other customers can, has an address there.
+#[test]
+fn behind_a_cdn_nobody_forges_a_location_or_gets_past_the_limit() {
+    let scratch = Scratch::new();
+    let socket = scratch.join("server.sock");
+    let server = Server::new(&scratch)
+        .arg("--listen", format!("unix:{}", socket.display()))
+        .start();
+    let site = Site::start_changed(&scratch, &socket, behind_a_cdn);
+    for (version, forwarded) in [
+        ("v1.0.0", "203.0.113.7"),
+        ("v2.0.0", "203.0.113.7, 192.0.2.50"),
+    ] {
+        let header = format!("X-Forwarded-For: {forwarded}");
+        let body = format!("{{\"appVersion\":\"{version}\"}}");
+        site.curl(&["-H", &header, "-d", &body], "/v1/checkupgrade");
+    }
+    let located = |version: &str, city: &str| {
+        let start = format!("upgrade_request,app_version={version},city={city},");
+        spooled(&scratch)
+            .lines()
+            .any(|line| line.starts_with(&start))
+    };
+    wait_for(Duration::from_secs(10), "both records", || {
+        spooled(&scratch).lines().count() == 2
+    });
+    assert!(located("v1.0.0", "Zürich"), "{}", spooled(&scratch));
+    assert!(located("v2.0.0", "Nuremberg"), "{}", spooled(&scratch));
+    site.assert_one_client("203.0.113.8, 192.0.2.51", "203.0.113.9, 192.0.2.51");
+    server.terminate();
+}
+
+/// The block for a CDN is in use: its own networks, and the one that the test asks from.
+fn behind_a_cdn(site: String) -> String {
+    let networks = "set_real_ip_from 127.0.0.1; set_real_ip_from 192.0.2.0/24;";
+    let site = site.replace("#set_real_ip_from 192.0.2.0/24;", networks);
+    let site = site.replace("#set_real_ip_from", "set_real_ip_from");
+    site.replace("#real_ip", "real_ip")
 }
 
 /// A real nginx with the shipped site, changed where its comments tell the operator to, and put on
@@ -394,6 +429,31 @@ impl Site {
         );
         assert!(fetched.status.success(), "{fetched:?}");
         String::from_utf8(fetched.stdout).unwrap()
+    }
+
+    /// How many of 100 requests at once, with that in X-Forwarded-For, are taken.
+    #[track_caller]
+    fn taken(&self, forwarded: &str) -> usize {
+        let header = format!("X-Forwarded-For: {forwarded}");
+        let burst = "/v1/healthcheck?n=[1-100]";
+        let statuses = self.curl(&["-w", "%{http_code} ", "-H", &header], burst);
+        statuses.matches("200 ").count()
+    }
+
+    /// A bucket that nobody used takes one and the burst of 50.
+    #[track_caller]
+    fn assert_fresh(&self, forwarded: &str) {
+        let taken = self.taken(forwarded);
+        assert!(taken >= 51, "{forwarded}: {taken}");
+    }
+
+    /// Two share one bucket, which nobody used.
+    #[track_caller]
+    fn assert_one_client(&self, one: &str, other: &str) {
+        let start = Instant::now();
+        let both = self.taken(one) + self.taken(other);
+        let refilled = 10.0 * start.elapsed().as_secs_f64();
+        assert!(both as f64 <= 52.0 + refilled, "{one}, {other}: {both}");
     }
 }
 

@@ -1,6 +1,6 @@
-//! A spool directory as a crash or a hand left it: each line `NAME` of the input names a file, the next
-//! one is its content up to a line `--`. Recovery never fails for what a file holds, and what it takes
-//! over is what is there.
+//! A spool directory as a crash or a hand left it: the input is up to four files with a NUL byte between
+//! them, each its name, a line's end, and its content. Recovery never fails for what a file holds, and
+//! what it takes over is what is there.
 #![no_main]
 
 use std::fs;

@@ -17,6 +17,7 @@ use super::{
 use crate::support::client::{Address, Connection};
 use crate::support::metrics;
 use crate::support::nginx::Nginx;
+use crate::support::peer::{Peer, Reply};
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::Server;
 use crate::support::wait_for;
@@ -46,6 +47,16 @@ fn requests() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// What nginx takes and the server would not, and nginx's answer.
+#[rustfmt::skip]
+const TAKEN_BY_NGINX: &[(&str, &[u8], &str)] = &[
+    ("path that is not UTF-8", b"GET /v1/\xff\xfe HTTP/1.1\r\nHost: x\r\n", "HTTP/1.1 404 Not Found"),
+    ("path behind a known one", b"GET /v1/healthcheck/\xff HTTP/1.1\r\nHost: x\r\n", "HTTP/1.1 404 Not Found"),
+    ("query that is not UTF-8", b"GET /v1/healthcheck?\xff\xfe HTTP/1.1\r\nHost: x\r\n", "HTTP/1.1 200 OK"),
+    ("Host with letters beyond ASCII", b"GET /v1/healthcheck HTTP/1.1\r\nHost: \xc3\xa9.example\r\n", "HTTP/1.1 200 OK"),
+    ("header that is not UTF-8", b"GET /v1/healthcheck HTTP/1.1\r\nHost: x\r\nX-A: \xff\r\n", "HTTP/1.1 200 OK"),
+];
+
 #[test]
 fn through_nginx_the_server_notices_none_of_it() {
     let metrics_at = Address::local(free_port());
@@ -64,6 +75,17 @@ fn through_nginx_the_server_notices_none_of_it() {
         note(
             &format!("through nginx: {case}"),
             "the server notices nothing",
+        );
+    }
+    for (case, head, answer) in TAKEN_BY_NGINX {
+        let mut stream = connect(nginx.addr());
+        let rest = b"Connection: close\r\n\r\n";
+        stream.write_all(&[*head, rest].concat()).unwrap();
+        assert_eq!(first_line_until_end(case, &mut stream), *answer, "{case}");
+        assert_eq!(noticed(&metrics_at), 0, "{case} reached the server");
+        note(
+            &format!("through nginx: {case}"),
+            format!("{answer}; the server notices nothing"),
         );
     }
     assert_eq!(noticed(&metrics_at), 0);
@@ -204,4 +226,35 @@ fn is_half_closed(address: &Address) -> bool {
         let columns: Vec<&str> = line.split_whitespace().collect();
         columns[2].ends_with(&port) && columns[3] == CLOSE_WAIT
     })
+}
+
+/// The request goes to its successor as it went to the server that ended.
+#[test]
+fn what_a_server_leaves_unanswered_is_sent_once_more() {
+    let scratch = Scratch::hostile();
+    let successors = || Reply::status(200, "the successor's");
+    let (ends, refuses) = (Reply::Hang(Duration::ZERO), Reply::status(503, ""));
+    let mut replies = [ends, successors(), refuses, successors()].into_iter();
+    let server = Peer::start(move |_| replies.next().unwrap());
+    let nginx = Nginx::shipped(&scratch, &server.address());
+    let mut connection = Connection::open(nginx.addr()).unwrap();
+    for _ in 0..2 {
+        let answer = connection.post_checkin("{}", &[("X-A", "b")]).unwrap();
+        assert_eq!(
+            (answer.status, answer.text()),
+            (200, "the successor's".into())
+        );
+    }
+    let received = server.received();
+    assert_eq!(received.len(), 4);
+    for request in received {
+        assert_eq!(
+            (&*request.method, &*request.target),
+            ("POST", "/v1/checkupgrade")
+        );
+        assert_eq!(request.text(), "{}");
+        assert_eq!(request.headers.get("Host"), Some("upgrade-responder"));
+        assert_eq!(request.headers.get("X-Forwarded-For"), Some("127.0.0.1"));
+        assert_eq!(request.headers.get("X-A"), None);
+    }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use socket2::SockRef;
 
+use super::client::Address;
 use super::http::{self, Headers, NoLength};
 
 /// What the peer does with a request it has read.
@@ -122,6 +123,10 @@ impl Peer {
     /// For `--influxdb-url`.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub fn address(&self) -> Address {
+        Address::local(self.port)
     }
 
     /// Every request so far, in the order in which they were read.
