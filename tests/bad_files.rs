@@ -8,6 +8,7 @@ use std::os::unix::net::UnixListener;
 
 use mmdb_writer::{Value, Writer};
 use rustix::process::geteuid;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::support::geodb;
 use crate::support::scratch::Scratch;
@@ -197,6 +198,14 @@ fn address_that_cannot_be_listened_on_is_refused() {
     let _live = UnixListener::bind(&live).unwrap();
     assert_refused(&listen(&live), &["/live", "another process listens there"]);
     assert!(live.exists());
+    // One that does not accept, and has as many as may wait.
+    let busy = scratch.join("busy");
+    let unix = || Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    let (listener, client, address) = (unix(), unix(), SockAddr::unix(&busy).unwrap());
+    listener.bind(&address).unwrap();
+    listener.listen(0).unwrap();
+    client.connect(&address).unwrap();
+    assert_refused(&listen(&busy), &["/busy", "a busy process listens there"]);
     let closed = scratch.join("closed");
     fs::create_dir(&closed).unwrap();
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();

@@ -3,15 +3,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use crate::support::account::{Totals, compare, id_of, lines_with, spool, spooled, stored_ids};
 use crate::support::influx::Influx;
 use crate::support::load::Load;
+use crate::support::mount::Mount;
 use crate::support::scratch::Scratch;
 use crate::support::server::Server;
-use crate::support::skip;
 use crate::support::wait_for;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -60,7 +59,7 @@ fn over_the_maximal_size_the_oldest_records_go() {
 #[test]
 fn a_full_disk_costs_the_records_that_do_not_fit_and_no_answer() {
     let scratch = Scratch::new();
-    let Some(disk) = Disk::of_1_mib(scratch.join("disk")) else {
+    let Some(disk) = Mount::new(scratch.join("disk"), "tmpfs", "size=1m") else {
         return;
     };
     let mut influx = Influx::stopped(&scratch);
@@ -120,7 +119,7 @@ fn a_full_disk_costs_the_records_that_do_not_fit_and_no_answer() {
 #[test]
 fn a_disk_that_somebody_fills_and_empties_again_is_recorded_on_by_itself() {
     let scratch = Scratch::new();
-    let Some(disk) = Disk::of_1_mib(scratch.join("disk")) else {
+    let Some(disk) = Mount::new(scratch.join("disk"), "tmpfs", "size=1m") else {
         return;
     };
     let running = Server::new(&scratch).arg("--spool-dir", &disk.path).start();
@@ -157,46 +156,4 @@ fn a_disk_that_somebody_fills_and_empties_again_is_recorded_on_by_itself() {
     assert!(totals.dropped > 0, "{totals:?}");
     assert_eq!(totals.accepted, totals.waiting + totals.dropped);
     assert_eq!(on_disk().len() as u64, totals.waiting);
-}
-
-/// A mounted tmpfs. Dropping it unmounts it.
-struct Disk {
-    path: PathBuf,
-}
-
-impl Disk {
-    /// `None` where this process may not mount and that is allowed.
-    #[track_caller]
-    fn of_1_mib(path: PathBuf) -> Option<Disk> {
-        if !skip::is_root("mounting a tmpfs takes root") {
-            return None;
-        }
-        fs::create_dir(&path).unwrap();
-        let mut command = Command::new("mount");
-        command
-            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
-            .arg(&path);
-        match command.output() {
-            Ok(output) if output.status.success() => Some(Disk { path }),
-            Ok(output) => {
-                let why = String::from_utf8_lossy(&output.stderr).trim().to_string();
-                skip::missing(&format!("a tmpfs cannot be mounted: {why}"));
-                None
-            }
-            Err(error) => {
-                skip::missing(&format!("mount cannot be run: {error}"));
-                None
-            }
-        }
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Lazily: a server that the failed test left running still holds files in it.
-        let unmounted = Command::new("umount").arg("-l").arg(&self.path).status();
-        if !unmounted.is_ok_and(|status| status.success()) {
-            eprintln!("cannot unmount {}", self.path.display());
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -17,9 +17,10 @@ use crate::support::client::{Address, Connection};
 use crate::support::geodb;
 use crate::support::load::Load;
 use crate::support::metrics;
+use crate::support::mount::Mount;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{DATABASE, RESPONSE_CONFIG, Running, Server};
-use crate::support::wait_for;
+use crate::support::{skip, wait_for};
 
 /// Far longer than a change takes to be noticed: 1 s until it is seen, 1 s until it has settled.
 const NOTICED: Duration = Duration::from_secs(30);
@@ -335,6 +336,45 @@ fn a_geo_database_that_is_being_written_over_is_not_taken_half() {
     let log = running.terminate().stderr;
     assert_eq!(log.matches("geo database is now").count(), 1, "{log}");
     assert!(log.contains("\"Sample-City\" of 2024-03-09"), "{log}");
+}
+
+#[test]
+fn an_edit_that_looks_like_the_one_before_is_noticed() {
+    let scratch = Scratch::new();
+    // Its clock ticks with the kernel's timer, every few milliseconds.
+    let Some(coarse) = Mount::new(scratch.join("coarse"), "ramfs", "mode=755") else {
+        return;
+    };
+    let path = coarse.path.join("response-config.json");
+    let named = |n: usize| config(1).replace("v1.0.0", &format!("v1.{n:04}.0"));
+    fs::write(&path, named(0)).unwrap();
+    let server = Server::new(&scratch).arg("--upgrade-response-config", &path);
+    let mut running = server.arg("--reload-interval", "0").start();
+    let mut connection = running.connect();
+    let looks = || {
+        let file = fs::metadata(&path).unwrap();
+        (file.ctime(), file.ctime_nsec(), file.len())
+    };
+    // Until the server has loaded the first and the second comes in the same tick.
+    for n in (1..2000).step_by(2) {
+        fs::write(&path, named(n)).unwrap();
+        running.signal(Signal::HUP);
+        let start = Instant::now();
+        let name = format!("v1.{n:04}.0");
+        while !answer(&mut connection).contains(&name) {
+            assert!(start.elapsed() < NOTICED, "{}", running.log());
+        }
+        let before = looks();
+        fs::write(&path, named(n + 1)).unwrap();
+        if looks() == before {
+            let name = format!("v1.{:04}.0", n + 1);
+            wait_for(NOTICED, &name, || answer(&mut connection).contains(&name));
+            let log = running.terminate().stderr;
+            assert!(!log.contains("(files changed): nothing changed"), "{log}");
+            return;
+        }
+    }
+    skip::say("the server never loads within a tick of the file system's clock");
 }
 
 #[test]

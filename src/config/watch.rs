@@ -96,6 +96,13 @@ impl Fingerprints {
             && self.age(File::GeoDb).is_some_and(|age| age < SETTLED)
     }
 
+    /// Whether a file was changed within the last second. A file system's clock may tick so slowly that
+    /// another change looks the same.
+    pub fn changed_lately(&self) -> bool {
+        let lately = |file| self.age(file).is_some_and(|age| age < SETTLED);
+        File::ALL.into_iter().any(lately)
+    }
+
     fn age(&self, file: File) -> Option<Duration> {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -141,11 +148,11 @@ pub enum Look {
 }
 
 impl Watch {
-    pub fn new(judged: Fingerprints) -> Watch {
+    pub fn new(loaded: Fingerprints) -> Watch {
         Watch {
-            seen: judged.clone(),
+            seen: loaded.clone(),
             since: [Instant::now(); 3],
-            judged: Some(judged),
+            judged: Some(loaded),
         }
     }
 
@@ -186,7 +193,7 @@ impl Watch {
         self.judged = Some(files);
     }
 
-    /// The files could not be read: they are to be loaded even if they stay as they are.
+    /// The files could not be read, or may look different the next time: they are to be loaded even if they stay as they are.
     pub fn not_judged(&mut self) {
         self.judged = None;
     }

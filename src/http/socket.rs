@@ -4,12 +4,12 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use listenfd::ListenFd;
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tiny_http::Listener;
 
 use crate::cli::options::Listen;
@@ -225,6 +225,13 @@ fn bind_unix(path: &Path) -> Result<Listener, String> {
     Ok(Listener::Unix(listener))
 }
 
+/// Connects without waiting for a process that accepts no more.
+fn connect_now(path: &Path) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)
+}
+
 /// Removes the socket that a killed process left behind, and nothing else.
 fn remove_stale(path: &Path) -> Result<(), String> {
     let Ok(metadata) = std::fs::symlink_metadata(path) else {
@@ -233,8 +240,12 @@ fn remove_stale(path: &Path) -> Result<(), String> {
     if !metadata.file_type().is_socket() {
         return Err("there is a file of that name that is no socket; remove it".to_owned());
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Err("another process listens there; stop it or choose another path".to_owned()),
+    match connect_now(path) {
+        Ok(()) => Err("another process listens there; stop it or choose another path".to_owned()),
+        // Its backlog is full.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err("a busy process listens there; stop it or choose another path".to_owned())
+        }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(path).map_err(|error| format!("a stale socket is there: {error}"))
         }

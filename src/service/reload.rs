@@ -36,6 +36,8 @@ pub struct Reload {
     refused: Option<(Fingerprints, String)>,
     /// Since when a file has been changing, and whether that was told.
     changing: Option<(Instant, bool)>,
+    /// The files were loaded so soon after a change that they are to be loaded again.
+    once_more: bool,
     app: Arc<App>,
     listed: Arc<ArcSwap<Listed>>,
     metrics: Arc<Metrics>,
@@ -46,13 +48,15 @@ pub struct Reload {
 enum Why {
     Signal,
     Change,
+    /// To be sure: only a difference is worth a word.
+    OnceMore,
 }
 
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Why::Signal => "SIGHUP",
-            Why::Change => "files changed",
+            Why::Change | Why::OnceMore => "files changed",
         })
     }
 }
@@ -66,26 +70,33 @@ enum GeoDb {
 }
 
 impl Reload {
-    /// `loaded` is what the files looked like when the snapshot in use was loaded.
+    /// `loaded` is what the files looked like when the snapshot in use was loaded; `once_more` says that
+    /// they had been changed just before.
     pub fn new(
         sources: ConfigSources,
         interval: Option<Duration>,
         loaded: Fingerprints,
+        once_more: bool,
         app: Arc<App>,
         listed: Arc<ArcSwap<Listed>>,
         metrics: Arc<Metrics>,
     ) -> Reload {
-        Reload {
+        let mut reload = Reload {
             sources,
             interval,
             next_look: interval.map(|interval| Instant::now() + interval),
             watch: Watch::new(loaded),
             refused: None,
             changing: None,
+            once_more: false,
             app,
             listed,
             metrics,
+        };
+        if once_more {
+            reload.load_once_more();
         }
+        reload
     }
 
     /// When to [`look`](Reload::look) next; `None` for never.
@@ -99,6 +110,7 @@ impl Reload {
         match self.watch.look(&self.sources) {
             Look::Unchanged => self.changing = None,
             Look::Settling(file) => self.not_yet(file, Why::Change),
+            Look::Changed if self.once_more => self.load(Why::OnceMore, GeoDb::Taken),
             Look::Changed => self.load(Why::Change, GeoDb::Taken),
             Look::ChangedButGeoDb => self.load(Why::Change, GeoDb::Kept),
         }
@@ -132,9 +144,14 @@ impl Reload {
                 File::Response | File::Schema => self.not_yet(file, why),
             };
         }
+        self.once_more = false;
         match loaded {
             Ok(snapshot) => {
-                self.watch.judged(files);
+                if files.changed_lately() {
+                    self.load_once_more();
+                } else {
+                    self.watch.judged(files);
+                }
                 self.take(snapshot, &current, why);
             }
             Err(error) => self.refuse(&error, files, why),
@@ -143,6 +160,14 @@ impl Reload {
             GeoDb::Taken => self.changing = None,
             GeoDb::Kept => self.not_yet(File::GeoDb, why),
         }
+    }
+
+    /// What was changed just before it was loaded may be changed again without looking different, where
+    /// the file system's clock ticks slowly. A second later that is over.
+    fn load_once_more(&mut self) {
+        self.once_more = true;
+        self.watch.not_judged();
+        self.next_look = Some(Instant::now() + SETTLED);
     }
 
     /// A release does not wait for a database that is being fetched.
@@ -186,7 +211,11 @@ impl Reload {
 
     fn take(&mut self, snapshot: Snapshot, current: &Snapshot, why: Why) {
         let counts = &self.metrics.config;
-        let changes = match changes::describe(current, &snapshot).as_slice() {
+        let changes = changes::describe(current, &snapshot);
+        if why == Why::OnceMore && changes.is_empty() && self.refused.is_none() {
+            return;
+        }
+        let changes = match changes.as_slice() {
             [] => "nothing changed".to_owned(),
             changes => changes.join("; "),
         };

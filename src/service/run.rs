@@ -82,6 +82,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     let signals = signals().map_err(|error| RunError::System(error.to_string()))?;
     let files = Fingerprints::of(&options.sources);
     let snapshot = Snapshot::load(&options.sources, &files, None)?;
+    let changed_lately = files.changed_lately();
     let database = options.database.name();
     let influx = options
         .influxdb
@@ -135,6 +136,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         options.sources,
         options.reload_interval,
         files,
+        changed_lately,
         Arc::clone(&app),
         listed,
         Arc::clone(&metrics),

@@ -16,6 +16,7 @@ pub mod influx;
 pub mod line_protocol;
 pub mod load;
 pub mod metrics;
+pub mod mount;
 pub mod nginx;
 pub mod peer;
 pub mod process;
