@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::connect::connect;
-use super::health;
+use super::health::{self, Watched};
 use super::metrics::Metrics;
 use super::reload::Reload;
 use super::summary::{self, Summary};
@@ -113,6 +113,14 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     ));
     let reaches = bound.iter().map(|bound| bound.reach.clone()).collect();
     let acceptor = accept(bound, options.max_connections, Arc::clone(&app) as _)?;
+    let watched = Watched {
+        name: "check-ins".to_owned(),
+        reaches,
+        path: "/v1/healthcheck",
+        client_timeout: options.client_timeout,
+        slots: Arc::clone(&acceptor.slots),
+        speaks: true,
+    };
     let metrics_acceptor = metrics_bound
         .map(|bound| {
             log::info!("metrics on {}", bound.name);
@@ -120,14 +128,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
             accept(vec![bound], METRICS_CONNECTIONS, Arc::new(page))
         })
         .transpose()?;
-    health::watch(
-        reaches,
-        options.client_timeout,
-        &acceptor.slots,
-        &metrics,
-        &tell,
-    )
-    .map_err(|error| no_thread(&error))?;
+    health::watch(&watched, &metrics, &tell).map_err(|error| no_thread(&error))?;
     log::info!("{ready}");
     notify::ready();
 
