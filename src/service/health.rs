@@ -41,7 +41,7 @@ const PROXY_IDLE: Duration = Duration::from_secs(75);
 #[derive(Clone, Debug)]
 pub struct Watched {
     /// What the connections are for, for the log.
-    pub name: String,
+    pub name: &'static str,
     pub reaches: Vec<Reach>,
     /// What is asked for.
     pub path: &'static str,
@@ -138,7 +138,7 @@ impl SelfCheck {
             } else {
                 cut_off
             },
-            stuck: first.then(|| Stuck::new(Arc::clone(&slots), watched.name.clone(), cut_off)),
+            stuck: first.then(|| Stuck::new(Arc::clone(&slots), watched.name, cut_off)),
             slots,
             metrics,
             answer: Missing::new(),

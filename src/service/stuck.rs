@@ -19,7 +19,7 @@ const LONGEST_LOOK: Duration = Duration::from_secs(5);
 pub struct Stuck {
     slots: Arc<Slots>,
     /// What they are for, for the log.
-    name: String,
+    name: &'static str,
     /// So long a slot may stay as it is.
     limit: Duration,
     /// Time that has passed, by looks.
@@ -33,7 +33,7 @@ pub struct Stuck {
 }
 
 impl Stuck {
-    pub fn new(slots: Arc<Slots>, name: String, limit: Duration) -> Stuck {
+    pub fn new(slots: Arc<Slots>, name: &'static str, limit: Duration) -> Stuck {
         Stuck {
             name,
             limit,
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn only_what_must_move_and_does_not_is_stuck() {
         let slots = Slots::new(5);
-        let mut stuck = Stuck::new(Arc::clone(&slots), "test".to_owned(), Duration::ZERO);
+        let mut stuck = Stuck::new(Arc::clone(&slots), "test", Duration::ZERO);
         let taken: Vec<_> = (0..4).filter_map(|_| slots.take()).collect();
         for (slot, step) in taken.iter().zip([Step::Accepted, Step::Asked]) {
             slot.step(step);

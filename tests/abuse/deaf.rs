@@ -127,6 +127,27 @@ fn slots_lost_to_http_2_end_the_process_while_idle_clients_come_and_go() {
     );
 }
 
+/// The metrics have 8 slots and a time-out of 10 s.
+#[test]
+fn deaf_metrics_end_the_process_too() {
+    let scratch = Scratch::hostile();
+    let metrics_at = Address::local(free_port());
+    let server = server(&scratch).arg("--metrics-listen", metrics_at.to_string());
+    let running = server.start();
+    let since = Instant::now();
+    for _ in 0..8 {
+        connect(&metrics_at).write_all(HTTP_2).unwrap();
+    }
+    let took = ends_deaf(running, since, BELOW_THE_CAP + Duration::from_secs(10));
+    note(
+        "HTTP/2.0 in the request line, every slot of the metrics lost",
+        format!(
+            "the process ends with status 1 and says why after {:.1} s",
+            took.as_secs_f64()
+        ),
+    );
+}
+
 #[test]
 fn lost_slots_are_counted_and_told_of_below_the_cap() {
     const PROBES: u64 = 300;
