@@ -22,7 +22,7 @@ use tiny_http::{Listener, Request, Server, SslContextWrap};
 
 use super::answer::Then;
 use super::routes::Buffers;
-use super::slots::{Slot, Slots};
+use super::slots::{Slot, Slots, Step};
 use super::socket::Bound;
 use super::threads::{Job, Threads};
 use crate::service::logging::Throttle;
@@ -170,9 +170,14 @@ impl AcceptLoop {
             Ok(Ok(Some(connection))) => {
                 let handler = Arc::clone(&self.handler);
                 handler.connected();
+                let asked = match listener {
+                    Listener::Unix(_) => Step::AskedByProxy,
+                    Listener::Tcp(_) => Step::Asked,
+                };
                 let job: Job = Box::new(move |buffers| {
-                    let _slot = slot;
+                    slot.step(Step::Accepted);
                     for request in connection {
+                        slot.step(asked);
                         let request = match request {
                             Ok(request) => request,
                             Err(error) if is_end(&error) => return,

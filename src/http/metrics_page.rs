@@ -53,7 +53,7 @@ impl MetricsPage {
         let (size, max) = self.spool.size();
         let reasons = [
             (
-                health.deaf.load(Ordering::Relaxed),
+                health.deaf.load(Ordering::Relaxed) > 0,
                 "deaf: own requests are not answered",
             ),
             (
@@ -225,6 +225,11 @@ impl MetricsPage {
         );
         let connections = self.slots.connections();
         page.gauge("connections", "Connections being served.", connections);
+        page.gauge(
+            "connections_stuck",
+            "Connections that have not moved for longer than the client time-out.",
+            self.slots.stuck(),
+        );
         page.counter(
             "config_reloads_total",
             "Configurations taken after the start.",

@@ -1,40 +1,80 @@
-//! How many connections and requests there are: the cap, and the way to a clean stop.
+//! How many connections and requests there are: the cap, who of them moves, and the way to a clean stop.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The bounded number of connections. Over it, new ones wait in the kernel's backlog.
 #[derive(Debug)]
 pub struct Slots {
-    most: usize,
+    turns: Box<[Counter]>,
     state: Mutex<State>,
     freed: Condvar,
+    /// Connections that have not moved for too long, by who looks after that.
+    stuck: AtomicUsize,
 }
 
 #[derive(Debug)]
 struct State {
-    free: usize,
-    /// How many were given back so far: the sign that connections come to an end.
-    returned: u64,
+    free: Vec<usize>,
     stopping: bool,
+}
+
+/// A slot's turns, which only the thread that holds it counts. A cache line each: they are counted at
+/// every request, on all cores.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Counter(AtomicU32);
+
+/// Where a slot's connection is: the number of steps it took, and the last one. A slot of which this
+/// does not change does not move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn(u32);
+
+/// A step of a slot's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The connection has ended.
+    Free = 0,
+    /// A connection was accepted.
+    Accepted = 1,
+    /// A request came.
+    Asked = 2,
+    /// A request came over a unix socket. Its peers are local proxies, have no time-out, and keep idle
+    /// connections for as long as they like.
+    AskedByProxy = 3,
+}
+
+/// Steps are the two lowest bits of a turn, the number of steps is above.
+const STEP_BITS: u32 = 0b11;
+const ONE_STEP: u32 = 0b100;
+
+impl Turn {
+    /// The slot is taken by a connection whose peer is cut off if it stays silent.
+    pub fn must_move(self) -> bool {
+        let last = self.0 & STEP_BITS;
+        last == Step::Accepted as u32 || last == Step::Asked as u32
+    }
 }
 
 /// The right to serve one connection; given back when dropped.
 #[derive(Debug)]
-pub struct Slot(Arc<Slots>);
+pub struct Slot {
+    slots: Arc<Slots>,
+    index: usize,
+}
 
 impl Slots {
     pub fn new(max_connections: usize) -> Arc<Slots> {
         let state = State {
-            free: max_connections,
-            returned: 0,
+            free: (0..max_connections).collect(),
             stopping: false,
         };
         Arc::new(Slots {
-            most: max_connections,
+            turns: (0..max_connections).map(|_| Counter::default()).collect(),
             state: Mutex::new(state),
             freed: Condvar::new(),
+            stuck: AtomicUsize::new(0),
         })
     }
 
@@ -42,24 +82,47 @@ impl Slots {
     pub fn take(self: &Arc<Slots>) -> Option<Slot> {
         let mut state = self
             .freed
-            .wait_while(self.lock(), |state| state.free == 0 && !state.stopping)
+            .wait_while(self.lock(), |state| {
+                state.free.is_empty() && !state.stopping
+            })
             .unwrap_or_else(PoisonError::into_inner);
         if state.stopping {
             return None;
         }
-        state.free -= 1;
-        Some(Slot(Arc::clone(self)))
+        let index = state.free.pop()?;
+        Some(Slot {
+            slots: Arc::clone(self),
+            index,
+        })
+    }
+
+    /// The cap.
+    pub fn most(&self) -> usize {
+        self.turns.len()
     }
 
     /// Connections being served. One slot is always with the accept loop, for the next connection.
     pub fn connections(&self) -> usize {
-        self.most.saturating_sub(self.lock().free + 1)
+        self.most().saturating_sub(self.lock().free.len() + 1)
     }
 
-    /// Free slots, and how many were given back since the start.
-    pub fn free(&self) -> (usize, u64) {
-        let state = self.lock();
-        (state.free, state.returned)
+    pub fn is_full(&self) -> bool {
+        self.lock().free.is_empty()
+    }
+
+    /// Where each slot is.
+    pub fn turns(&self) -> impl Iterator<Item = Turn> {
+        self.turns
+            .iter()
+            .map(|turn| Turn(turn.0.load(Ordering::Relaxed)))
+    }
+
+    pub fn stuck(&self) -> usize {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
+    pub fn set_stuck(&self, count: usize) {
+        self.stuck.store(count, Ordering::Relaxed);
     }
 
     /// Lets nobody take a slot any more.
@@ -69,18 +132,28 @@ impl Slots {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Two numbers that are never half changed: a panic elsewhere does not spoil them.
+        // A list and a flag that are never half changed: a panic elsewhere does not spoil them.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    /// Notes that the connection has moved. Nobody else writes there, so it need not be one operation.
+    pub fn step(&self, step: Step) {
+        let turn = &self.slots.turns[self.index].0;
+        let count = turn.load(Ordering::Relaxed) & !STEP_BITS;
+        turn.store(
+            count.wrapping_add(ONE_STEP) | step as u32,
+            Ordering::Relaxed,
+        );
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.free += 1;
-        state.returned += 1;
-        drop(state);
-        self.0.freed.notify_one();
+        self.step(Step::Free);
+        self.slots.lock().free.push(self.index);
+        self.slots.freed.notify_one();
     }
 }
 

@@ -80,6 +80,15 @@ pub enum Reach {
     Unix(PathBuf),
 }
 
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reach::Tcp(addr) => addr.fmt(f),
+            Reach::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// The sockets to serve on: those that systemd passed, or else the one at `listen`.
 pub fn open(listen: &Listen, client_timeout: Duration) -> Result<Vec<Bound>, BindError> {
     let passed = passed(client_timeout).map_err(|error| BindError {

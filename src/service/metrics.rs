@@ -2,7 +2,7 @@
 //!
 //! Architecture invariant: no counter is labelled by anything a client chose.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -209,8 +209,8 @@ pub struct ConfigMetrics {
 /// What `/healthz` reports.
 #[derive(Debug, Default)]
 pub struct HealthMetrics {
-    /// The server does not answer its own requests.
-    pub deaf: AtomicBool,
+    /// So many of the server's sockets do not answer its own requests.
+    pub deaf: AtomicUsize,
     /// The last append to the spool did not work.
     pub disk_failing: AtomicBool,
 }

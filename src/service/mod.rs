@@ -11,4 +11,5 @@ pub mod reload;
 pub mod run;
 pub mod set_query_period;
 pub mod settings;
+mod stuck;
 pub mod summary;

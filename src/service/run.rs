@@ -6,12 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, at, bounded, never, select, tick};
+use crossbeam_channel::{Receiver, Sender, at, bounded, never, select, tick};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::connect::connect;
-use super::health;
+use super::health::{self, Watched};
 use super::metrics::Metrics;
 use super::reload::Reload;
 use super::summary::{self, Summary};
@@ -22,7 +22,7 @@ use crate::config::{LoadError, Snapshot};
 use crate::http::listener::{self, Acceptor, Handler};
 use crate::http::metrics_page::MetricsPage;
 use crate::http::routes::App;
-use crate::http::socket::{self, BindError, Bound, SocketFile};
+use crate::http::socket::{self, BindError, Bound, Reach, SocketFile};
 use crate::store::cardinality::Listed;
 use crate::store::influx::Influx;
 use crate::store::{StartError, Store, StoreOptions};
@@ -114,21 +114,19 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     ));
     let reaches = bound.iter().map(|bound| bound.reach.clone()).collect();
     let acceptor = accept(bound, options.max_connections, Arc::clone(&app) as _)?;
-    let metrics_acceptor = metrics_bound
-        .map(|bound| {
+    let watched = watched_check_ins(reaches, options.client_timeout, &acceptor);
+    watch(&watched, &metrics, &tell)?;
+    let metrics_acceptor = match metrics_bound {
+        None => None,
+        Some(bound) => {
             log::info!("metrics on {}", bound.name);
             let page = metrics_page(&metrics, &store, &acceptor);
-            accept(vec![bound], METRICS_CONNECTIONS, Arc::new(page))
-        })
-        .transpose()?;
-    health::watch(
-        reaches,
-        options.client_timeout,
-        &acceptor.slots,
-        &metrics,
-        &tell,
-    )
-    .map_err(|error| no_thread(&error))?;
+            let reaches = vec![bound.reach.clone()];
+            let acceptor = accept(vec![bound], METRICS_CONNECTIONS, Arc::new(page))?;
+            watch(&watched_metrics(reaches, &acceptor), &metrics, &tell)?;
+            Some(acceptor)
+        }
+    };
     log::info!("{ready}");
     notify::ready();
 
@@ -160,6 +158,38 @@ fn accept(
     handler: Arc<dyn Handler>,
 ) -> Result<Acceptor, RunError> {
     listener::start(bound, max_connections, handler).map_err(|error| no_thread(&error))
+}
+
+fn watch(watched: &Watched, metrics: &Arc<Metrics>, tell: &Sender<String>) -> Result<(), RunError> {
+    health::watch(watched, metrics, tell).map_err(|error| no_thread(&error))
+}
+
+fn watched_check_ins(
+    reaches: Vec<Reach>,
+    client_timeout: Duration,
+    acceptor: &Acceptor,
+) -> Watched {
+    Watched {
+        name: "check-ins",
+        reaches,
+        path: "/v1/healthcheck",
+        client_timeout,
+        slots: Arc::clone(&acceptor.slots),
+        speaks: true,
+    }
+}
+
+/// The metrics are as easily made deaf as the rest, and an operator who sees nothing must not have to
+/// find out why.
+fn watched_metrics(reaches: Vec<Reach>, acceptor: &Acceptor) -> Watched {
+    Watched {
+        name: "metrics",
+        reaches,
+        path: "/healthz",
+        client_timeout: METRICS_TIMEOUT,
+        slots: Arc::clone(&acceptor.slots),
+        speaks: false,
+    }
 }
 
 fn no_thread(error: &std::io::Error) -> RunError {

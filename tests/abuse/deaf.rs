@@ -8,10 +8,12 @@ use std::os::unix::fs::chown;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::large::is_open;
 use super::{CLIENT_TIMEOUT, check_in, connect, note, status};
-use crate::support::scratch::Scratch;
+use crate::support::client::Address;
+use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{Running, Server};
-use crate::support::{skip, spool, wait_for};
+use crate::support::{metrics, skip, spool, wait_for};
 
 /// What the log says at the end.
 const DEAF: &str = "the server does not answer its own requests any more";
@@ -88,6 +90,121 @@ fn every_slot_lost_to_http_2_ends_the_process_and_one_left_does_not() {
     let points = spool::points(&scratch);
     let normal = "upgrade_request,app_version=normal value=1i";
     assert_eq!(points, vec![normal; answered + 1]);
+}
+
+/// Idle clients that take the last slot in turns must not look like life.
+#[test]
+fn slots_lost_to_http_2_end_the_process_while_idle_clients_come_and_go() {
+    let scratch = Scratch::hostile();
+    let running = server(&scratch).arg("--max-connections", "8").start();
+    for _ in 0..7 {
+        connect(running.addr()).write_all(HTTP_2).unwrap();
+    }
+    let Address::Tcp(address) = running.addr().clone() else {
+        panic!("no TCP address");
+    };
+    let (since, mut idle, mut came) = (Instant::now(), Vec::new(), 0);
+    // Nobody listens any more when it ends.
+    while let Ok(stream) = TcpStream::connect(address) {
+        idle.push(stream);
+        came += 1;
+        wait_for(AT_THE_CAP, "an idle client to be cut off", || {
+            idle.retain(is_open);
+            idle.len() < 3
+        });
+    }
+    assert!(came > 3, "the idle clients were not cut off");
+    let log = running.log();
+    let warning = "7 of 8 connections for check-ins are stuck";
+    assert!(log.contains(warning), "{log}");
+    let took = ends_deaf(running, since, AT_THE_CAP);
+    note(
+        "7 of 8 slots lost to HTTP/2.0, 3 idle clients take the last one in turns",
+        format!(
+            "the process ends with status 1 and says why after {:.1} s",
+            took.as_secs_f64()
+        ),
+    );
+}
+
+/// The metrics have 8 slots and a time-out of 10 s.
+#[test]
+fn deaf_metrics_end_the_process_too() {
+    let scratch = Scratch::hostile();
+    let metrics_at = Address::local(free_port());
+    let server = server(&scratch).arg("--metrics-listen", metrics_at.to_string());
+    let running = server.start();
+    let since = Instant::now();
+    for _ in 0..8 {
+        connect(&metrics_at).write_all(HTTP_2).unwrap();
+    }
+    let took = ends_deaf(running, since, BELOW_THE_CAP + Duration::from_secs(10));
+    note(
+        "HTTP/2.0 in the request line, every slot of the metrics lost",
+        format!(
+            "the process ends with status 1 and says why after {:.1} s",
+            took.as_secs_f64()
+        ),
+    );
+}
+
+#[test]
+fn lost_slots_are_counted_and_told_of_below_the_cap() {
+    const PROBES: u64 = 300;
+    let scratch = Scratch::hostile();
+    let metrics_at = Address::local(free_port());
+    let server = server(&scratch).arg("--metrics-listen", metrics_at.to_string());
+    let running = server.start();
+    for _ in 0..PROBES {
+        connect(running.addr()).write_all(HTTP_2).unwrap();
+    }
+    let stuck = || metrics::value(&metrics_at, "connections_stuck");
+    wait_for(AT_THE_CAP, "lost slots to be counted", || stuck() == PROBES);
+    assert!(
+        running
+            .log()
+            .contains("1024 connections for check-ins are stuck"),
+        "{}",
+        running.log()
+    );
+    check_in(running.addr()).unwrap();
+    let ended = running.terminate();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    note(
+        "HTTP/2.0 in the request line, 300 of 1024 slots lost",
+        "a WARN says so and /metrics counts them; a normal check-in is answered",
+    );
+}
+
+/// nginx keeps idle connections for longer than the time-out here.
+#[test]
+fn idle_connections_of_a_proxy_are_not_taken_for_lost_ones() {
+    let scratch = Scratch::hostile();
+    let metrics_at = Address::local(free_port());
+    let socket = format!("unix:{}", scratch.join("x.sock").display());
+    let server = server(&scratch).arg("--listen", socket);
+    let server = server.arg("--metrics-listen", metrics_at.to_string());
+    let running = server.arg("--max-connections", "4").start();
+    let mut kept: Vec<_> = (0..4).map(|_| running.connect()).collect();
+    let mut all_check_in = || {
+        for connection in &mut kept {
+            let answer = connection.post_checkin("{}", &[]).unwrap();
+            assert_eq!(answer.status, 200);
+        }
+    };
+    all_check_in();
+    let start = Instant::now();
+    while start.elapsed() < AT_THE_CAP {
+        assert_eq!(metrics::value(&metrics_at, "connections_stuck"), 0);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    all_check_in();
+    let ended = running.terminate();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    note(
+        "every slot taken by idle connections of a proxy on a unix socket",
+        format!("still served after {} s", AT_THE_CAP.as_secs()),
+    );
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn dripping_clients_keep_their_slots_and_nobody_notices() {
     abused.finish();
 }
 
-fn is_open(stream: &TcpStream) -> bool {
+pub fn is_open(stream: &TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     let peeked = stream.peek(&mut [0; 1]);
     stream.set_nonblocking(false).unwrap();
