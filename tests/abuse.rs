@@ -144,8 +144,8 @@ impl Abused {
         tried(FAMILY, &format!("{case}: what is given back"), outcome);
     }
 
-    /// Stops the server: it recorded the normal check-ins, each once, and besides them only those of
-    /// version `also`; how many of these.
+    /// Stops the server: it recorded the normal check-ins, each once, and besides them only those with
+    /// the tags `also`; how many of these.
     #[track_caller]
     fn finish_with(self, also: &str) -> usize {
         let ended = self.running.terminate();
@@ -153,10 +153,10 @@ impl Abused {
         assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
         let account = ended.stderr.lines().last().unwrap_or_default();
         assert!(account.ends_with("dropped 0"), "{account}");
-        let of = |version: &str| format!("upgrade_request,app_version={version} value=1i");
+        let of = |tags: &str| format!("upgrade_request,{tags} value=1i");
         let points = spool::points(&self.scratch);
         let count = |point: &str| points.iter().filter(|found| *found == point).count();
-        let (normal, others) = (count(&of("normal")), count(&of(also)));
+        let (normal, others) = (count(&of("app_version=normal")), count(&of(also)));
         let expected = self.normal..=self.normal + self.given_up;
         assert!(expected.contains(&normal), "{normal}, not {expected:?}");
         assert_eq!(points.len(), normal + others, "something else is recorded");

@@ -252,6 +252,27 @@ fn secrets_are_not_repeated_and_a_useless_password_is_said() {
 }
 
 #[test]
+fn log_says_at_start_whose_name_influxdb_is_told() {
+    let scratch = Scratch::new();
+    let port = free_port();
+    for (userinfo, user, said) in [
+        ("", None, ", no user,"),
+        ("adm:hunter2@", None, ", user from the URL,"),
+        ("adm:hunter2@", Some("responder"), ", user \"responder\","),
+    ] {
+        let url = format!("http://{userinfo}127.0.0.1:{port}");
+        let server = Server::new(&scratch).arg("--influxdb-url", url);
+        let server = user
+            .into_iter()
+            .fold(server, |server, user| server.arg("--influxdb-user", user));
+        let log = server.start().terminate().stderr;
+        let start = format!("InfluxDB http://127.0.0.1:{port}{said}");
+        assert!(log.contains(&start), "{log}");
+        assert!(!log.contains("adm") && !log.contains("hunter2"), "{log}");
+    }
+}
+
+#[test]
 fn environment_alone_is_enough_and_an_empty_variable_is_an_unset_one() {
     let scratch = Scratch::new();
     Server::new(&scratch); // For the response config.

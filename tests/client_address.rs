@@ -164,6 +164,8 @@ fn addresses_are_in_no_file_log_or_metric() {
         FORGED_6,
         &stranger,
         "10.0.0.1",
+        // NAT64 addresses are printed with their last four bytes in hexadecimal digits.
+        "64:ff9b:",
         "3405803783",
         "999.1.1.1",
     ];

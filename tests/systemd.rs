@@ -65,7 +65,8 @@ fn systemd_is_told_of_start_life_reload_and_stop() {
 #[test]
 fn lines_for_the_journal_have_a_priority_and_no_time_of_their_own() {
     let scratch = Scratch::new();
-    let schema = scratch.write("schema.json", "not\n<0>JSON");
+    // The message is about this name, whose second half would be a line of its own.
+    let missing = scratch.join("mis\n<0>sing.json");
     for (journal, start) in [(true, "<3>"), (false, "upgrade-responder: ")] {
         let log = scratch.join("log");
         let file = File::create(&log).unwrap();
@@ -77,10 +78,30 @@ fn lines_for_the_journal_have_a_priority_and_no_time_of_their_own() {
             command.env("JOURNAL_STREAM", stream);
         }
         command.args(["start", "--application-name", "myapp"]);
-        command.arg("--upgrade-response-config").arg(&schema);
+        command.arg("--upgrade-response-config").arg(&missing);
         assert_eq!(command.status().unwrap().code(), Some(78));
         let log = fs::read_to_string(log).unwrap();
         assert!(log.starts_with(start), "{log}");
-        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(log.contains("<0>sing.json: No such file"), "{log}");
+        // On a terminal a message may have several lines.
+        assert!(!journal || log.lines().count() == 1, "{log}");
+    }
+}
+
+#[test]
+fn no_text_of_others_begins_a_line_of_the_journal() {
+    let scratch = Scratch::new();
+    let server = Server::new(&scratch);
+    let config = scratch.join("response\n<0>config.json");
+    fs::copy(scratch.join("response-config.json"), &config).unwrap();
+    let journal =
+        "JOURNAL_STREAM=$(stat -Lc %d:%i /dev/stderr); export JOURNAL_STREAM; exec \"$@\"";
+    let server = server.under(&["sh", "-c", journal, "sh"]);
+    let server = server.arg("--upgrade-response-config", &config);
+    let log = server.start().terminate().stderr;
+    assert!(log.contains("<0>config.json, request schema"), "{log}");
+    for line in log.lines() {
+        let priority = ["<3>", "<4>", "<6>"].iter().any(|p| line.starts_with(p));
+        assert!(priority, "{line:?} in {log}");
     }
 }

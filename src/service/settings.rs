@@ -74,6 +74,7 @@ fn delivery(influxdb: &InfluxOptions, options: &StartOptions) -> String {
         influxdb.url,
         match &influxdb.user {
             Some(user) => format!("user {user:?}"),
+            None if influxdb.url.has_user() => "user from the URL".to_owned(),
             None => "no user".to_owned(),
         },
         options.database.name(),

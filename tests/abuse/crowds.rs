@@ -118,7 +118,7 @@ fn crowd_that_does_not_read_is_cut_off() {
         },
     );
     abused.gives_back("crowd that does not read");
-    let recorded = abused.finish_with("greedy");
+    let recorded = abused.finish_with("app_version=greedy");
     assert!(recorded >= CROWD, "{recorded} were read at all");
 }
 
@@ -149,7 +149,7 @@ fn storm_of_resets_leaves_nothing_behind() {
         ((), "none left".to_string())
     });
     abused.gives_back("resets");
-    abused.finish_with("reset");
+    abused.finish_with("app_version=reset");
 }
 
 #[test]

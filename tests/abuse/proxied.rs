@@ -102,7 +102,7 @@ fn through_nginx_the_server_notices_none_of_it() {
     );
     crowds(&nginx, &mut abused);
     assert_eq!(noticed(&metrics_at), 0);
-    let pipelined = abused.finish_with("nginx");
+    let pipelined = abused.finish_with("app_version=nginx");
     assert!(pipelined > 100, "{pipelined}");
 }
 
