@@ -196,6 +196,38 @@ fn series_end_at_their_limit() {
 }
 
 #[test]
+fn series_end_also_as_versions_times_choices_of_keys() {
+    const VERSIONS: usize = 1000;
+    const CHOICES: usize = 20;
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    // One place for all, so that the series are the tag sets.
+    let running = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .arg("--max-series", VERSIONS.to_string())
+        .start();
+    let bare = (0..VERSIONS).map(|v| format!(r#"{{"appVersion":"v9.{v}"}}"#));
+    let products = (0..VERSIONS * CHOICES).map(|n| {
+        let (version, key) = (n / CHOICES, n % CHOICES);
+        format!(r#"{{"appVersion":"v9.{version}","extraTagInfo":{{"key{key}":"v"}}}}"#)
+    });
+    let sent = send(&running, bare.chain(products));
+    wait_for_points(&influx, sent);
+    let log = running.terminate().stderr;
+    assert_eq!(warnings(&log, "--max-series"), 1, "{log}");
+    assert_eq!(
+        count_of(&influx, "SHOW SERIES FROM upgrade_request"),
+        VERSIONS + 1000
+    );
+    assert_eq!(values(&influx, "app_version").len(), VERSIONS);
+    tried(
+        FAMILY,
+        "1000 invented versions with each of 20 choices of tags, --max-series 1000",
+        "2000 series in InfluxDB, each version still told from the others, one warning",
+    );
+}
+
+#[test]
 fn extra_keys_end_at_200_without_a_schema() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);

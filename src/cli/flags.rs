@@ -250,7 +250,7 @@ pub static FLAGS: &[Flag] = &[
         "MAX_SERIES",
         "N",
         "100000",
-        "different tag sets; the extra tags of further ones become 'other'",
+        "different tag sets; the extra tags of further ones become 'other' or are left out",
     ),
     value(
         "--metrics-listen",

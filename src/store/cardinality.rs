@@ -5,8 +5,9 @@
 //!   real values appear slowly, and a flood uses up the budget but does not lock later ones out for
 //!   good. Beyond it a new value is stored as `other`.
 //! - Budgets per tag bound no product, so new tag sets end at `--max-series`: beyond it the extra
-//!   tags of a new set, and a new `appVersion`, become `other`; and since each choice of keys makes a
-//!   set of its own even so, only [`MAX_KEY_SETS`] choices, beyond which extra tags are left out.
+//!   tags of a new set, and a new `appVersion`, become `other`. Since each version with each choice of
+//!   keys makes a set of its own even so, those are counted too: after [`MORE_SERIES`] of them extra
+//!   tags are left out. In all there are `--max-series` and 1000 sets, and one more for each version.
 //! - Where no schema lists the extra keys, [`MAX_EXTRA_KEYS`] of them are taken.
 //! - All tags together have twice as many values at most as there may be tag sets, so that memory is
 //!   bounded however many days a flood goes on: 60 MB by default, were all values of greatest length.
@@ -35,8 +36,8 @@ use known::Known;
 
 /// Distinct extra tags and fields where no schema lists them.
 pub const MAX_EXTRA_KEYS: usize = 200;
-/// Choices of extra tags whose values are all `other`.
-const MAX_KEY_SETS: usize = 1000;
+/// Tag sets beyond `--max-series`, in which all extra tags are `other`.
+const MORE_SERIES: usize = 1000;
 /// Tag sets with their places that are remembered, to look no further.
 const MAX_SEEN: usize = 65_536;
 /// What a value beyond its budget is stored as.
@@ -175,18 +176,9 @@ impl Limiter {
         out: &mut Vec<u8>,
     ) {
         let full = self.known.series.len() >= self.limits.series;
-        let takes_extra = !full || self.takes_key_set(series);
         let start = out.len();
-        let measurement = series
-            .split(|byte| *byte == b',')
-            .next()
-            .unwrap_or_default();
-        out.extend_from_slice(measurement);
+        out.extend_from_slice(point::measurement(series));
         for (key, value) in point::tags(series) {
-            if is_extra(key) && !takes_extra {
-                limited.changed = true;
-                continue;
-            }
             if !self.knows_key(key, listed, limited) {
                 continue;
             }
@@ -194,14 +186,18 @@ impl Limiter {
                 true => value,
                 false => OTHER,
             };
-            out.push(b',');
-            out.extend_from_slice(key);
-            out.push(b'=');
-            out.extend_from_slice(value);
+            push_tag(key, value, out);
         }
         let stored = self.hash_of_set(&out[start..]);
-        if !full {
-            self.known.add_series(stored);
+        if !self.takes_series(stored) {
+            let set = out.split_off(start);
+            out.extend_from_slice(point::measurement(&set));
+            for (key, value) in point::tags(&set).filter(|(key, _)| !is_extra(key)) {
+                push_tag(key, value, out);
+            }
+            if out.len() < start + set.len() {
+                self.is_beyond_series(limited);
+            }
         }
     }
 
@@ -245,19 +241,19 @@ impl Limiter {
         true
     }
 
-    /// Whether a set beyond the limit may keep its extra tags, as `other`.
-    fn takes_key_set(&mut self, series: &[u8]) -> bool {
-        let keys = point::tags(series).map(|(key, _)| key);
-        let keys: Vec<&[u8]> = keys.filter(|key| is_extra(key)).collect();
-        let set = hash(&keys.join(&b','));
-        if self.known.key_sets.contains(&set) {
-            return true;
-        }
-        if self.known.key_sets.len() >= MAX_KEY_SETS {
+    /// Whether a tag set may be stored, as it is after the limits of keys and values.
+    fn takes_series(&mut self, set: u64) -> bool {
+        let most = self.limits.series.saturating_add(MORE_SERIES);
+        if !self.known.series.contains(&set) && self.known.series.len() >= most {
             return false;
         }
-        self.known.add_key_set(set);
+        self.known.add_series(set);
         true
+    }
+
+    fn is_beyond_series(&mut self, limited: &mut Limited) {
+        limited.changed = true;
+        limited.series |= !std::mem::replace(&mut self.said_series, true);
     }
 
     /// Whether a value may be stored as it is.
@@ -278,8 +274,9 @@ impl Limiter {
         if full {
             // A version that is listed or known stays what it is: there are few.
             let stays = own && (is_listed || self.known.tag(key).values.contains(value));
-            limited.changed |= !stays;
-            limited.series |= !stays && !std::mem::replace(&mut self.said_series, true);
+            if !stays {
+                self.is_beyond_series(limited);
+            }
             return stays;
         }
         if is_listed {
@@ -306,6 +303,13 @@ impl Limiter {
 /// Neither the version nor a place.
 fn is_extra(key: &[u8]) -> bool {
     key != APP_VERSION && !PLACES.contains(&key)
+}
+
+fn push_tag(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.push(b',');
+    out.extend_from_slice(key);
+    out.push(b'=');
+    out.extend_from_slice(value);
 }
 
 /// A tag set by its hash: a collision would let one set in 10^14 pass uncounted.

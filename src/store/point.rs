@@ -8,6 +8,11 @@ pub fn series(point: &[u8]) -> &[u8] {
     &point[..separator(point, b" ").unwrap_or(point.len())]
 }
 
+/// What stands before the tags.
+pub fn measurement(series: &[u8]) -> &[u8] {
+    &series[..separator(series, b",").unwrap_or(series.len())]
+}
+
 /// The tags, keys and values as they are written.
 pub fn tags(series: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = match separator(series, b",") {

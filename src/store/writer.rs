@@ -183,7 +183,7 @@ impl Writer {
         if limited.series {
             log::warn!(
                 "more combinations of tags than --max-series, the extra tags of further ones are \
-                 stored as \"other\"; list fewer tags in the request schema"
+                 stored as \"other\" or left out; list fewer tags in the request schema"
             );
         }
         if limited.keys {

@@ -2,8 +2,8 @@
 //! remembers it from start to start.
 //!
 //! The file has a line for each extra key (`key K`), tag value (`value KEY=VALUE`, escaped as in line
-//! protocol), tag set (`series HASH`) and choice of keys (`keys HASH`). What makes no sense in it, a
-//! torn end for instance, is skipped; without a file everything is new.
+//! protocol) and tag set (`series HASH`). What makes no sense in it, a torn end for instance, is
+//! skipped; without a file everything is new.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -20,7 +20,6 @@ const REFILL: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub struct Known {
     pub series: HashSet<u64>,
-    pub key_sets: HashSet<u64>,
     pub keys: HashSet<Vec<u8>>,
     /// Values of all tags together.
     pub values: usize,
@@ -53,7 +52,6 @@ impl Known {
     pub fn open(path: &Path, tag_values: u64) -> Known {
         let mut known = Known {
             series: HashSet::new(),
-            key_sets: HashSet::new(),
             keys: HashSet::new(),
             values: 0,
             tags: HashMap::new(),
@@ -81,12 +79,6 @@ impl Known {
     pub fn add_series(&mut self, hash: u64) {
         if self.series.insert(hash) {
             self.note(&[format!("series {hash:016x}").as_bytes()]);
-        }
-    }
-
-    pub fn add_key_set(&mut self, hash: u64) {
-        if self.key_sets.insert(hash) {
-            self.note(&[format!("keys {hash:016x}").as_bytes()]);
         }
     }
 
@@ -134,8 +126,6 @@ impl Known {
     fn read_line(&mut self, line: &[u8]) {
         if let Some(set) = line.strip_prefix(b"series ") {
             self.series.extend(hash_of(set));
-        } else if let Some(set) = line.strip_prefix(b"keys ") {
-            self.key_sets.extend(hash_of(set));
         } else if let Some(key) = line.strip_prefix(b"key ") {
             self.keys.insert(key.to_owned());
         } else if let Some(pair) = line.strip_prefix(b"value ") {

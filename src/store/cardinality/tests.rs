@@ -173,8 +173,56 @@ fn choices_of_keys_make_no_series_without_end() {
         stored.insert(admit(&mut limiter, &format!("m{tags} value=1i")).0);
     }
     // The first one, those of which all is `other`, and the one without tags.
-    assert_eq!(stored.len(), 1 + MAX_KEY_SETS + 1);
+    assert_eq!(stored.len(), 1 + MORE_SERIES + 1);
     assert!(stored.contains("m value=1i"));
+}
+
+#[test]
+fn versions_times_choices_of_keys_make_no_series_without_end() {
+    let mut limiter = limiter(Limits {
+        tag_values: 1000,
+        series: 100,
+    });
+    let mut stored = HashSet::new();
+    let versions = 0..100;
+    for version in versions.clone() {
+        let point = format!("m,app_version=v{version},k=v value=1i");
+        stored.insert(admit(&mut limiter, &point).0);
+    }
+    for version in versions {
+        for choice in 0..20 {
+            let point = format!("m,app_version=v{version},k{choice}=v value=1i");
+            stored.insert(admit(&mut limiter, &point).0);
+        }
+    }
+    // A known version is told from others to the end.
+    assert_eq!(stored.len(), 100 + MORE_SERIES + 50);
+    let (last, limited) = admit(&mut limiter, "m,app_version=v99,k0=v value=1i");
+    assert_eq!(last, "m,app_version=v99 value=1i");
+    assert!(limited.changed && !limited.series, "it is said already");
+    let (_, limited) = admit(&mut limiter, "m,app_version=v99 value=1i");
+    assert_eq!(limited, Limited::default());
+}
+
+#[test]
+fn series_beyond_the_limit_are_counted_after_a_restart_too() {
+    let dir = std::env::temp_dir().join(format!("more-series-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let limits = Limits {
+        tag_values: 1000,
+        series: 1,
+    };
+    let mut stored = HashSet::new();
+    for start in 0..3 {
+        let mut limiter = Limiter::open(&dir, limits);
+        for n in 0..MORE_SERIES {
+            let point = format!("m,k{start}x{n}=v value=1i");
+            stored.insert(admit(&mut limiter, &point).0);
+        }
+        limiter.save();
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert_eq!(stored.len(), 1 + MORE_SERIES + 1);
 }
 
 #[test]
