@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::grafana::{list, load, panels};
 use crate::support::client::{Address, Connection};
@@ -111,6 +111,23 @@ fn every_panel_of_the_service_has_numbers_and_coverage_tells_silence_from_absenc
     becomes(0.0, "nobody checks in");
     running.terminate();
     becomes(-1.0, "the service is away");
+    // Over a range the last number would be shown as if it were of now.
+    for target in single_numbers() {
+        let kind = (&target["instant"], &target["range"]);
+        assert_eq!(kind, (&json!(true), &json!(false)), "{target}");
+        let now = prometheus.query(&expanded(&target["expr"]));
+        assert!(
+            now.is_empty(),
+            "{now:?} of a service that is away: {target}"
+        );
+    }
+}
+
+fn single_numbers() -> Vec<Value> {
+    let dashboard = load("service.json");
+    let panels = panels(&dashboard).into_iter();
+    let stats = panels.filter(|panel| panel["type"] == "stat");
+    stats.flat_map(|p| list(&p["targets"]).to_vec()).collect()
 }
 
 fn load_panels() -> Vec<(String, String)> {
