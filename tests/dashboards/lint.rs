@@ -108,6 +108,18 @@ fn ranges_of_value_mappings_have_both_ends() {
     });
 }
 
+/// Otherwise the smallest value gets the smallest size, be it 1 of 1000 or 1000 of 1001.
+#[test]
+fn sizes_are_in_proportion_to_the_values() {
+    each_panel(|panel, at| {
+        let scaled = ["barchart", "geomap"]
+            .iter()
+            .any(|kind| panel["type"] == *kind);
+        let least = &panel["fieldConfig"]["defaults"]["min"];
+        assert!(!scaled || *least == 0, "{at}: from {least}");
+    });
+}
+
 #[test]
 fn panels_ask_the_chosen_data_source() {
     each_panel(|panel, at| {
