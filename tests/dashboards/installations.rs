@@ -31,12 +31,22 @@ const DAY: i64 = 24 * PERIOD;
 /// The version that is released while the hours pass.
 pub const RELEASE: &str = "v1.10.0";
 /// A version as no application should have it.
-pub const ODD: &str = "it's 1/2 (\"beta\")";
+pub const ODD: &str = "it's \\1/2 (\"beta\")";
 /// Anybody can check in with a version like this one, and it is the highest.
 pub const INVENTED: &str = "v999999.0.0";
+/// A version that is a regex of its own.
+pub const PATCHED: &str = "v1.8.2+rke2r1";
 /// Nine versions, the first ones with the most installations.
 const OLD: [&str; 9] = [
-    "v1.9.1", "v1.9.0", "v1.8.2", "v1.8.0", "v1.7.3", "v1.7.0", "v1.6.2", "v1.5.0", "v1.2.0",
+    "v1.9.1",
+    "v1.9.0",
+    PATCHED,
+    "v1.8.0",
+    "v1.7.3",
+    "v1.7.0-rc1",
+    "v1.6.2.1",
+    "v1.5.0",
+    "v1",
 ];
 /// In the sample geo database: ten countries, and one address without a place.
 const ADDRESSES: [&str; 11] = [

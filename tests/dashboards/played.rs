@@ -13,7 +13,7 @@ use super::answers::answers;
 use super::expected::{Expected, Values};
 use super::grafana::{View, list, load, panels};
 use super::installations::{
-    HOURS, INVENTED, NOW, ODD, PERIOD, RELEASE, SILENT, Visit, segment, visits,
+    HOURS, INVENTED, NOW, ODD, PATCHED, PERIOD, RELEASE, SILENT, Visit, segment, visits,
 };
 use crate::support::geodb;
 use crate::support::influx::Influx;
@@ -53,9 +53,9 @@ fn every_panel_shows_the_numbers_that_were_played_in() {
         fs::write(path, answers(&influx, &view, &dashboard).to_string()).unwrap();
     }
 
-    // Whatever a client sends as its version can be chosen.
+    // Whatever a client sends as its version can be chosen, and several that look like versions.
     view.choose("release", &[ODD]);
-    view.choose("latest", &[ODD, RELEASE]);
+    view.choose("latest", &[PATCHED, RELEASE]);
     for panel in panels(&dashboard) {
         check(&influx, &view, panel, &visits);
     }
@@ -144,6 +144,9 @@ fn opened(influx: &Influx, dashboard: &Value, visits: &[Visit]) -> View {
     };
     assert!(offered["release"].is_sorted_by_key(|version| Reverse(used(version))));
     assert!(offered["release"].contains(&INVENTED.to_string()));
+    // A pre-release is not offered as a latest version.
+    let rest = [PATCHED, "v1.8.0", "v1.7.3", "v1.6.2.1", "v1.5.0", "v1"];
+    assert_eq!(offered["latest"][3..], rest);
     assert_eq!(offered["top_versions"].len(), 7);
     view.choose("field", &["node_count"]);
     view
