@@ -131,6 +131,8 @@ impl View {
                 // Without a format the data source's own is applied, which expects a text.
                 Piece::Reference("__from", "raw") => self.from.to_string(),
                 Piece::Reference("__to", "raw") => self.to.to_string(),
+                // A series' own, see `series_name`; in a query it is an error.
+                Piece::Reference(name, "") if name.starts_with("tag_") => format!("${name}"),
                 Piece::Reference(name, format) => {
                     let Some(values) = self.values.get(name) else {
                         panic!("{text}: unknown variable {name}");
@@ -140,6 +142,17 @@ impl View {
             })
             .collect()
     }
+}
+
+/// The name that an alias whose variables are expanded gives to the series of a row.
+#[track_caller]
+pub fn series_name(alias: &str, row: &Value) -> String {
+    let Some(tag) = alias.strip_prefix("$tag_") else {
+        return alias.to_string();
+    };
+    let name = row[tag].as_str();
+    name.unwrap_or_else(|| panic!("{alias} of {row}"))
+        .to_string()
 }
 
 fn formatted(values: &[String], format: &str) -> String {

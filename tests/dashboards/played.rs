@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::answers::answers;
 use super::expected::{Expected, Values};
-use super::grafana::{View, list, load, panels};
+use super::grafana::{View, list, load, panels, series_name};
 use super::installations::{
     HOURS, INVENTED, NOW, ODD, PATCHED, PERIOD, RELEASE, SILENT, Visit, segment, visits,
 };
@@ -184,6 +184,14 @@ fn check(influx: &Influx, view: &View, panel: &Value, visits: &[Visit]) {
             panic!("no expectation for panel {title}");
         };
         let found = values(&rows, timed || title == "First seen");
+        let alias = view.expand(target["alias"].as_str().unwrap_or_default());
+        for row in rows.iter().filter(|_| alias.contains("$tag_")) {
+            let name = series_name(&alias, row);
+            assert!(
+                wanted.keys().any(|(text, _)| *text == name),
+                "{name}: {row}"
+            );
+        }
         assert_same(&found, &wanted, &format!("{title}, query {letter}: {text}"));
         empty &= found.is_empty();
         names.extend(columns_of(&rows));
