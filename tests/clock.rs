@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use crate::support::account::{Totals, lines_with, spool, spooled};
+use crate::support::account::{MEASUREMENT, Totals, lines_with, spool, spooled, wait_until_stored};
 use crate::support::clock::Clock;
+use crate::support::influx::Influx;
 use crate::support::load::Load;
 use crate::support::scratch::Scratch;
-use crate::support::server::Server;
+use crate::support::server::{DATABASE, Running, Server};
 use crate::support::wait_for;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -33,7 +34,7 @@ fn a_clock_set_back_by_an_hour_is_followed_and_by_half_a_second_is_not() {
     clock.set_off("+1h");
     let mut running = server.start();
     let mut expected = 0;
-    let mut send = |running: &crate::support::server::Running| {
+    let mut send = |running: &Running| {
         Load::new(running.addr()).threads(4).each(50).run();
         expected += 200;
         wait_for(SOON, "the spool", || spooled(&scratch).len() == expected);
@@ -75,4 +76,37 @@ fn a_clock_set_back_by_an_hour_is_followed_and_by_half_a_second_is_not() {
     let totals = Totals::of(&running.terminate().stderr);
     totals.assert_add_up(&scratch);
     assert!(spool(&scratch).exists());
+}
+
+#[test]
+fn equal_check_ins_in_the_same_nanosecond_stay_two_points_across_restarts() {
+    let scratch = Scratch::new();
+    let Some(clock) = Clock::new(&scratch) else {
+        return;
+    };
+    let influx = Influx::start(&scratch);
+    let server = clock.of(Server::new(&scratch).arg("--influxdb-url", influx.url()));
+    let moment = now() / 1_000_000_000;
+    clock.freeze(moment);
+    let mut expected = 0;
+    let mut send_and_settle = |running: &Running| {
+        Load::new(running.addr()).each(20).run();
+        expected += 20;
+        wait_until_stored(&influx, expected, SOON);
+        wait_for(SOON, "an empty spool", || spooled(&scratch).is_empty());
+    };
+    let running = server.start();
+    send_and_settle(&running);
+    let log = running.terminate().stderr;
+    Totals::of(&log).assert_add_up(&scratch);
+    let running = server.start();
+    send_and_settle(&running);
+    running.kill();
+    let running = server.start();
+    send_and_settle(&running);
+    let log = running.terminate().stderr;
+    assert_eq!(lines_with(&log, "WARN"), 0, "{log}");
+    let last = format!("SELECT last(value) FROM {MEASUREMENT}");
+    let last = influx.select(DATABASE, &last)[0]["time"].as_i64().unwrap();
+    assert_eq!(last, moment * 1_000_000_000 + 59, "the clock stood still");
 }

@@ -1,8 +1,10 @@
 //! The database and its continuous queries: made as the original makes them, left alone where they
 //! are, and never a reason not to answer or not to store. Passwords and paths to InfluxDB too.
 
+use std::fs;
 use std::time::Duration;
 
+use crate::support::account::{line, spool};
 use crate::support::influx::Influx;
 use crate::support::nginx::Nginx;
 use crate::support::scratch::Scratch;
@@ -191,7 +193,7 @@ fn names_that_need_quotes_are_quoted() {
 }
 
 #[test]
-fn user_who_may_only_write_is_enough_where_the_database_exists() {
+fn user_who_may_only_write_is_told_once_that_totals_need_more() {
     let scratch = Scratch::new();
     let mut influx = Influx::stopped(&scratch).with_admin("admin", "secret");
     influx.restart();
@@ -202,16 +204,29 @@ fn user_who_may_only_write_is_enough_where_the_database_exists() {
     ] {
         assert_no_error(&influx, statement);
     }
+    // Periods that are over and would be recomputed.
+    let now = jiff::Timestamp::now().as_nanosecond() as i64;
+    let hours = (1..=3).map(|hour| line("late", now - hour * 3_600_000_000_000));
+    fs::create_dir_all(spool(&scratch)).unwrap();
+    let late = spool(&scratch).join("00000000000000000001-3.lp");
+    fs::write(late, hours.collect::<String>()).unwrap();
     let server = server(&scratch, &influx).arg("--influxdb-user", "writer");
-    let running = server.arg("--influxdb-pass", "pa:ss wörd").start();
-    check_in_and_wait(&running, &influx, DATABASE, 1);
+    let server = server.arg("--influxdb-pass", "pa:ss wörd");
+    let running = server.switch("--debug").start();
+    check_in_and_wait(&running, &influx, DATABASE, 4);
+    wait_for(LIMIT, "nine periods to be tried", || {
+        let log = running.log();
+        let tried = log
+            .lines()
+            .filter(|line| line.contains("_down_sampling from "));
+        tried.count() == 9
+    });
     let log = running.terminate().stderr;
     let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
     assert_eq!(warnings.len(), 1, "{log}");
-    assert!(
-        warnings[0].contains("if the database exists, all works without"),
-        "{log}"
-    );
+    let grant =
+        format!("need READ too; as an administrator: GRANT ALL ON \"{DATABASE}\" TO \"writer\"");
+    assert!(warnings[0].contains(&grant), "{log}");
     assert!(!log.contains("pa:ss"), "{log}");
 }
 

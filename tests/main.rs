@@ -5,6 +5,7 @@
 mod abuse;
 mod bad_files;
 mod cardinality;
+mod changed_periods;
 mod check_config;
 mod check_in;
 mod cli;

@@ -84,6 +84,63 @@ fn a_field_of_another_type_is_rejected_with_the_reason_and_the_others_are_stored
 }
 
 #[test]
+fn a_line_that_another_shard_has_stored_is_not_rejected_for_a_field_of_its_type() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    create_database(&influx, "");
+    let this_week = now();
+    // Shards hold a week.
+    let last_month = this_week - 30 * 86_400_000_000_000;
+    influx.write(
+        DATABASE,
+        &format!("upgrade_request value=1i,f=1 {this_week}"),
+    );
+    let lines = |start: i64, fields: &'static str| {
+        (1..=10).map(move |n| format!("{LINE} value=1i{fields} {}\n", start + n))
+    };
+    let text = lines(last_month, ",f=\"a\"").chain(lines(this_week, ",f=\"a\""));
+    let text = text.chain(lines(this_week + 100, ""));
+    lay(&scratch, &text.collect::<String>());
+    let running = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .start();
+    let (totals, log) = settled(&scratch, running);
+    assert_eq!((totals.delivered, totals.rejected), (20, 10), "{log}");
+    assert_eq!(influx.count(DATABASE, MEASUREMENT), 1 + 20);
+    let refused: Vec<String> = lines(this_week, ",f=\"a\"").collect();
+    assert_eq!(rejected_lines(&scratch).join("\n") + "\n", refused.concat());
+}
+
+#[test]
+fn refused_lines_that_cannot_be_kept_are_counted_and_said_as_lost() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    let start = now();
+    let lines: String = (0..10)
+        .map(|n| match n % 5 {
+            0 => format!("{LINE} value=oops {}\n", start + n),
+            _ => line(&format!("id{n}"), start + n),
+        })
+        .collect();
+    lay(&scratch, &lines);
+    // Where a disk is full, no directory can be made either.
+    fs::write(spool(&scratch).join("rejected"), "").unwrap();
+    let running = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .start();
+    let (totals, log) = settled(&scratch, running);
+    assert_eq!((totals.delivered, totals.rejected), (8, 0), "{log}");
+    assert_eq!(totals.dropped, 2, "{log}");
+    let said = log.lines().find(|line| line.contains("refused 2 records"));
+    let said = said.unwrap_or_else(|| panic!("{log}"));
+    assert!(
+        said.contains("ERROR") && said.contains("are lost"),
+        "{said}"
+    );
+    assert_eq!(lines_with(&log, "they are in"), 0, "{log}");
+}
+
+#[test]
 fn a_new_field_with_two_types_in_one_batch_keeps_the_records_of_one() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);

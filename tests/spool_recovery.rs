@@ -3,14 +3,15 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
 use upgrade_responder::store::spool::{Spool, SpoolError};
 
 use crate::support::account::{
-    Totals, assert_exactly_once, id_of, line, lines_with, rejected, spool, spooled, stored_ids,
-    wait_until_stored,
+    Totals, assert_exactly_once, id_of, line, lines_with, rejected, segments, spool, spooled,
+    stored_ids, wait_until_stored,
 };
 use crate::support::influx::Influx;
 use crate::support::load::Load;
@@ -169,6 +170,34 @@ fn a_segment_that_cannot_be_read_is_kept_aside_and_the_others_are_delivered() {
 }
 
 #[test]
+fn a_segment_that_cannot_be_opened_is_named_and_delivered_once_it_can() {
+    let scratch = Scratch::new();
+    let mut influx = Influx::stopped(&scratch);
+    let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
+    let (name, text) = ("00000000000000000001-5.lp", lines(0..5));
+    lay(&scratch, name, &text);
+    lay(&scratch, "00000000000000000002-5.lp", lines(5..10));
+    let running = server.start();
+    // Rights keep no administrator from opening a file; that it is a socket does.
+    let first = spool(&scratch).join(name);
+    fs::remove_file(&first).unwrap();
+    let socket = UnixListener::bind(&first).unwrap();
+    influx.restart();
+    let said = format!("{name} cannot be opened, what is behind it waits: ");
+    wait_for(SOON, "the name", || running.log().contains(&said));
+    drop(socket);
+    lay(&scratch, "new", &text);
+    fs::rename(spool(&scratch).join("new"), &first).unwrap();
+    wait_until_stored(&influx, 10, SOON);
+    wait_for(SOON, "an empty spool", || spooled(&scratch).is_empty());
+    let log = running.terminate().stderr;
+    let totals = Totals::of(&log);
+    totals.assert_add_up(&scratch);
+    assert_eq!((totals.delivered, totals.dropped), (10, 0), "{log}");
+    assert_eq!(lines_with(&log, &said), 1, "{log}");
+}
+
+#[test]
 fn lines_that_somebody_added_to_a_sealed_segment_are_delivered_and_counted() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
@@ -198,6 +227,28 @@ fn two_spools_that_somebody_put_into_one_are_delivered_whole() {
     let totals = Totals::of(&running.terminate().stderr);
     totals.assert_add_up(&scratch);
     assert_eq!((totals.found, totals.delivered), (6, 6));
+}
+
+#[test]
+fn segments_that_somebody_removes_are_counted_as_lost_at_the_stop() {
+    let scratch = Scratch::new();
+    // Nobody delivers, so nobody meets that they are gone. Segments of 8 KiB.
+    let server = Server::new(&scratch).arg("--spool-max-size", "64KiB");
+    lay(&scratch, "00000000000000000001-5.lp", lines(0..5));
+    let running = server.start();
+    Load::new(running.addr()).each(150).run();
+    wait_for(SOON, "the spool", || spooled(&scratch).len() == 155);
+    for name in segments(&scratch).iter().take(2) {
+        fs::remove_file(spool(&scratch).join(name)).unwrap();
+    }
+    let left = spooled(&scratch).len() as u64;
+    assert!((1..150).contains(&left), "{left} lines left");
+    let log = running.terminate().stderr;
+    let totals = Totals::of(&log);
+    totals.assert_add_up(&scratch);
+    assert_eq!((totals.waiting, totals.dropped), (left, 155 - left));
+    let said = format!("somebody removed segments; {} records", 155 - left);
+    assert_eq!(lines_with(&log, &said), 1, "{log}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::config::warnings::warnings;
 use crate::config::watch::Fingerprints;
 use crate::store::downsampling::{self, Existing};
 use crate::store::influx::{Influx, Outcome, TIMEOUT, Trouble};
+use crate::store::set_up::may_not_read;
 
 /// What a check found: the text for standard output, and every error.
 #[derive(Debug, Default)]
@@ -190,6 +191,15 @@ fn ask(influx: &Influx, options: &StartOptions, report: &mut Report) {
         Outcome::TooLarge => {
             let found = "takes not even an empty write (status 413), expected InfluxDB 1.x";
             return report.errors.push(format!("InfluxDB at {url}: {found}"));
+        }
+    }
+    match may_not_read(influx, TIMEOUT) {
+        Ok(None) => {}
+        Ok(Some(why)) => {
+            return report.errors.push(format!("InfluxDB at {url}: {why}"));
+        }
+        Err(trouble) => {
+            return report.errors.push(format!("InfluxDB at {url}: {trouble}"));
         }
     }
     match downsampling::existing(influx, TIMEOUT) {

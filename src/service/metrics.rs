@@ -141,7 +141,8 @@ pub struct RecordMetrics {
     pub rejected: Counter,
     /// Lost because the channel to the writer was full.
     pub dropped_channel_full: Counter,
-    /// Lost because the spool could not be written.
+    /// Lost because the spool, or for those that InfluxDB refused the rejected files, could not be
+    /// written.
     pub dropped_disk: Counter,
     /// Lost because the spool had reached its maximal size.
     pub dropped_spool_full: Counter,

@@ -143,12 +143,12 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     notify::stopping();
     acceptor.stop();
     app.in_flight.finish(FINISH_REQUESTS);
-    store.stop(LAST_DELIVERY);
+    let waiting = store.stop(LAST_DELIVERY);
     if let Some(acceptor) = metrics_acceptor {
         acceptor.stop();
     }
     drop(socket_files);
-    log::info!("stopped: {}", summary::totals(&metrics));
+    log::info!("stopped: {}", summary::totals(&metrics, waiting));
     ended
 }
 

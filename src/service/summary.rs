@@ -94,15 +94,15 @@ pub fn status(metrics: &Metrics) -> String {
     )
 }
 
-/// The equation of [`RecordMetrics`](super::metrics::RecordMetrics), for the log at the end.
-pub fn totals(metrics: &Metrics) -> String {
+/// The equation of [`RecordMetrics`](super::metrics::RecordMetrics), for the log at the end,
+/// with what is `waiting` as it was counted.
+pub fn totals(metrics: &Metrics, waiting: u64) -> String {
     let records = &metrics.records;
     format!(
-        "records found {} + accepted {} = delivered {} + waiting {} + rejected {} + dropped {}",
+        "records found {} + accepted {} = delivered {} + waiting {waiting} + rejected {} + dropped {}",
         records.found.get(),
         records.accepted.get(),
         records.delivered.get(),
-        records.waiting(),
         records.rejected.get(),
         records.dropped(),
     )

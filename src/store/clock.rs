@@ -21,6 +21,11 @@ impl Clock {
         Clock { last, set_back }
     }
 
+    /// The timestamp that was given last.
+    pub fn last(&self) -> i64 {
+        self.last
+    }
+
     /// `max(now, last + 1)`, so that two equal check-ins are never one point; except that a clock
     /// set back by more than a second is followed, because a spell in the future must not stamp
     /// years of records.

@@ -34,6 +34,7 @@ pub struct Delivery {
     /// How far the oldest segment has come.
     progress: Progress,
     refusals: Throttle,
+    lost: Throttle,
     missing: Throttle,
     unreadable: Throttle,
     disk: Throttle,
@@ -44,6 +45,21 @@ struct Progress {
     sequence: u64,
     offset: u64,
     lines: u64,
+}
+
+/// Lines of a batch that InfluxDB refused for good.
+#[derive(Debug, Default)]
+struct Refused {
+    /// In the rejected files.
+    kept: u64,
+    /// Those could not be written.
+    lost: u64,
+}
+
+impl Refused {
+    fn all(&self) -> u64 {
+        self.kept + self.lost
+    }
 }
 
 /// Where the records go, and what takes note of it.
@@ -83,6 +99,7 @@ impl Delivery {
             batch_bytes: BATCH_BYTES,
             progress: Progress::default(),
             refusals: Throttle::default(),
+            lost: Throttle::default(),
             missing: Throttle::default(),
             unreadable: Throttle::default(),
             disk: Throttle::default(),
@@ -96,7 +113,7 @@ impl Delivery {
         };
         let delivered = self.deliver(&segment, to);
         if delivered.is_err() {
-            self.spool.put_back(segment.sequence, self.progress.lines);
+            self.spool.put_back(segment.sequence);
             // What is stored of it, even if the rest is dropped one day to make room.
             self.save_new_periods(to.totals);
         }
@@ -115,7 +132,14 @@ impl Delivery {
         let readable = match segment.with_path(dir, |path| File::open(path)) {
             Ok(file) => self.send_batches(segment, file, to)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => return Err(error.into()),
+            // Want of file descriptors passes, and whoever has changed its rights can change them back.
+            // Set aside it would be lost to InfluxDB, and after it perhaps all others.
+            Err(error) => {
+                let path = segment.path(dir);
+                let name = path.file_name().unwrap_or_default().display();
+                let why = format!("{name} cannot be opened, what is behind it waits: {error}");
+                return Err(io::Error::new(error.kind(), why).into());
+            }
         };
         let missing = segment.lines.saturating_sub(self.progress.lines);
         self.metrics.records.dropped_vanished.add(missing);
@@ -132,6 +156,9 @@ impl Delivery {
         // Before the points' segment is deleted, so that no restart forgets their period; unless the
         // disk is so full that something has to be deleted first.
         self.save_new_periods(to.totals);
+        if let Err(error) = self.spool.keep_stamp() {
+            self.say_disk(&error);
+        }
         let gone = match readable {
             Ok(()) => self.spool.remove(segment.sequence),
             Err(error) => {
@@ -172,25 +199,28 @@ impl Delivery {
                 Err(error) => return Ok(Err(error)),
             };
             let refused = self.send(&batch, to)?;
-            self.settle(&batch, refused, segment.lines);
-            to.outage.delivered(batch.lines - refused);
+            self.settle(&batch, &refused, segment.lines);
+            to.outage.delivered(batch.lines - refused.all());
         }
     }
 
-    /// Counts a batch that is stored or rejected. `expected` is the number of the segment's lines.
-    fn settle(&mut self, batch: &Batch, refused: u64, expected: u64) {
+    /// Counts a batch that is stored or refused. `expected` is the number of the segment's lines.
+    fn settle(&mut self, batch: &Batch, refused: &Refused, expected: u64) {
         self.progress.offset += batch.bytes.len() as u64;
         self.progress.lines += batch.lines;
         let records = &self.metrics.records;
         // Somebody added lines to a sealed file.
         let surplus = self.progress.lines.saturating_sub(expected);
         records.found.add(surplus.min(batch.lines));
-        records.delivered.add(batch.lines - refused);
-        records.rejected.add(refused);
+        records.delivered.add(batch.lines - refused.all());
+        records.rejected.add(refused.kept);
+        records.dropped_disk.add(refused.lost);
+        let settled = self.progress.lines;
+        self.spool.settled(self.progress.sequence, settled);
     }
 
     /// Sends a batch until each of its lines is stored or refused; returns how many were refused.
-    fn send(&mut self, batch: &Batch, to: &mut Destination<'_>) -> Result<u64, Trouble> {
+    fn send(&mut self, batch: &Batch, to: &mut Destination<'_>) -> Result<Refused, Trouble> {
         let metrics = &self.metrics.influx;
         let batch_bytes = &mut self.batch_bytes;
         let rejected = refused::settle(&batch.bytes, &mut |lines| {
@@ -206,29 +236,38 @@ impl Delivery {
             }
             outcome
         })?;
-        let refused = rejected
-            .iter()
-            .map(|rejected| rejected.lines.len() as u64)
-            .sum();
-        self.keep_rejected(&rejected);
+        let refused = self.keep_rejected(&rejected);
         to.totals.delivered(batch);
         Ok(refused)
     }
 
-    fn keep_rejected(&mut self, rejected: &[Rejected<'_>]) {
+    fn keep_rejected(&mut self, rejected: &[Rejected<'_>]) -> Refused {
+        let mut refused = Refused::default();
         for part in rejected {
-            if let Err(error) = self.rejected.add(part) {
-                self.say_disk(&error);
+            let (kept, added) = self.rejected.add(part);
+            let lost = part.lines.len() as u64 - kept;
+            refused.kept += kept;
+            refused.lost += lost;
+            let reason = one_line(&part.reason);
+            let dir = self.rejected.path().display();
+            if let Err(error) = added
+                && let Some(times) = self.lost.tick(lost)
+            {
+                log::error!(
+                    "InfluxDB refused {times} records for good: {reason:?}; they could not be kept in \
+                     {dir} and are lost: {error}; make room or mend the disk"
+                );
             }
-            if let Some(times) = self.refusals.tick(part.lines.len() as u64) {
+            if kept > 0
+                && let Some(times) = self.refusals.tick(kept)
+            {
                 log::warn!(
-                    "InfluxDB refused {times} records for good: {:?}; they are in {}, to be mended and \
-                     fed to it by hand, or deleted",
-                    one_line(&part.reason),
-                    self.rejected.path().display()
+                    "InfluxDB refused {times} records for good: {reason:?}; they are in {dir}, to be \
+                     mended and fed to it by hand, or deleted"
                 );
             }
         }
+        refused
     }
 
     fn save_new_periods(&mut self, totals: &mut Totals) {

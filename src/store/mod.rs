@@ -11,10 +11,13 @@ pub mod clock;
 pub mod delivery;
 pub mod downsampling;
 pub mod drops;
+pub mod durable;
 pub mod influx;
+pub mod lengths;
 pub mod outage;
 pub mod periods;
 pub mod point;
+pub mod recompute;
 pub mod recovery;
 pub mod refused;
 pub mod rejected;
@@ -103,6 +106,7 @@ pub struct Store {
     /// Dropping it tells the writer to write what is queued and end; the sender follows.
     stop: channel::Sender<()>,
     spool: Arc<Spool>,
+    metrics: Arc<Metrics>,
 }
 
 impl Store {
@@ -143,7 +147,10 @@ impl Store {
         let syncing = Arc::clone(&spool);
         let syncer = spawn("syncer", fatal, move || syncer::run(&syncing, &written))?;
         let sender = spawn("sender", fatal, move || sender.run(&woken))?;
-        let recorder = Recorder { records, metrics };
+        let recorder = Recorder {
+            records,
+            metrics: Arc::clone(&metrics),
+        };
         Ok((
             Store {
                 writer,
@@ -151,6 +158,7 @@ impl Store {
                 sender,
                 stop,
                 spool,
+                metrics,
             },
             recorder,
         ))
@@ -161,9 +169,11 @@ impl Store {
         Arc::clone(&self.spool)
     }
 
-    /// Writes everything that is queued to the spool, then gives delivery `limit`.
+    /// Writes everything that is queued to the spool, then gives delivery `limit`. Returns how many
+    /// records wait in the files that are there, which is counted by them and not worked out from
+    /// the other numbers, so that the account at the end can show a loss.
     /// The caller has seen to it that nobody records any more.
-    pub fn stop(self, limit: Duration) {
+    pub fn stop(self, limit: Duration) -> u64 {
         drop(self.stop);
         // A thread that panicked has nothing more to write; the panic hook has logged it.
         let _ = self.writer.join();
@@ -172,6 +182,16 @@ impl Store {
         while !finished() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
+        let vanished = self.spool.forget_vanished();
+        if vanished > 0 {
+            self.metrics.records.dropped_vanished.add(vanished);
+            log::error!(
+                "{}: somebody removed segments; {vanished} records that waited there are lost; leave \
+                 the spool to the server",
+                self.spool.dir().display()
+            );
+        }
+        self.spool.waiting()
     }
 }
 

@@ -11,10 +11,12 @@
 //! seconds, separated by spaces.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use super::durable;
 
 /// A period is recomputed this long after its end and after its last delivery: InfluxDB's own
 /// continuous query has run by then, and stragglers of the same second are stored.
@@ -162,8 +164,6 @@ impl Periods {
 
     /// Brings the whole list to the disk.
     pub fn save(&mut self) -> io::Result<()> {
-        let new = self.path.with_extension("new");
-        let mut file = File::create(&new)?;
         let mut text = String::new();
         for Period {
             start,
@@ -173,9 +173,7 @@ impl Periods {
         {
             text.push_str(&format!("{target} {start} {seconds}\n"));
         }
-        file.write_all(text.as_bytes())?;
-        file.sync_data()?;
-        fs::rename(&new, &self.path)?;
+        durable::replace(&self.path, text.as_bytes())?;
         self.unsaved = false;
         Ok(())
     }

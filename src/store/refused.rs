@@ -3,7 +3,8 @@
 //! InfluxDB names an unparsable line and the field of a type conflict, but for other refusals only
 //! says that there were some, and of several kinds it names one. Sending a line again stores nothing
 //! twice, so the batch is halved until the refused lines stand alone. Where one cause is named, all
-//! its lines go at once, so that 5000 lines with one wrong field do not cost 5000 requests.
+//! its lines go at once if that is their number, so that 5000 lines with one wrong field do not cost
+//! 5000 requests.
 
 use std::collections::HashSet;
 
@@ -72,15 +73,19 @@ impl<'a> Search<'a> {
             return self.reject(lines, &reason);
         }
         let (named, rest) = split_named(&lines, reason);
-        if !named.is_empty() {
-            self.reject(named, reason);
-            if !rest.is_empty() {
-                self.todo.push(rest);
-            }
-        } else if dropped(reason) == Some(lines.len()) {
-            self.reject(lines, reason);
-        } else {
-            self.halve(lines, reason);
+        if named.is_empty() {
+            return match dropped(reason) == Some(lines.len()) {
+                true => self.reject(lines, reason),
+                false => self.halve(lines, reason),
+            };
+        }
+        if !rest.is_empty() {
+            self.todo.push(rest);
+        }
+        // A field's type is a shard's own: lines with the same field and type may be stored in another.
+        match conflict(reason).is_none() || dropped(reason) == Some(named.len()) {
+            true => self.reject(named, reason),
+            false => self.halve(named, reason),
         }
     }
 
@@ -135,7 +140,7 @@ fn conflict(reason: &str) -> Option<(&str, Kind)> {
 }
 
 /// From `dropped=3` at the end. It may be less than what was refused (an unparsable line counts as
-/// none), so it is only believed when it says all.
+/// none), so it is only believed when it says all; else it is a reason to search.
 fn dropped(reason: &str) -> Option<usize> {
     reason.trim_end().rsplit_once("dropped=")?.1.parse().ok()
 }
@@ -160,139 +165,4 @@ impl Kind {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// An InfluxDB that refuses lines holding `bad`, in the words of `refusal`.
-    fn impostor(bad: &str, refusal: impl Fn(usize) -> String) -> impl FnMut(&[u8]) -> Outcome {
-        move |part| {
-            let text = String::from_utf8(part.to_vec()).unwrap();
-            match text.lines().filter(|line| line.contains(bad)).count() {
-                0 => Outcome::Stored,
-                n => Outcome::PartlyRefused(refusal(n)),
-            }
-        }
-    }
-
-    fn batch(lines: usize, is_bad: impl Fn(usize) -> bool) -> Vec<u8> {
-        let line = |n| format!("m v={}i {n}\n", if is_bad(n) { "bad" } else { "1" });
-        (0..lines).map(line).collect::<String>().into_bytes()
-    }
-
-    fn rejected_lines(rejected: &[Rejected<'_>]) -> usize {
-        rejected.iter().map(|rejected| rejected.lines.len()).sum()
-    }
-
-    #[test]
-    fn one_bad_line_among_5000_is_found_in_a_bounded_number_of_requests() {
-        let batch = batch(5000, |n| n == 1234);
-        let mut requests = 0;
-        let mut influx = impostor("bad", |_| "partial write: something dropped=0".to_owned());
-        let rejected = settle(&batch, &mut |part| {
-            requests += 1;
-            influx(part)
-        })
-        .unwrap();
-        assert_eq!(rejected.len(), 1);
-        assert_eq!(rejected[0].lines, [b"m v=badi 1234".as_slice()]);
-        assert!(requests <= 27, "took {requests} requests");
-    }
-
-    #[test]
-    fn a_prefix_that_is_too_old_costs_few_requests() {
-        let batch = batch(5000, |n| n < 2345);
-        let mut requests = 0;
-        let mut influx = impostor("bad", |n| {
-            format!("partial write: points beyond retention policy dropped={n}")
-        });
-        let rejected = settle(&batch, &mut |part| {
-            requests += 1;
-            influx(part)
-        })
-        .unwrap();
-        assert_eq!(rejected_lines(&rejected), 2345);
-        assert!(requests <= 30, "took {requests} requests");
-    }
-
-    #[test]
-    fn a_named_field_and_type_refuses_all_its_lines_at_once() {
-        let batch =
-            b"m,a=b\\ c value=1i,x=1 1\nm value=1i,x=\"a, x=1 \\\" \" 2\nm value=1i,x=2 3\n";
-        let mut requests = 0;
-        let rejected = settle(batch, &mut |part| {
-            requests += 1;
-            match part.windows(3).any(|text| text == b"x=\"") {
-                true => Outcome::PartlyRefused(
-                    "partial write: field type conflict: input field \"x\" on measurement \"m\" is \
-                     type string, already exists as type float dropped=1"
-                        .to_owned(),
-                ),
-                false => Outcome::Stored,
-            }
-        })
-        .unwrap();
-        assert_eq!(
-            rejected[0].lines,
-            [b"m value=1i,x=\"a, x=1 \\\" \" 2".as_slice()]
-        );
-        assert_eq!(requests, 2);
-    }
-
-    #[test]
-    fn named_unparsable_lines_are_taken_at_their_word() {
-        let batch = b"m v=1i 1\nm it's: bad\nm worse\n";
-        let mut first = true;
-        let rejected = settle(batch, &mut |_| match std::mem::take(&mut first) {
-            true => Outcome::PartlyRefused(
-                "unable to parse 'm it's: bad': invalid field format\nunable to parse \
-                     'm worse': invalid field format"
-                    .to_owned(),
-            ),
-            false => Outcome::Stored,
-        })
-        .unwrap();
-        assert_eq!(rejected[0].lines, [b"m it's: bad".as_slice(), b"m worse"]);
-    }
-
-    #[test]
-    fn a_single_line_that_is_too_large_is_rejected_and_the_others_are_stored() {
-        let batch = batch(64, |n| n == 40);
-        let rejected = settle(&batch, &mut |part| match part.len() > 200
-            || part.windows(3).any(|text| text == b"bad")
-        {
-            true => Outcome::TooLarge,
-            false => Outcome::Stored,
-        })
-        .unwrap();
-        assert_eq!(rejected_lines(&rejected), 1);
-    }
-
-    #[test]
-    fn the_search_ends_although_every_second_line_is_bad() {
-        let batch = batch(5000, |n| n % 2 == 0);
-        let mut requests = 0;
-        let mut influx = impostor("bad", |_| "partial write: something dropped=0".to_owned());
-        let rejected = settle(&batch, &mut |part| {
-            requests += 1;
-            influx(part)
-        })
-        .unwrap();
-        assert!(requests <= 3 * MAX_REFUSALS, "took {requests} requests");
-        assert!(rejected_lines(&rejected) >= 2500);
-    }
-
-    #[test]
-    fn no_line_is_rejected_that_was_never_sent_although_the_search_is_cut_short() {
-        let batch = batch(5000, |n| n < 2500 && n % 2 == 0);
-        let mut influx = impostor("bad", |_| "partial write: something dropped=0".to_owned());
-        let rejected = settle(
-            &batch,
-            &mut |part| match part.len() > batch.len() / 2 + 100 {
-                true => Outcome::TooLarge,
-                false => influx(part),
-            },
-        )
-        .unwrap();
-        assert!(rejected_lines(&rejected) <= 2500);
-    }
-}
+mod tests;

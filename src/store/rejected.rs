@@ -8,6 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::durable::sync_entry;
 use super::segment::SegmentName;
 
 const FILE_SIZE: usize = 1024 * 1024;
@@ -39,24 +40,33 @@ impl RejectedDir {
     }
 
     /// Adds lines to the newest file, and to further ones where there are more than a file holds.
-    pub fn add(&self, rejected: &Rejected<'_>) -> io::Result<()> {
-        fs::create_dir_all(&self.dir)?;
+    /// Returns how many of them are kept, which is less than all only with an error.
+    pub fn add(&self, rejected: &Rejected<'_>) -> (u64, io::Result<()>) {
         let time = jiff::Timestamp::now();
         let head = format!("# {time} {}\n", one_line(&rejected.reason));
         let mut text = head.clone().into_bytes();
+        let (mut kept, mut lines) = (0, 0);
         for line in &rejected.lines {
             if text.len() > head.len() && text.len() + line.len() >= FILE_SIZE {
-                self.append(&text)?;
+                if let Err(error) = self.append(&text) {
+                    return (kept, Err(error));
+                }
+                kept += std::mem::take(&mut lines);
                 text.truncate(head.len());
             }
             text.extend_from_slice(line);
             text.push(b'\n');
+            lines += 1;
         }
-        self.append(&text)
+        match self.append(&text) {
+            Ok(()) => (kept + lines, Ok(())),
+            Err(error) => (kept, Err(error)),
+        }
     }
 
     /// Appends to the newest file that has room, all or nothing, and keeps the number of files.
     fn append(&self, text: &[u8]) -> io::Result<()> {
+        fs::create_dir_all(&self.dir)?;
         let mut files = self.files()?;
         let newest = files.last().copied().unwrap_or(1);
         let size = fs::metadata(self.path_of(newest)).map_or(0, |metadata| metadata.len());
@@ -68,17 +78,24 @@ impl RejectedDir {
         for old in files.iter().rev().skip(MAX_FILES) {
             fs::remove_file(self.path_of(*old))?;
         }
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.path_of(sequence))?;
+        let path = self.path_of(sequence);
+        let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
         let before = file.metadata()?.len();
-        file.write_all(text).inspect_err(|_| {
+        let mut write = || {
+            file.write_all(text)?;
+            // The segment they come from is deleted next.
+            file.sync_data()?;
+            if before == 0 {
+                sync_entry(&path)?;
+                sync_entry(&self.dir)?;
+            }
+            Ok(())
+        };
+        let written: io::Result<()> = write();
+        written.inspect_err(|_| {
             // Half a line would spoil the next one; if even that fails, it does.
             let _ = file.set_len(before);
-        })?;
-        // The segment they come from is deleted next.
-        file.sync_data()
+        })
     }
 
     fn files(&self) -> io::Result<Vec<u64>> {
@@ -119,12 +136,12 @@ mod tests {
         for _ in 0..(MAX_FILES + 3) / 2 + 1 {
             // More than one file holds: three lines go into each.
             let lines = vec![line.as_slice(); 6];
-            rejected
-                .add(&Rejected {
-                    reason: "too\nlong".to_owned(),
-                    lines,
-                })
-                .unwrap();
+            let (kept, added) = rejected.add(&Rejected {
+                reason: "too\nlong".to_owned(),
+                lines,
+            });
+            added.unwrap();
+            assert_eq!(kept, 6);
         }
         let files = rejected.files().unwrap();
         let text = fs::read(rejected.path_of(5)).unwrap();

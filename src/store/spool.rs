@@ -11,8 +11,10 @@
 //! - `NNNNNNNNNNNNNNNNNNNN.lp`: plain line protocol, appended to; 20 digits that only grow.
 //! - `NNNNNNNNNNNNNNNNNNNN-LINES.lp`: sealed, never changed again, with its number of lines in the
 //!   name, so that a backlog is counted without being read.
+//! - `stamp`: the last timestamp given to a record, once no segment is left that has it.
 //!
-//! Beside them are `rejected/` (see [`super::rejected`]) and `periods` (see [`super::periods`]).
+//! Beside them are `rejected/` (see [`super::rejected`]), `periods` (see [`super::periods`]) and
+//! `lengths` (see [`super::lengths`]).
 //!
 //! # Operations
 //! - *Append*, by the writer: one `write` of whole lines for all records that came in a few
@@ -27,6 +29,7 @@
 //!   and a new one started.
 //! - *Settle*, by the sender: a segment is deleted when each of its lines is stored or rejected. The
 //!   oldest goes first. One that cannot be read to its end is set aside as `….lp.unreadable`.
+//!   Before the last one goes, `stamp` is written.
 //! - *Make room*, by the writer: over the maximal size the oldest segments are deleted, but never
 //!   the one that is being sent.
 //! - *Recreate*, by the writer: a directory that somebody removed is made again, and the segments
@@ -45,6 +48,7 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::recovery;
@@ -60,6 +64,8 @@ pub struct Spool {
     max_size: u64,
     /// There is an InfluxDB to deliver to.
     delivering: bool,
+    /// The last timestamp given to a record, in ns since 1970.
+    last_stamp: AtomicI64,
     state: Mutex<State>,
 }
 
@@ -91,7 +97,7 @@ pub(super) struct Shared {
 pub struct Opened {
     pub spool: Spool,
     pub lines: u64,
-    /// The newest timestamp of the newest segment, in ns: new ones go on behind it.
+    /// The newest timestamp of an earlier run, in ns: new ones go on behind it.
     pub newest_timestamp: Option<i64>,
 }
 
@@ -133,8 +139,9 @@ impl Spool {
         let lock = take_lock(dir)?;
         let found = recovery::recover(dir).map_err(unusable)?;
         let newest = found.segments.back();
-        let newest_timestamp =
-            newest.and_then(|segment| recovery::newest_timestamp(&segment.path(dir)));
+        let newest = newest.and_then(|segment| recovery::newest_timestamp(&segment.path(dir)));
+        // An older segment than the stamp may have been put there by somebody.
+        let newest_timestamp = newest.max(sending::kept_stamp(dir));
         let lines = found.segments.iter().map(|segment| segment.lines).sum();
         let state = State {
             _lock: lock,
@@ -148,6 +155,7 @@ impl Spool {
             dir: dir.to_owned(),
             max_size,
             delivering,
+            last_stamp: AtomicI64::new(newest_timestamp.unwrap_or(i64::MIN)),
             state: Mutex::new(state),
         };
         Ok(Opened {

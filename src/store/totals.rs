@@ -10,19 +10,17 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::batch::Batch;
-use super::downsampling::{self, quoted};
-use super::influx::{Influx, Outcome, QueryError, Series, TIMEOUT, Trouble};
+use super::downsampling::{self, Downsampling};
+use super::influx::{Influx, QueryError, Trouble};
+use super::lengths::{Change, Lengths};
 use super::periods::{Period, Periods};
+use super::recompute::{Recomputed, recompute, write_zero};
 use super::rejected::one_line;
-use super::set_up::{InForce, passed_on, set_up};
+use super::set_up::{InForce, grant, is_denied, look_again, set_up};
 use super::spool::Spool;
 use super::uptime::Uptime;
-use crate::checkin::line::MEASUREMENT;
 use crate::config::duration::QueryPeriod;
 use crate::service::logging::Throttle;
-
-/// Recomputing a period reads all its points.
-const RECOMPUTE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The sender's view of what is down-sampled.
 #[derive(Debug)]
@@ -33,6 +31,7 @@ pub struct Totals {
     in_force: Option<InForce>,
     /// What the operator was told about the set-up.
     said: Option<Vec<String>>,
+    lengths: Lengths,
     periods: Periods,
     uptime: Uptime,
     refusals: Throttle,
@@ -45,16 +44,25 @@ impl Totals {
             extra_tags,
             in_force: None,
             said: None,
+            lengths: Lengths::load(spool_dir),
             periods: Periods::load(spool_dir),
             uptime: Uptime::beginning(now_seconds()),
             refusals: Throttle::default(),
         }
     }
 
-    /// Sees to it that the database is set up. Returns whether InfluxDB was asked for anything.
+    /// Sees to it that the database is set up, and that somebody else's change of it is noticed
+    /// before the next period is recomputed. Returns whether InfluxDB was asked for anything.
     pub fn set_up(&mut self, influx: &Influx, timeout: Duration) -> Result<bool, Trouble> {
-        if self.in_force.is_some() {
-            return Ok(false);
+        let now = now_seconds();
+        if let Some(in_force) = &mut self.in_force {
+            if !self.lengths.are_old(&in_force.periods, now) {
+                return Ok(false);
+            }
+            look_again(influx, &mut in_force.periods, timeout)?;
+            let changes = self.lengths.saw(&in_force.periods, now);
+            self.say_changes(&changes);
+            return Ok(true);
         }
         let in_force = set_up(influx, self.query_period, &self.extra_tags, timeout)?;
         // A database that is missing for long is looked for again and again.
@@ -69,8 +77,43 @@ impl Totals {
             }
             self.said = Some(in_force.notes.clone());
         }
+        let changes = self.lengths.saw(&in_force.periods, now);
+        self.say_changes(&changes);
         self.in_force = Some(in_force);
         Ok(true)
+    }
+
+    fn say_changes(&self, changes: &[Change]) {
+        let change = |change: &Change| {
+            let Change {
+                query,
+                before,
+                seconds,
+                since,
+            } = change;
+            let since = jiff::Timestamp::from_second(*since).unwrap_or_default();
+            format!("{query} from {before}s to {seconds}s, for totals from {since} on")
+        };
+        if changes.is_empty() {
+            return;
+        }
+        let said: Vec<String> = changes.iter().map(change).collect();
+        let said = format!(
+            "InfluxDB: continuous queries were changed: {}",
+            said.join("; ")
+        );
+        let ours = self.query_period;
+        if changes
+            .iter()
+            .all(|change| change.seconds == ours.seconds() as i64)
+        {
+            log::info!("{said}");
+        } else {
+            log::warn!(
+                "{said}; clients are still told that the period is {ours}: restart with \
+                 --query-period set to the new one"
+            );
+        }
     }
 
     /// The database is missing: it is set up again before anything else.
@@ -83,13 +126,17 @@ impl Totals {
         let Some(in_force) = &self.in_force else {
             return;
         };
-        for (downsampling, seconds) in &in_force.periods {
+        for (Downsampling { target, .. }, _) in &in_force.periods {
             let mut last = None;
             for &moment in &batch.moments {
-                let start = moment.div_euclid(seconds.saturating_mul(1_000_000_000));
-                if last.replace(start) != Some(start) {
-                    self.periods
-                        .note(Period::holding(moment, *seconds, &downsampling.target));
+                let second = moment.div_euclid(1_000_000_000);
+                let Some(seconds) = self.lengths.at(target, second) else {
+                    continue;
+                };
+                let period = Period::holding(moment, seconds, target);
+                if last.as_ref() != Some(&period) {
+                    last = Some(period.clone());
+                    self.periods.note(period);
                 }
             }
         }
@@ -118,11 +165,11 @@ impl Totals {
 
     /// Recomputes the oldest period for which nothing more is expected. Returns whether there was one.
     pub fn recompute_next(&mut self, influx: &Influx, spool: &Spool) -> Result<bool, Trouble> {
-        let (Some(in_force), Some(period)) = (&self.in_force, self.periods.next(now_seconds()))
+        let (Some(in_force), Some(period)) = (&mut self.in_force, self.periods.next(now_seconds()))
         else {
             return Ok(false);
         };
-        let recomputed = match recompute(influx, in_force, &period) {
+        let recomputed = match recompute(influx, in_force, &self.lengths, &period) {
             Ok(Recomputed::Nothing) if waits_from_before(spool, period.end()) => {
                 // A point of its last second may be among what waits.
                 self.periods.note(period);
@@ -133,11 +180,24 @@ impl Totals {
             Err(why) => Err(why),
         };
         match recomputed {
-            Ok(()) => log::debug!("recomputed {} from {}s", period.target, period.start),
+            Ok(()) => {
+                in_force.readable = true;
+                log::debug!("recomputed {} from {}s", period.target, period.start);
+            }
             Err(QueryError::Trouble(trouble)) => {
                 // A query that takes too long must not keep records from being delivered.
                 self.periods.postpone(&period);
                 return Err(trouble);
+            }
+            // Said at the set-up, or once here: each period of each measurement would say it again.
+            Err(QueryError::Refused(why)) if is_denied(&why) => {
+                log::debug!("{} from {}s: {why}", period.target, period.start);
+                if std::mem::replace(&mut in_force.readable, false) {
+                    log::warn!(
+                        "InfluxDB: totals are not computed any more: {why}; as an administrator: {}",
+                        grant(influx)
+                    );
+                }
             }
             // It will not be different next time.
             Err(QueryError::Refused(why)) => {
@@ -156,63 +216,17 @@ impl Totals {
         Ok(true)
     }
 
-    /// Brings periods that are new since the last time to the disk.
+    /// Brings what is new since the last time to the disk.
     pub fn save_new(&mut self) -> io::Result<()> {
+        self.lengths.save_new()?;
         self.periods.save_new()
     }
 
-    /// Brings everything that is still to be recomputed to the disk.
+    /// Brings everything that the next run has to know to the disk.
     pub fn save(&mut self) -> io::Result<()> {
+        self.lengths.save()?;
         self.periods.save()
     }
-}
-
-/// What came of it.
-enum Recomputed {
-    Done,
-    /// It is a period of all check-ins, and has none.
-    Nothing,
-}
-
-/// Recomputes the totals of one period from its points. Doing it again changes nothing.
-fn recompute(
-    influx: &Influx,
-    in_force: &InForce,
-    period: &Period,
-) -> Result<Recomputed, QueryError> {
-    let mut periods = in_force.periods.iter();
-    let Some((downsampling, now)) = periods.find(|(d, _)| d.target == period.target) else {
-        // Its query was dropped meanwhile, and with it the reason to have totals.
-        return Ok(Recomputed::Done);
-    };
-    let (start, end, seconds) = span(period, *now, in_force.seen_at);
-    let statement = format!(
-        "SELECT count(\"value\") AS \"total\" INTO {} FROM {} WHERE time >= {start}s AND time < \
-         {end}s GROUP BY time({seconds}s){}",
-        quoted(&downsampling.target),
-        quoted(MEASUREMENT),
-        downsampling.group(),
-    );
-    // A user that may write but not read is no reason to stop delivering.
-    match passed_on(influx.query(&statement, RECOMPUTE_TIMEOUT)) {
-        // Beside totals of another length a zero says nothing true.
-        Ok(Ok(answer)) if written(&answer) == Some(0) && period.seconds == *now => {
-            Ok(match downsampling.is_of_all() {
-                true => Recomputed::Nothing,
-                false => Recomputed::Done,
-            })
-        }
-        Ok(Ok(_)) => Ok(Recomputed::Done),
-        Ok(Err(refusal)) => Err(QueryError::Refused(refusal)),
-        Err(trouble) => Err(QueryError::Trouble(trouble)),
-    }
-}
-
-/// How many totals a `SELECT … INTO` has written, by its answer.
-fn written(answer: &[Series]) -> Option<u64> {
-    let series = answer.first()?;
-    let column = series.columns.iter().position(|name| name == "written")?;
-    series.values.first()?.get(column)?.as_u64()
 }
 
 /// Records from before that time, in seconds since 1970, are not delivered yet.
@@ -221,61 +235,9 @@ fn waits_from_before(spool: &Spool, time: i64) -> bool {
     spool.oldest_age().is_some_and(|age| age >= since)
 }
 
-/// Writes that a period has no check-ins. Points that are delivered later replace it.
-fn write_zero(influx: &Influx, period: &Period) -> Result<(), QueryError> {
-    let timestamp = period.start.saturating_mul(1_000_000_000);
-    let line = format!("{} total=0i {timestamp}\n", period.target);
-    match influx.write(line.as_bytes(), TIMEOUT) {
-        Outcome::Stored => Ok(()),
-        Outcome::Kept(trouble) => Err(QueryError::Trouble(trouble)),
-        Outcome::PartlyRefused(why) | Outcome::Contradiction(why) => Err(QueryError::Refused(why)),
-        Outcome::TooLarge => Err(QueryError::Refused("a line is too large".to_owned())),
-    }
-}
-
-/// Start and end of what is recomputed for a period, and the length of the totals in it.
-///
-/// A period keeps the length it had, unless the query got another one before it ended: InfluxDB's
-/// query then counts the same points in a total of the new length, and a second total beside it
-/// would count them twice.
-fn span(period: &Period, now: i64, seen_at: i64) -> (i64, i64, i64) {
-    if period.seconds == now || period.end() <= seen_at {
-        return (period.start, period.end(), period.seconds);
-    }
-    let start = period.start - period.start.rem_euclid(now);
-    let over = period.end().rem_euclid(now);
-    let rest = if over == 0 { 0 } else { now - over };
-    (start, period.end().saturating_add(rest), now)
-}
-
 fn now_seconds() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_period_that_was_open_when_its_length_changed_is_counted_once() {
-        let period = |start, seconds| Period {
-            start,
-            seconds,
-            target: String::new(),
-        };
-        let (hour, seen_at) = (3600, 13 * 3600 + 1800);
-        // One hour, then two: 12:00 to 13:00 was over, 13:00 to 14:00 was not.
-        let over = span(&period(12 * hour, hour), 2 * hour, seen_at);
-        assert_eq!(over, (12 * hour, 13 * hour, hour));
-        let open = span(&period(13 * hour, hour), 2 * hour, seen_at);
-        assert_eq!(open, (12 * hour, 14 * hour, 2 * hour));
-        // Two hours, then one.
-        let open = span(&period(12 * hour, 2 * hour), hour, seen_at);
-        assert_eq!(open, (12 * hour, 14 * hour, hour));
-        let same = span(&period(13 * hour, hour), hour, seen_at);
-        assert_eq!(same, (13 * hour, 14 * hour, hour));
-    }
 }

@@ -149,6 +149,8 @@ impl Writer {
             line::finish(self.clock.stamp(now), &mut buffer);
             count += 1;
         }
+        // Before the sender can see them.
+        self.spool.stamped(self.clock.last());
         let appended = self.append(&buffer, count);
         self.limiter.save();
         let failing = &self.metrics.health.disk_failing;

@@ -161,6 +161,8 @@ impl Totals {
     }
 
     /// Fails unless the numbers add up, and as many records wait as there are lines in the spool.
+    /// The server counts what waits by its segments, so a record that it loses uncounted is missing
+    /// on the right.
     #[track_caller]
     pub fn assert_add_up(&self, scratch: &Scratch) {
         let ended = self.delivered + self.waiting + self.rejected + self.dropped;

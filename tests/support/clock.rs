@@ -38,6 +38,12 @@ impl Clock {
         fs::write(&self.offset, by).unwrap();
     }
 
+    /// Stops it at a time in seconds since 1970.
+    pub fn freeze(&self, time: i64) {
+        let time = jiff::Timestamp::from_second(time).unwrap();
+        self.set_off(&time.strftime("%Y-%m-%d %H:%M:%S").to_string());
+    }
+
     /// Sets it to a time in seconds since 1970. A step of more than two minutes is a break to the server.
     pub fn set(&self, time: i64) {
         self.set_off(&format!("{:+}", time - jiff::Timestamp::now().as_second()));

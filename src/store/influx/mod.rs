@@ -26,6 +26,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Influx {
     agent: Agent,
     url: InfluxUrl,
+    user: Option<String>,
     authorization: Option<Authorization>,
     database: String,
 }
@@ -86,7 +87,8 @@ impl Influx {
             .user_agent(concat!("upgrade-responder/", env!("CARGO_PKG_VERSION")))
             .build();
         let (url_user, url_password) = url.credentials.clone().unzip();
-        let authorization = user.or(url_user).map(|user| {
+        let user = user.or(url_user);
+        let authorization = user.as_ref().map(|user| {
             let pair = format!("{user}:{}", password.or(url_password).unwrap_or_default());
             let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
             Authorization(format!("Basic {encoded}"))
@@ -94,6 +96,7 @@ impl Influx {
         Ok(Influx {
             agent: config.new_agent(),
             url,
+            user,
             authorization,
             database,
         })
@@ -105,6 +108,11 @@ impl Influx {
 
     pub fn database(&self) -> &str {
         &self.database
+    }
+
+    /// Who logs in; nobody needs to where InfluxDB knows no users.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
     }
 
     /// Asks whether InfluxDB is there, and for its version.

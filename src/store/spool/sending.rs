@@ -3,11 +3,20 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Spool;
 use crate::checkin::line;
 use crate::store::segment::{Segment, SegmentName};
+
+const STAMP: &str = "stamp";
+
+/// What [`keep_stamp`](Spool::keep_stamp) has left.
+pub(super) fn kept_stamp(dir: &Path) -> Option<i64> {
+    let text = fs::read_to_string(dir.join(STAMP)).ok()?;
+    text.trim().parse().ok()
+}
 
 impl Spool {
     /// The oldest sealed segment, which is safe from [`make_room`](Spool::make_room) until it is put
@@ -53,13 +62,42 @@ impl Spool {
         )
     }
 
+    /// Tells how many lines of the oldest segment are stored or rejected.
+    pub fn settled(&self, sequence: u64, lines: u64) {
+        let mut state = self.lock();
+        if let Some(segment) = state.sealed.front_mut().filter(|s| s.sequence == sequence) {
+            segment.settled = lines;
+        }
+    }
+
     /// Gives the oldest segment back, to be sent later.
-    pub fn put_back(&self, sequence: u64, settled: u64) {
+    pub fn put_back(&self, sequence: u64) {
         let mut state = self.lock();
         if let Some(segment) = state.sealed.front_mut().filter(|s| s.sequence == sequence) {
             segment.in_hand = false;
-            segment.settled = settled;
         }
+    }
+
+    /// Lines of the sealed segments that are neither stored nor rejected.
+    pub fn waiting(&self) -> u64 {
+        let state = self.lock();
+        let waiting = |segment: &Segment| segment.lines.saturating_sub(segment.settled);
+        state.sealed.iter().map(waiting).sum()
+    }
+
+    /// Keeps the last timestamp in a file, if the oldest segment, which is about to go, is all there is:
+    /// a restart would otherwise not know it, and give it again if the clock is behind it. It need not
+    /// outlive a loss of power, which takes longer than a clock is allowed to be behind.
+    pub fn keep_stamp(&self) -> io::Result<()> {
+        let state = self.lock();
+        if state.sealed.len() > 1 || state.open.as_ref().is_some_and(|open| open.bytes > 0) {
+            return Ok(());
+        }
+        drop(state);
+        let stamp = self.last_stamp.load(Ordering::Relaxed);
+        let new = self.dir.join("stamp.new");
+        fs::write(&new, format!("{stamp}\n"))?;
+        fs::rename(new, self.dir.join(STAMP))
     }
 
     /// Deletes the oldest segment, all of whose lines are settled.

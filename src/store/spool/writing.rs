@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{Shared, Spool, take_lock};
 use crate::store::segment::{OpenSegment, Pending, Segment};
@@ -38,14 +39,21 @@ impl Spool {
         let mut state = self.lock();
         state._lock = lock;
         state.dir_changed = true;
+        drop(state);
+        Ok(self.forget_vanished())
+    }
+
+    /// Forgets the sealed segments that somebody removed. Returns how many records are gone with them.
+    pub fn forget_vanished(&self) -> u64 {
+        let mut state = self.lock();
         let mut vanished = 0;
         let mut bytes = 0;
         state.sealed.retain(|segment| {
             // The sender finds out by itself about the one it holds.
             let there = segment.in_hand
-                || segment
+                || !segment
                     .with_path(&self.dir, |path| fs::symlink_metadata(path))
-                    .is_ok();
+                    .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
             if !there {
                 vanished += segment.lines.saturating_sub(segment.settled);
                 bytes += segment.bytes;
@@ -53,7 +61,12 @@ impl Spool {
             there
         });
         state.sealed_bytes -= bytes;
-        Ok(vanished)
+        vanished
+    }
+
+    /// Tells which timestamp was given to a record last.
+    pub fn stamped(&self, stamp: i64) {
+        self.last_stamp.store(stamp, Ordering::Relaxed);
     }
 
     /// Tells how far the open segment has come.
