@@ -134,7 +134,8 @@ impl Expected<'_> {
 
     fn top<'v>(&'v self, query: &str, value: impl Fn(&'v Visit) -> &'v str) -> Values {
         let mut totals = BTreeMap::new();
-        for name in self.ranged().map(&value).filter(|name| !name.is_empty()) {
+        let named = |name: &&str| !["", "other"].contains(name);
+        for name in self.ranged().map(&value).filter(named) {
             *totals.entry(name).or_insert(0) += 1;
         }
         let mut largest: Vec<_> = totals.into_iter().map(|(name, n)| (n, name)).collect();

@@ -1,7 +1,7 @@
 //! What Grafana does with a dashboard before a database sees its queries: fills the variables, and puts
 //! them and the time range into the text.
 //!
-//! After Grafana 10 to 13: the formats `regex`, `raw` and `singlequote` of a variable, `$timeFilter`,
+//! After Grafana 10 to 13: the formats `regex`, `raw` and `csv` of a variable, `$timeFilter`,
 //! `__from` and `__to` in milliseconds, the values of a query variable taken from the second column of an answer, or the only
 //! one, and from the first one of SHOW FIELD KEYS.
 
@@ -53,16 +53,26 @@ pub struct View {
     pub from: i64,
     pub to: i64,
     values: BTreeMap<String, Vec<String>>,
+    offered: BTreeMap<String, Vec<String>>,
 }
 
 impl View {
     pub fn new(from: i64, to: i64) -> View {
-        let values = BTreeMap::new();
-        View { from, to, values }
+        View {
+            from,
+            to,
+            values: BTreeMap::new(),
+            offered: BTreeMap::new(),
+        }
     }
 
-    /// Chooses these values of a variable.
+    /// Chooses these values of a variable, which must be among those that it was filled with.
+    #[track_caller]
     pub fn choose(&mut self, variable: &str, values: &[&str]) {
+        if let Some(offered) = self.offered.get(variable) {
+            let known = |value: &&str| offered.iter().any(|offered| offered == value);
+            assert!(values.iter().all(known), "{values:?} of {offered:?}");
+        }
         let values = values.iter().map(|value| value.to_string()).collect();
         self.values.insert(variable.to_string(), values);
     }
@@ -105,6 +115,7 @@ impl View {
             values.push(String::new());
         }
         self.values.insert(name.to_string(), values);
+        self.offered.insert(name.to_string(), offered.clone());
         offered
     }
 
@@ -120,6 +131,8 @@ impl View {
                 // Without a format the data source's own is applied, which expects a text.
                 Piece::Reference("__from", "raw") => self.from.to_string(),
                 Piece::Reference("__to", "raw") => self.to.to_string(),
+                // A series' own, see `series_name`; in a query it is an error.
+                Piece::Reference(name, "") if name.starts_with("tag_") => format!("${name}"),
                 Piece::Reference(name, format) => {
                     let Some(values) = self.values.get(name) else {
                         panic!("{text}: unknown variable {name}");
@@ -131,6 +144,17 @@ impl View {
     }
 }
 
+/// The name that an alias whose variables are expanded gives to the series of a row.
+#[track_caller]
+pub fn series_name(alias: &str, row: &Value) -> String {
+    let Some(tag) = alias.strip_prefix("$tag_") else {
+        return alias.to_string();
+    };
+    let name = row[tag].as_str();
+    name.unwrap_or_else(|| panic!("{alias} of {row}"))
+        .to_string()
+}
+
 fn formatted(values: &[String], format: &str) -> String {
     match (format, values) {
         ("regex", [value]) => escaped(value),
@@ -138,7 +162,6 @@ fn formatted(values: &[String], format: &str) -> String {
             let escaped: Vec<_> = values.iter().map(|value| escaped(value)).collect();
             format!("({})", escaped.join("|"))
         }
-        ("singlequote", [value]) => format!("'{}'", value.replace('\'', "\\'")),
         ("raw" | "", [value]) => value.clone(),
         ("csv", values) => values.join(","),
         // What other formats do with several values differs between data sources and versions.
@@ -254,8 +277,8 @@ fn a_query_is_expanded_as_grafana_does() {
     view.choose("two", &["v1.2", "v1.3"]);
     view.choose("period", &["1h"]);
     assert_eq!(
-        view.expand("a = ${one:singlequote} AND a =~ /^${one:regex}$/ OR b !~ /^${two:regex}$/"),
-        r"a = 'it\'s 1/2 (b)' AND a =~ /^it's 1\/2 \(b\)$/ OR b !~ /^(v1\.2|v1\.3)$/"
+        view.expand("a =~ /^${one:regex}$/ OR b !~ /^${two:regex}$/"),
+        r"a =~ /^it's 1\/2 \(b\)$/ OR b !~ /^(v1\.2|v1\.3)$/"
     );
     assert_eq!(
         view.expand("$timeFilter GROUP BY time($period), \"${period:raw}\""),

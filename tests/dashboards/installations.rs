@@ -31,10 +31,22 @@ const DAY: i64 = 24 * PERIOD;
 /// The version that is released while the hours pass.
 pub const RELEASE: &str = "v1.10.0";
 /// A version as no application should have it.
-pub const ODD: &str = "it's 1/2 (\"beta\")";
+pub const ODD: &str = "it's \\1/2 (\"beta\")";
+/// Anybody can check in with a version like this one, and it is the highest.
+pub const INVENTED: &str = "v999999.0.0";
+/// A version that is a regex of its own.
+pub const PATCHED: &str = "v1.8.2+rke2r1";
 /// Nine versions, the first ones with the most installations.
 const OLD: [&str; 9] = [
-    "v1.9.1", "v1.9.0", "v1.8.2", "v1.8.0", "v1.7.3", "v1.7.0", "v1.6.2", "v1.5.0", "v1.2.0",
+    "v1.9.1",
+    "v1.9.0",
+    PATCHED,
+    "v1.8.0",
+    "v1.7.3",
+    "v1.7.0-rc1",
+    "v1.6.2.1",
+    "v1.5.0",
+    "v1",
 ];
 /// In the sample geo database: ten countries, and one address without a place.
 const ADDRESSES: [&str; 11] = [
@@ -102,6 +114,9 @@ fn version(installation: i64, hour: i64) -> &'static str {
     match installation {
         3 => ODD,
         4 => "",
+        7 => INVENTED,
+        // As a new value is stored beyond `--max-tag-values`, more often than the seventh version.
+        i if i % 8 == 5 => "other",
         // Released in the fifth hour; three in four have it at the end.
         i if (i * 31) % 60 + 5 < hour => RELEASE,
         i => OLD[rank(i, 9)],
@@ -111,7 +126,10 @@ fn version(installation: i64, hour: i64) -> &'static str {
 fn visit(geodb: &GeoDb, installation: i64, start: i64, version: &str) -> Visit {
     let second = installation * 7919 % PERIOD;
     let at = (start + second) * 1_000_000_000 + installation;
-    let kubernetes = format!("v1.{}", 33 - rank(installation * 7, 9));
+    let kubernetes = match installation % 8 {
+        6 => "other".to_string(),
+        _ => format!("v1.{}", 33 - rank(installation * 7, 9)),
+    };
     let arch = if installation % 3 == 0 {
         "arm64"
     } else {

@@ -108,6 +108,31 @@ fn ranges_of_value_mappings_have_both_ends() {
     });
 }
 
+/// Otherwise the smallest value gets the smallest size, be it 1 of 1000 or 1000 of 1001.
+#[test]
+fn sizes_are_in_proportion_to_the_values() {
+    each_panel(|panel, at| {
+        let scaled = ["barchart", "geomap"]
+            .iter()
+            .any(|kind| panel["type"] == *kind);
+        let least = &panel["fieldConfig"]["defaults"]["min"];
+        assert!(!scaled || *least == 0, "{at}: from {least}");
+    });
+}
+
+/// The last total of a version may be long ago, and the last period in the range never has one yet.
+#[test]
+fn legends_do_not_show_what_was_as_what_is() {
+    let dashboard = load("upgrade-responder.json");
+    for panel in panels(&dashboard) {
+        let calcs = &panel["options"]["legend"]["calcs"];
+        let last = list(calcs)
+            .iter()
+            .any(|c| *c == "lastNotNull" || *c == "last");
+        assert!(!last, "{}: {calcs}", panel["title"]);
+    }
+}
+
 #[test]
 fn panels_ask_the_chosen_data_source() {
     each_panel(|panel, at| {

@@ -2,6 +2,7 @@
 //! InfluxDB and whose totals it has computed: each query of each panel and each variable is run, and
 //! gives the numbers that were played in.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
@@ -10,8 +11,10 @@ use serde_json::Value;
 
 use super::answers::answers;
 use super::expected::{Expected, Values};
-use super::grafana::{View, list, load, panels};
-use super::installations::{HOURS, NOW, ODD, PERIOD, RELEASE, SILENT, Visit, segment, visits};
+use super::grafana::{View, list, load, panels, series_name};
+use super::installations::{
+    HOURS, INVENTED, NOW, ODD, PATCHED, PERIOD, RELEASE, SILENT, Visit, segment, visits,
+};
 use crate::support::geodb;
 use crate::support::influx::Influx;
 use crate::support::scratch::Scratch;
@@ -36,7 +39,7 @@ fn every_panel_shows_the_numbers_that_were_played_in() {
     let influx = Influx::start(&scratch);
     play(&scratch, &influx, &visits);
     let dashboard = load("upgrade-responder.json");
-    let mut view = opened(&influx, &dashboard);
+    let mut view = opened(&influx, &dashboard, &visits);
     assert_eq!(view.chosen("latest"), [RELEASE]);
     for extra_tag in ["host_arch", "kubernetes_version"] {
         view.choose("extra_tag", &[extra_tag]);
@@ -50,9 +53,9 @@ fn every_panel_shows_the_numbers_that_were_played_in() {
         fs::write(path, answers(&influx, &view, &dashboard).to_string()).unwrap();
     }
 
-    // Whatever a client sends as its version can be chosen.
+    // Whatever a client sends as its version can be chosen, and several that look like versions.
     view.choose("release", &[ODD]);
-    view.choose("latest", &[ODD, RELEASE]);
+    view.choose("latest", &[PATCHED, RELEASE]);
     for panel in panels(&dashboard) {
         check(&influx, &view, panel, &visits);
     }
@@ -120,7 +123,7 @@ fn play(scratch: &Scratch, influx: &Influx, visits: &[Visit]) {
 }
 
 /// The dashboard as it is when somebody opens it for the first time.
-fn opened(influx: &Influx, dashboard: &Value) -> View {
+fn opened(influx: &Influx, dashboard: &Value, visits: &[Visit]) -> View {
     let mut view = View::new(RANGE.0 * 1000, RANGE.1 * 1000);
     let offered: BTreeMap<&str, Vec<String>> = list(&dashboard["templating"]["list"])
         .iter()
@@ -133,7 +136,17 @@ fn opened(influx: &Influx, dashboard: &Value) -> View {
     assert_eq!(offered["query_period"], ["1h"]);
     assert_eq!(offered["extra_tag"], ["host_arch", "kubernetes_version"]);
     assert_eq!(offered["field"], ["default_filesystem", "node_count"]);
-    assert_eq!(offered["release"][..3], ["v1.10.0", "v1.9.1", "v1.9.0"]);
+    assert_eq!(offered["latest"][..3], [RELEASE, "v1.9.1", "v1.9.0"]);
+    assert!(!offered["latest"].contains(&INVENTED.to_string()));
+    let used = |version: &String| {
+        let visits = visits.iter().filter(|v| v.period() >= RANGE.0);
+        visits.filter(|v| v.version == *version).count()
+    };
+    assert!(offered["release"].is_sorted_by_key(|version| Reverse(used(version))));
+    assert!(offered["release"].contains(&INVENTED.to_string()));
+    // A pre-release is not offered as a latest version.
+    let rest = [PATCHED, "v1.8.0", "v1.7.3", "v1.6.2.1", "v1.5.0", "v1"];
+    assert_eq!(offered["latest"][3..], rest);
     assert_eq!(offered["top_versions"].len(), 7);
     view.choose("field", &["node_count"]);
     view
@@ -171,6 +184,14 @@ fn check(influx: &Influx, view: &View, panel: &Value, visits: &[Visit]) {
             panic!("no expectation for panel {title}");
         };
         let found = values(&rows, timed || title == "First seen");
+        let alias = view.expand(target["alias"].as_str().unwrap_or_default());
+        for row in rows.iter().filter(|_| alias.contains("$tag_")) {
+            let name = series_name(&alias, row);
+            assert!(
+                wanted.keys().any(|(text, _)| *text == name),
+                "{name}: {row}"
+            );
+        }
         assert_same(&found, &wanted, &format!("{title}, query {letter}: {text}"));
         empty &= found.is_empty();
         names.extend(columns_of(&rows));

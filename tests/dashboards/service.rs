@@ -1,9 +1,10 @@
 //! The dashboard about the service itself, over a real Prometheus that scrapes the real server.
 
+use std::ops::RangeInclusive;
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::grafana::{list, load, panels};
 use crate::support::client::{Address, Connection};
@@ -59,6 +60,20 @@ impl Prometheus {
         let number = |series: &Value| series["value"][1].as_str().unwrap().parse().unwrap();
         series.map(number).collect()
     }
+
+    /// The values of a variable, whose query is `label_values(metric, label)`.
+    #[track_caller]
+    fn label_values(&self, query: &Value) -> Vec<String> {
+        let query = query.as_str().unwrap();
+        let inner = query.strip_prefix("label_values(").unwrap();
+        let (metric, label) = inner.trim_end_matches(')').split_once(", ").unwrap();
+        let target = format!("/api/v1/label/{label}/values?match[]={metric}");
+        let (status, body) = get(&self.address, &target).unwrap();
+        assert_eq!(status, 200, "{query}: {body}");
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        let values = list(&answer["data"]).iter();
+        values.map(|v| v.as_str().unwrap().to_string()).collect()
+    }
 }
 
 fn get(address: &Address, target: &str) -> Option<(u16, String)> {
@@ -67,14 +82,46 @@ fn get(address: &Address, target: &str) -> Option<(u16, String)> {
     answer.ok().map(|answer| (answer.status, answer.text()))
 }
 
-/// An expression as Prometheus gets it, with "All" chosen.
-fn expanded(expression: &Value) -> String {
+/// All instances, as Grafana puts it: the variable's own `allValue`.
+const ALL: &str = ".*";
+
+/// An expression as Prometheus gets it, with these instances chosen.
+fn expanded(expression: &Value, instances: &str) -> String {
     let expression = expression.as_str().unwrap();
     let expanded = expression
-        .replace("$instance", ".*")
+        .replace("$instance", instances)
         .replace("$__rate_interval", "4s");
     assert!(!expanded.contains('$'), "{expanded}");
     expanded
+}
+
+/// What the sum of a query's series may be while somebody checks in twenty times a second at most, by the
+/// panel's title and the query's letter.
+fn expected(title: &str, letter: &str) -> RangeInclusive<f64> {
+    match (title, letter) {
+        ("Coverage", _) => 1.0..=1.0,
+        ("Up since" | "Age of the configuration", _) => 0.1..=600.0,
+        ("Check-ins", _) | ("Requests by status", "A") | ("Records", "A" | "B") => 1.0..=21.0,
+        ("Handling time", _) => 1e-6..=1.0,
+        ("Connections", _) => 1.0..=2.0,
+        ("Writes to InfluxDB", _) => 0.1..=21.0,
+        ("Waiting", _) => 0.0..=1000.0,
+        ("Spool", "A") => 1.0..=1e6,
+        ("Spool", _) => 1_073_741_824.0..=1_073_741_824.0,
+        ("Oldest waiting record", _) => 0.0..=60.0,
+        ("Reloads", "A") => 0.0..=1.0,
+        ("Geography look-ups", _) => 1.0..=21.0,
+        (
+            "Configuration"
+            | "Requests by status"
+            | "Extra keys left out"
+            | "Records"
+            | "Lost records"
+            | "Reloads",
+            _,
+        ) => 0.0..=0.0,
+        _ => panic!("no expectation for panel {title}"),
+    }
 }
 
 #[test]
@@ -87,44 +134,57 @@ fn every_panel_of_the_service_has_numbers_and_coverage_tells_silence_from_absenc
         .arg("--metrics-listen", &metrics);
     let running = server.start();
     let prometheus = Prometheus::scraping(&scratch, &metrics);
-    let load = Load::new(running.addr()).threads(1).endless();
-    let load = load.pause(Duration::from_millis(50)).start();
+    let clients = Load::new(running.addr()).threads(1).endless();
+    let clients = clients.pause(Duration::from_millis(50)).start();
 
-    let dashboard = load_panels();
-    for (title, expression) in &dashboard {
-        let what = format!("numbers for {title}: {expression}");
-        wait_for(PATIENCE, &what, || {
-            let numbers = prometheus.query(expression);
-            !numbers.is_empty() && numbers.iter().all(|number| number.is_finite())
-        });
+    let dashboard = load("service.json");
+    for panel in panels(&dashboard) {
+        let title = panel["title"].as_str().unwrap();
+        for target in list(&panel["targets"]) {
+            let range = expected(title, target["refId"].as_str().unwrap());
+            let expression = expanded(&target["expr"], ALL);
+            let what = format!("{range:?} for {title}: {expression}");
+            wait_for(PATIENCE, &what, || {
+                let numbers = prometheus.query(&expression);
+                !numbers.is_empty() && range.contains(&numbers.iter().sum())
+            });
+        }
     }
 
-    let (_, coverage) = dashboard
-        .iter()
-        .find(|(title, _)| title == "Coverage")
-        .unwrap();
+    let coverage = &panels(&dashboard)[0]["targets"][0]["expr"];
     let becomes = |state: f64, what: &str| {
-        wait_for(PATIENCE, what, || prometheus.query(coverage) == [state]);
+        let coverage = expanded(coverage, ALL);
+        wait_for(PATIENCE, what, || prometheus.query(&coverage) == [state]);
     };
-    becomes(1.0, "check-ins");
-    load.stop();
+    let instances = prometheus.label_values(&dashboard["templating"]["list"][1]["query"]["query"]);
+    assert_eq!(instances, [metrics.as_str()]);
+    let chosen = |instance: &str| {
+        let chosen = expanded(coverage, &instance.replace('.', r"\\."));
+        prometheus.query(&chosen)
+    };
+    assert_eq!(chosen(&metrics), [1.0]);
+    assert_eq!(chosen("127.0.0.1:1"), [-1.0]);
+    clients.stop();
     becomes(0.0, "nobody checks in");
     running.terminate();
     becomes(-1.0, "the service is away");
+    // Over a range the last number would be shown as if it were of now.
+    for target in single_numbers() {
+        let kind = (&target["instant"], &target["range"]);
+        assert_eq!(kind, (&json!(true), &json!(false)), "{target}");
+        let now = prometheus.query(&expanded(&target["expr"], ALL));
+        assert!(
+            now.is_empty(),
+            "{now:?} of a service that is away: {target}"
+        );
+    }
 }
 
-fn load_panels() -> Vec<(String, String)> {
+fn single_numbers() -> Vec<Value> {
     let dashboard = load("service.json");
-    panels(&dashboard)
-        .into_iter()
-        .flat_map(|panel| list(&panel["targets"]).iter().map(move |t| (panel, t)))
-        .map(|(panel, target)| {
-            (
-                panel["title"].to_string().replace('"', ""),
-                expanded(&target["expr"]),
-            )
-        })
-        .collect()
+    let panels = panels(&dashboard).into_iter();
+    let stats = panels.filter(|panel| panel["type"] == "stat");
+    stats.flat_map(|p| list(&p["targets"]).to_vec()).collect()
 }
 
 #[test]
