@@ -1,26 +1,25 @@
 //! Release day: files are changed in every way they are changed in, while check-ins go on.
 
+mod unsettled;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use crate::support::client::{Address, Connection};
 use crate::support::geodb;
 use crate::support::load::Load;
-use crate::support::metrics;
-use crate::support::mount::Mount;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{DATABASE, RESPONSE_CONFIG, Running, Server};
-use crate::support::{skip, wait_for};
+use crate::support::wait_for;
 
 /// Far longer than a change takes to be noticed: 1 s until it is seen, 1 s until it has settled.
 const NOTICED: Duration = Duration::from_secs(30);
@@ -209,193 +208,6 @@ fn two_hundred_reloads_under_load_fail_no_request_and_mix_no_answers() {
     let reloads = log.matches("configuration loaded again").count();
     assert!(reloads >= 200, "{reloads} reloads");
     println!("{count} answers during {reloads} reloads");
-}
-
-#[test]
-fn what_is_half_written_is_looked_at_again_and_is_no_error() {
-    let scratch = Scratch::new();
-    let path = scratch.write("response-config.json", config(2));
-    for interval in ["1s", "0"] {
-        fs::write(&path, config(2)).unwrap();
-        let spool = scratch.join(&format!("spool-{interval}"));
-        let server = Server::new(&scratch).arg("--spool-dir", spool);
-        let mut running = server.arg("--reload-interval", interval).start();
-        let mut connection = running.connect();
-        let before = answer(&mut connection);
-        let whole = config(3);
-        let mut pause = Duration::ZERO;
-        for part in 0..40 {
-            let start = Instant::now();
-            fs::write(&path, &whole[..whole.len() * part / 40]).unwrap();
-            running.signal(Signal::HUP);
-            assert_eq!(answer(&mut connection), before);
-            pause = pause.max(start.elapsed());
-        }
-        fs::write(&path, &whole).unwrap();
-        // Nobody asks again.
-        wait_for_lines(&running, "versions added: \"v1.2.0\"", 1);
-        assert_ne!(answer(&mut connection), before);
-        let log = running.terminate().stderr;
-        // Where the machine itself stood still, the server was right to complain.
-        assert!(
-            pause > Duration::from_secs(1) || !log.contains("ERROR"),
-            "{log}"
-        );
-    }
-}
-
-#[test]
-fn a_geo_database_that_is_being_fetched_does_not_keep_a_release_waiting() {
-    let scratch = Scratch::new();
-    let geodb = geodb::sample(&scratch);
-    let path = scratch.write("response-config.json", config(2));
-    let whole = geodb::variant(&geodb, 1_700_000_000, 1 << 20);
-    let metrics = Address::local(free_port());
-    let server = Server::new(&scratch).arg("--reload-interval", "1s");
-    let server = server.arg("--metrics-listen", metrics.to_string());
-    let mut running = server.start();
-    let mut connection = running.connect();
-
-    // As `curl -o` over a slow line: emptied, then longer and longer.
-    let fetched = Arc::new(AtomicBool::new(false));
-    let fetching = {
-        let (fetched, geodb, whole) = (fetched.clone(), geodb.clone(), whole.clone());
-        thread::spawn(move || {
-            let mut file = fs::File::create(&geodb).unwrap();
-            let mut rest = whole.chunks(1024);
-            while !fetched.load(Ordering::Relaxed) {
-                file.write_all(rest.next().unwrap()).unwrap();
-                thread::sleep(Duration::from_millis(200));
-            }
-            file.write_all(&rest.collect::<Vec<_>>().concat()).unwrap();
-        })
-    };
-    let still = "--geodb ".to_string() + geodb.to_str().unwrap() + " is still being written";
-    wait_for(NOTICED, "the fetch to begin", || {
-        fs::metadata(&geodb).unwrap().len() < whole.len() as u64
-    });
-    running.signal(Signal::HUP);
-    wait_for_lines(&running, &still, 1);
-    // A release, by itself and then by a SIGHUP.
-    let mut file = Swapped::new(&path);
-    file.change(Way::Rename, config(3).as_bytes());
-    wait_for_lines(&running, "loaded again (files changed): versions added", 1);
-    assert!(answer(&mut connection).contains("v1.2.0"));
-    file.change(Way::Rename, config(4).as_bytes());
-    running.signal(Signal::HUP);
-    wait_for_lines(&running, "loaded again (SIGHUP): versions added", 1);
-    wait_for_lines(&running, &still, 2);
-    assert!(answer(&mut connection).contains("v1.3.0"));
-    assert!(!running.log().contains("geo database is now"));
-
-    let outdated = || metrics::value(&metrics, "config_outdated");
-    assert_eq!(outdated(), 0);
-    let long = "--geodb ".to_string() + geodb.to_str().unwrap() + " has been changing for 10 s";
-    wait_for_lines(&running, &long, 1);
-    wait_for(NOTICED, "outdated", || outdated() == 1);
-    fetched.store(true, Ordering::Relaxed);
-    fetching.join().unwrap();
-    let taken = "loaded again (files changed): geo database is now \"Sample-City\" of 2023-11-14";
-    wait_for_lines(&running, taken, 1);
-    wait_for(NOTICED, "up to date", || outdated() == 0);
-    let log = running.terminate().stderr;
-    assert_eq!(log.matches("WARN").count(), 1, "{log}");
-    assert!(!log.contains("ERROR"), "{log}");
-}
-
-#[test]
-fn a_geo_database_that_is_being_written_over_is_not_taken_half() {
-    let scratch = Scratch::new();
-    let geodb = geodb::sample(&scratch);
-    let [old, new] = [1_700_000_000, 1_710_000_000].map(|at| geodb::variant(&geodb, at, 1 << 20));
-    fs::write(&geodb, &old).unwrap();
-    let mut running = Server::new(&scratch).arg("--reload-interval", "0").start();
-
-    // As `rsync --inplace`, from the beginning to the end: until that is reached, the old one's
-    // description is there.
-    let asked = Arc::new(AtomicBool::new(false));
-    let writing = {
-        let asked = asked.clone();
-        let mut file = fs::OpenOptions::new().write(true).open(&geodb).unwrap();
-        thread::spawn(move || {
-            let mut rest = new.chunks(1024);
-            while !asked.load(Ordering::Relaxed) {
-                file.write_all(rest.next().unwrap()).unwrap();
-                thread::sleep(Duration::from_millis(50));
-            }
-            file.write_all(&rest.collect::<Vec<_>>().concat()).unwrap();
-        })
-    };
-    for n in 1..=3 {
-        running.signal(Signal::HUP);
-        wait_for_lines(&running, "sample.mmdb is still being written", n);
-    }
-    asked.store(true, Ordering::Relaxed);
-    writing.join().unwrap();
-    wait_for_lines(&running, "geo database is now", 1);
-    let log = running.terminate().stderr;
-    assert_eq!(log.matches("geo database is now").count(), 1, "{log}");
-    assert!(log.contains("\"Sample-City\" of 2024-03-09"), "{log}");
-}
-
-#[test]
-fn an_edit_that_looks_like_the_one_before_is_noticed() {
-    let scratch = Scratch::new();
-    // Its clock ticks with the kernel's timer, every few milliseconds.
-    let Some(coarse) = Mount::new(scratch.join("coarse"), "ramfs", "mode=755") else {
-        return;
-    };
-    let path = coarse.path.join("response-config.json");
-    let named = |n: usize| config(1).replace("v1.0.0", &format!("v1.{n:04}.0"));
-    fs::write(&path, named(0)).unwrap();
-    let server = Server::new(&scratch).arg("--upgrade-response-config", &path);
-    let mut running = server.arg("--reload-interval", "0").start();
-    let mut connection = running.connect();
-    let looks = || {
-        let file = fs::metadata(&path).unwrap();
-        (file.ctime(), file.ctime_nsec(), file.len())
-    };
-    // Until the server has loaded the first and the second comes in the same tick.
-    for n in (1..2000).step_by(2) {
-        fs::write(&path, named(n)).unwrap();
-        running.signal(Signal::HUP);
-        let start = Instant::now();
-        let name = format!("v1.{n:04}.0");
-        while !answer(&mut connection).contains(&name) {
-            assert!(start.elapsed() < NOTICED, "{}", running.log());
-        }
-        let before = looks();
-        fs::write(&path, named(n + 1)).unwrap();
-        if looks() == before {
-            let name = format!("v1.{:04}.0", n + 1);
-            wait_for(NOTICED, &name, || answer(&mut connection).contains(&name));
-            let log = running.terminate().stderr;
-            assert!(!log.contains("(files changed): nothing changed"), "{log}");
-            return;
-        }
-    }
-    skip::say("the server never loads within a tick of the file system's clock");
-}
-
-#[test]
-fn a_response_config_that_goes_on_changing_is_told_of_and_taken_when_asked_for() {
-    let scratch = Scratch::new();
-    let path = scratch.write("response-config.json", config(2));
-    let mut running = Server::new(&scratch).arg("--reload-interval", "1s").start();
-    let mut connection = running.connect();
-    let before = answer(&mut connection);
-    let start = Instant::now();
-    while lines_with(&running, "response-config.json has been changing for 10 s") == 0 {
-        assert!(start.elapsed() < NOTICED, "{}", running.log());
-        fs::write(scratch.join("new"), config(3)).unwrap();
-        fs::rename(scratch.join("new"), &path).unwrap();
-        thread::sleep(Duration::from_millis(200));
-    }
-    assert_eq!(answer(&mut connection), before);
-    running.signal(Signal::HUP);
-    wait_for_lines(&running, "loaded again (SIGHUP): versions added", 1);
-    assert_ne!(answer(&mut connection), before);
-    assert_eq!(lines_with(&running, "WARN"), 1, "{}", running.log());
 }
 
 /// A file that is put in another's place (`None`: taken away), and what is to be said of it.
