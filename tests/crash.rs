@@ -1,8 +1,20 @@
 //! The server is stopped, killed, started over and over: a stop loses nothing, a crash at most what
 //! was accepted in the last 10 ms, and nothing is ever stored twice.
 
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::bounded;
+use upgrade_responder::checkin::geo::Location;
+use upgrade_responder::checkin::{Record, request};
+use upgrade_responder::config::duration::QueryPeriod;
+use upgrade_responder::service::metrics::Metrics;
+use upgrade_responder::store::cardinality::{Limits, Listed};
+use upgrade_responder::store::{Store, StoreOptions};
 
 use crate::support::account::{
     MEASUREMENT, Totals, assert_exactly_once, compare, spooled, stored_ids, wait_until_stored,
@@ -19,6 +31,61 @@ const SOON: Duration = Duration::from_secs(60);
 fn wait_for_more(load: &Running, more: usize) {
     let goal = load.acknowledged() + more;
     wait_for(SOON, "answers", || load.acknowledged() >= goal);
+}
+
+#[test]
+fn a_record_that_comes_while_the_store_stops_is_written_or_refused() {
+    let scratch = Scratch::new();
+    for round in 0..20 {
+        let spool_dir = scratch.join(&format!("spool-{round}"));
+        let metrics = Arc::new(Metrics::default());
+        let (fatal, _) = bounded(1);
+        let options = store_options(spool_dir.clone());
+        let (store, recorder) = Store::start(options, Arc::clone(&metrics), &fatal).unwrap();
+        let written = || metrics.records.accepted.get();
+        let (recorded, waiting) = thread::scope(|scope| {
+            let record_until_stopped = || {
+                let check_in = request::parse(b"{}", None).unwrap();
+                let record = || Record::new(&check_in, &Location::default(), None, &mut Vec::new());
+                (0..)
+                    .take_while(|_| recorder.record(record()).is_ok())
+                    .count()
+            };
+            let threads = [(); 3].map(|()| scope.spawn(record_until_stopped));
+            wait_for(SOON, "records", || written() > 1000);
+            let waiting = store.stop(SOON);
+            (threads.map(|thread| thread.join().unwrap()), waiting)
+        });
+        let recorded: usize = recorded.iter().sum();
+        let records = &metrics.records;
+        assert_eq!(records.accepted.get(), recorded as u64);
+        assert_eq!(records.accepted.get(), waiting + records.dropped());
+        let lines: usize = fs::read_dir(spool_dir.join(DATABASE))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "lp"))
+            .map(|path| fs::read_to_string(path).unwrap().lines().count())
+            .sum();
+        assert_eq!(lines as u64, waiting);
+    }
+}
+
+fn store_options(spool_dir: PathBuf) -> StoreOptions {
+    StoreOptions {
+        spool_dir,
+        spool_max_size: 1 << 30,
+        database: DATABASE.to_owned(),
+        query_period: QueryPeriod::parse("1h").unwrap(),
+        extra_tags: Vec::new(),
+        influx: None,
+        sync_interval: Duration::from_secs(1),
+        batch_points: 5000,
+        limits: Limits {
+            tag_values: 1000,
+            series: 100_000,
+        },
+        listed: Arc::new(ArcSwap::from_pointee(Listed::default())),
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub mod writer;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -69,10 +69,15 @@ pub struct StoreOptions {
     pub listed: Arc<ArcSwap<Listed>>,
 }
 
+/// The way to the writer; `None` once the store takes no records any more. A record is queued under
+/// the lock, so that none comes after the writer has seen the end: that takes no longer than a
+/// `try_send`.
+type Records = Arc<RwLock<Option<channel::Sender<Record>>>>;
+
 /// The connection threads' end of the store.
 #[derive(Debug)]
 pub struct Recorder {
-    records: channel::Sender<Record>,
+    records: Records,
     metrics: Arc<Metrics>,
 }
 
@@ -81,7 +86,11 @@ impl Recorder {
     /// Fails only when the store has stopped: then the check-in was not accepted.
     pub fn record(&self, record: Record) -> Result<(), Stopped> {
         let counts = &self.metrics.records;
-        match self.records.try_send(record) {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(records) = records.as_ref() else {
+            return Err(Stopped);
+        };
+        match records.try_send(record) {
             Ok(()) => counts.accepted.add(1),
             Err(TrySendError::Full(_)) => {
                 counts.accepted.add(1);
@@ -103,8 +112,8 @@ pub struct Store {
     writer: JoinHandle<()>,
     syncer: JoinHandle<()>,
     sender: JoinHandle<()>,
-    /// Dropping it tells the writer to write what is queued and end; the sender follows.
-    stop: channel::Sender<()>,
+    /// Without it the writer writes what is queued and ends; the sender follows.
+    records: Records,
     spool: Arc<Spool>,
     metrics: Arc<Metrics>,
 }
@@ -125,7 +134,7 @@ impl Store {
         metrics.records.found.add(found.lines);
         let spool = Arc::new(found.spool);
         let (records, queued) = bounded(CHANNEL);
-        let (stop, stopped) = bounded(0);
+        let records = Arc::new(RwLock::new(Some(records)));
         // One wake-up that is waiting is as good as many.
         let (wake, woken) = bounded(1);
         // The writer drops its end when its last segment is sealed.
@@ -141,14 +150,14 @@ impl Store {
         );
         let sender = Sender::new(Arc::clone(&spool), Arc::clone(&metrics), options);
         let writer = spawn("writer", fatal, move || {
-            writer.run(&queued, &stopped, &wake);
+            writer.run(&queued, &wake);
             drop(writing);
         })?;
         let syncing = Arc::clone(&spool);
         let syncer = spawn("syncer", fatal, move || syncer::run(&syncing, &written))?;
         let sender = spawn("sender", fatal, move || sender.run(&woken))?;
         let recorder = Recorder {
-            records,
+            records: Arc::clone(&records),
             metrics: Arc::clone(&metrics),
         };
         Ok((
@@ -156,7 +165,7 @@ impl Store {
                 writer,
                 syncer,
                 sender,
-                stop,
+                records,
                 spool,
                 metrics,
             },
@@ -172,9 +181,9 @@ impl Store {
     /// Writes everything that is queued to the spool, then gives delivery `limit`. Returns how many
     /// records wait in the files that are there, which is counted by them and not worked out from
     /// the other numbers, so that the account at the end can show a loss.
-    /// The caller has seen to it that nobody records any more.
+    /// A request that is still in flight is refused from here on.
     pub fn stop(self, limit: Duration) -> u64 {
-        drop(self.stop);
+        *self.records.write().unwrap_or_else(PoisonError::into_inner) = None;
         // A thread that panicked has nothing more to write; the panic hook has logged it.
         let _ = self.writer.join();
         let deadline = Instant::now() + limit;

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, Sender, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::cardinality::{Limited, Limiter, Limits, Listed, MAX_EXTRA_KEYS};
 use super::clock::{Clock, now_ns};
@@ -86,29 +86,25 @@ impl Writer {
         }
     }
 
-    /// Runs until `stopped` is disconnected, writes what is queued then, and seals. `wake` tells the
-    /// sender of sealed segments, and of the end by being dropped.
-    pub fn run(mut self, queued: &Receiver<Record>, stopped: &Receiver<()>, wake: &Sender<()>) {
+    /// Runs until nobody can queue a record any more and all are written, and seals then. `wake` tells
+    /// the sender of sealed segments, and of the end by being dropped.
+    pub fn run(mut self, queued: &Receiver<Record>, wake: &Sender<()>) {
         loop {
             let look_again = if self.open.is_some() || self.is_dropping() {
                 SEAL_CHECK
             } else {
                 Duration::MAX
             };
-            select! {
-                recv(queued) -> record => {
-                    let Ok(record) = record else { break };
+            match queued.recv_timeout(look_again) {
+                Ok(record) => {
                     thread::sleep(GROUP);
                     self.write_group(record, queued, wake);
                 }
-                recv(stopped) -> _ => break,
-                default(look_again) => {}
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
             }
             self.seal_if_due(wake);
             self.say_drops();
-        }
-        while let Ok(record) = queued.try_recv() {
-            self.write_group(record, queued, wake);
         }
         self.seal(wake);
     }
