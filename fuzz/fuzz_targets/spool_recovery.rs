@@ -55,5 +55,6 @@ fuzz_target!(|input: &[u8]| {
         &Listed::default(),
         &mut out,
     );
-    assert!(out.starts_with(b"upgrade_request,a="));
+    // The file may say that `a` is a field, or that there are too many tag sets.
+    assert!(out.starts_with(b"upgrade_request,a=") || out == b"upgrade_request value=1i");
 });

@@ -1,9 +1,11 @@
 //! What is known of tags, values and tag sets, the budgets for what is new, and the file `known` that
 //! remembers it from start to start.
 //!
-//! The file has a line for each extra key (`key K`), tag value (`value KEY=VALUE`, escaped as in line
-//! protocol) and tag set (`series HASH`). What makes no sense in it, a torn end for instance, is
-//! skipped; without a file everything is new.
+//! The file has a line for each extra key and what it is (`key K tag`, or `float`, `boolean`, `string`
+//! for a field), tag value (`value KEY=VALUE`, escaped as in line protocol) and tag set
+//! (`series HASH`). What makes no sense in it, a torn end for instance, is skipped; without a file
+//! everything is new. Of two lines for one key the first says what it is; a line that does not say it
+//! (`key K`, as they were first) leaves it to the next one, or to a value, which only tags have.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -11,6 +13,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::kind::Kind;
 use crate::store::point;
 
 /// The time in which a budget that is used up fills again.
@@ -20,7 +23,8 @@ const REFILL: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub struct Known {
     pub series: HashSet<u64>,
-    pub keys: HashSet<Vec<u8>>,
+    /// Extra keys.
+    pub keys: HashMap<Vec<u8>, Key>,
     /// Values of all tags together.
     pub values: usize,
     tags: HashMap<Vec<u8>, Tag>,
@@ -28,6 +32,15 @@ pub struct Known {
     file: Option<File>,
     /// To be appended to the file.
     news: Vec<u8>,
+}
+
+/// What is known of an extra key.
+#[derive(Debug, Default)]
+pub struct Key {
+    /// What it came as first; unknown of one that was noted without.
+    pub kind: Option<Kind>,
+    /// It has been said that it came as another kind.
+    pub said: bool,
 }
 
 /// What is known of one tag.
@@ -52,7 +65,7 @@ impl Known {
     pub fn open(path: &Path, tag_values: u64) -> Known {
         let mut known = Known {
             series: HashSet::new(),
-            keys: HashSet::new(),
+            keys: HashMap::new(),
             values: 0,
             tags: HashMap::new(),
             tag_values,
@@ -82,10 +95,9 @@ impl Known {
         }
     }
 
-    pub fn add_key(&mut self, key: &[u8]) {
-        if self.keys.insert(key.to_owned()) {
-            self.note(&[b"key ", key]);
-        }
+    pub fn add_key(&mut self, key: &[u8], kind: Kind) {
+        self.keys.entry(key.to_owned()).or_default().kind = Some(kind);
+        self.note(&[b"key ", key, b" ", kind.name().as_bytes()]);
     }
 
     pub fn add_value(&mut self, key: &[u8], value: &[u8]) {
@@ -127,13 +139,30 @@ impl Known {
         if let Some(set) = line.strip_prefix(b"series ") {
             self.series.extend(hash_of(set));
         } else if let Some(key) = line.strip_prefix(b"key ") {
-            self.keys.insert(key.to_owned());
+            self.read_key(key);
         } else if let Some(pair) = line.strip_prefix(b"value ") {
             // As in a tag set, behind the comma. It costs nothing of the budget: values that gathered
             // over years must not leave none for tomorrow's version.
             if let Some((key, value)) = point::tags(&[b",", pair].concat()).next() {
                 self.add_value(key, value);
+                if let Some(key) = self.keys.get_mut(key) {
+                    key.kind.get_or_insert(Kind::Tag);
+                }
             }
+        }
+    }
+
+    /// A key of letters, digits and `_`, and what it is where the line says that.
+    fn read_key(&mut self, text: &[u8]) {
+        let mut words = text.split(|byte| *byte == b' ');
+        let (key, kind) = (words.next().unwrap_or_default(), words.next());
+        let kind = match kind.map(Kind::named) {
+            Some(None) => return,
+            kind => kind.flatten(),
+        };
+        if words.next().is_none() {
+            let known = self.keys.entry(key.to_owned()).or_default();
+            known.kind = known.kind.or(kind);
         }
     }
 }

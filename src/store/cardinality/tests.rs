@@ -134,6 +134,60 @@ fn without_a_schema_extra_keys_end_at_their_limit() {
 }
 
 #[test]
+fn without_a_schema_a_key_stays_what_it_came_as_first() {
+    let mut limiter = limiter(LIMITS);
+    let mut admit = |point| admit_listed(&mut limiter, &Listed::default(), point);
+    for point in ["m,t=1 value=1i,b=true,n=1.5,s=\"a, b\"", "m,t=1 value=1i"] {
+        assert_eq!(admit(point), (point.to_owned(), Limited::default()));
+    }
+    let (stored, limited) = admit("m,b=x,n=3 value=1i,s=false,t=\"1\"");
+    assert_eq!(stored, "m value=1i");
+    let said = |kinds: Vec<OtherKind>| {
+        kinds
+            .into_iter()
+            .map(|other| format!("{}: {}, {}", other.key, other.before, other.now))
+            .collect::<Vec<_>>()
+    };
+    assert!(limited.changed);
+    assert_eq!(
+        said(limited.kinds),
+        [
+            "b: a boolean field, a tag",
+            "n: a float field, a tag",
+            "s: a string field, a boolean field",
+            "t: a tag, a string field"
+        ]
+    );
+    // One of two kinds in one record is the first one too, and nothing is said twice.
+    let (stored, limited) = admit("m,k=x,n=3 value=1i,b=false,k=3");
+    assert_eq!(stored, "m,k=x value=1i,b=false");
+    assert_eq!(said(limited.kinds), ["k: a tag, a float field"]);
+}
+
+#[test]
+fn what_a_key_is_goes_on_after_a_restart() {
+    let dir = std::env::temp_dir().join(format!("kinds-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    // Keys as they were noted first, and lines that say nothing.
+    let old = "key old\nkey os\nvalue os=linux\nkey x y z\nkey z what\nkey n float\nkey n tag\n";
+    std::fs::write(dir.join("known"), old).unwrap();
+    let mut first = Limiter::open(&dir, LIMITS);
+    let listed = Listed::default();
+    let point = "m value=1i,n=\"1\",old=1,os=\"linux\"";
+    let (stored, _) = admit_listed(&mut first, &listed, point);
+    assert_eq!(stored, "m value=1i,old=1");
+    first.save();
+    let mut second = Limiter::open(&dir, LIMITS);
+    let text = std::fs::read_to_string(dir.join("known")).unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert!(text.contains("\nkey old float\n"), "{text}");
+    let point = "m,old=1,os=linux value=1i,n=1";
+    let (stored, _) = admit_listed(&mut second, &listed, point);
+    assert_eq!(stored, "m,os=linux value=1i,n=1");
+    assert_eq!(second.known.keys.len(), 3);
+}
+
+#[test]
 fn what_is_stored_goes_on_after_a_restart() {
     let dir = std::env::temp_dir().join(format!("known-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
