@@ -10,6 +10,7 @@ use crate::support::influx::Influx;
 use crate::support::metrics;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{DATABASE, Running, Server};
+use crate::support::spool;
 use crate::support::tried::tried;
 use crate::support::wait_for;
 
@@ -392,6 +393,90 @@ fn million_distinct_values_take_little_memory() {
             peak / 1024,
             known / 1024
         ),
+    );
+}
+
+#[test]
+fn long_values_of_commas_take_little_memory() {
+    const TAGS: usize = 50;
+    const PART: usize = 400;
+    let scratch = Scratch::new();
+    let server = Server::new(&scratch).without("--geodb");
+    let running = server.start();
+    send(&running, ["{}".to_string()]);
+    let before = memory(&running, "VmRSS");
+    // 1000 values of 200 bytes for each of 200 keys; each comma is two bytes in line protocol.
+    let commas = ",".repeat(190);
+    let body = |n: usize| {
+        let (value, group) = (n / 4, n % 4);
+        let pairs: Vec<String> = (0..TAGS)
+            .map(|tag| format!(r#""tag{group}x{tag}":"{value}-{tag}{commas}""#))
+            .collect();
+        with_tags(&pairs.join(","))
+    };
+    // In parts, so that what waits for the writer takes little memory.
+    for start in (0..4000).step_by(PART) {
+        send(&running, (start..start + PART).map(body));
+        wait_for(DELIVERED, "the records to be in the spool", || {
+            spool::lines(&scratch).len() == 1 + start + PART
+        });
+    }
+    let peak = memory(&running, "VmHWM");
+    let log = running.terminate().stderr;
+    assert_eq!(
+        warnings(&log, "the memory that --max-series allows"),
+        1,
+        "{log}"
+    );
+    let known = fs::metadata(scratch.join("spool").join(DATABASE).join("known"))
+        .unwrap()
+        .len();
+    let running = server.start();
+    let again = memory(&running, "VmHWM");
+    running.terminate();
+    tried(
+        FAMILY,
+        "1000 values of 200 commas for each of 200 tags",
+        format!(
+            "memory {} MiB before, {} MiB at most, {} MiB after a restart; {} KiB of known values on disk",
+            before / 1024,
+            peak / 1024,
+            again / 1024,
+            known / 1024
+        ),
+    );
+    // 32 MB of values, and what the records themselves pass through.
+    assert!(
+        peak < before + 64 * 1024,
+        "{before} KiB before, {peak} KiB at most"
+    );
+    assert!(again < before + 48 * 1024, "{again} KiB after a restart");
+    assert!(
+        known < 32_000_000 + (4 << 20),
+        "{known} bytes of known values"
+    );
+}
+
+#[test]
+fn file_of_known_values_that_cannot_be_used_is_said_once() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    // A directory cannot be read nor written, by root either.
+    fs::create_dir_all(scratch.join("spool").join(DATABASE).join("known")).unwrap();
+    let running = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .start();
+    let sent = send(
+        &running,
+        (0..20).map(|n| with_tags(&format!(r#""a":"{n}""#))),
+    );
+    wait_for_points(&influx, sent);
+    let log = running.terminate().stderr;
+    assert_eq!(warnings(&log, "known: cannot"), 1, "{log}");
+    tried(
+        FAMILY,
+        "the file `known` cannot be read nor written",
+        "check-ins are recorded within the limits; one warning says what is forgotten at the next start",
     );
 }
 

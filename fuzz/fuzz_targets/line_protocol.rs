@@ -72,10 +72,10 @@ fuzz_target!(|input: Input<'_>| {
         1 + fields.len() + usize::from(id.is_some())
     );
 
-    // Room for the values of one such check-in: 64 tags and the version.
+    // Room for the values of one such check-in: 64 tags and the version, however long.
     let limits = Limits {
         tag_values: 1,
-        series: 33,
+        series: 10_000,
     };
     let mut limiter = Limiter::open(Path::new("/nonexistent"), limits);
     for _ in 0..2 {

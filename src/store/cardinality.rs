@@ -10,8 +10,9 @@
 //!   tags are left out. In all there are `--max-series` and 1000 sets, and one more for each version.
 //! - Where no schema lists the extra keys, [`MAX_EXTRA_KEYS`] of them are taken, and each stays what it
 //!   came as first: a tag, or a field of one type (see [`kind`]).
-//! - All tags together have twice as many values at most as there may be tag sets, so that memory is
-//!   bounded however many days a flood goes on: 60 MB by default, were all values of greatest length.
+//! - The values of all tags together take [`BYTES_PER_SERIES`] for each of `--max-series` at most, so that
+//!   memory is bounded however many days a flood goes on: 32 MB by default, beyond which a new value is
+//!   `other`. The hashes of tag sets take 3 MB more.
 //!
 //! Values the operator lists (in the schema, or as versions of the response config) need no budget;
 //! beyond `--max-series` that goes for versions only. Cities and countries come from the geo database
@@ -43,6 +44,8 @@ pub use listed::Listed;
 pub const MAX_EXTRA_KEYS: usize = 200;
 /// Tag sets beyond `--max-series`, in which all extra tags are `other`.
 const MORE_SERIES: usize = 1000;
+/// Memory for the values of tags for each tag set that there may be: room for three of usual length.
+const BYTES_PER_SERIES: usize = 320;
 /// Tag sets with their places that are remembered, to look no further.
 const MAX_SEEN: usize = 65_536;
 /// What a value beyond its budget is stored as.
@@ -67,6 +70,7 @@ pub struct Limiter {
     known: Known,
     said_series: bool,
     said_keys: bool,
+    said_memory: bool,
     /// Tag sets with their places that were stored as they came: the short way.
     seen: HashSet<u64>,
     /// Kept so that it need not be allocated anew.
@@ -76,11 +80,13 @@ pub struct Limiter {
 impl Limiter {
     /// Reads what is known from an earlier run. Without a file everything is new.
     pub fn open(spool_dir: &Path, limits: Limits) -> Limiter {
+        let max_bytes = limits.series.saturating_mul(BYTES_PER_SERIES);
         Limiter {
             limits,
-            known: Known::open(&spool_dir.join("known"), limits.tag_values),
+            known: Known::open(&spool_dir.join("known"), limits.tag_values, max_bytes),
             said_series: false,
             said_keys: false,
+            said_memory: false,
             seen: HashSet::new(),
             set: Vec::new(),
         }
@@ -273,13 +279,17 @@ impl Limiter {
         if is_listed {
             return true;
         }
-        let most = self.limits.series.saturating_mul(2);
-        let room = self.known.values < most;
+        let room = self.known.has_room(key, value);
         let tag = self.known.tag(key);
         if tag.values.contains(value) {
             return true;
         }
-        if !room || !tag.budget.take() {
+        if !room {
+            limited.changed = true;
+            limited.memory |= !std::mem::replace(&mut self.said_memory, true);
+            return false;
+        }
+        if !tag.budget.take() {
             limited.changed = true;
             if !std::mem::replace(&mut tag.said, true) {
                 limited.tags.push(String::from_utf8_lossy(key).into_owned());

@@ -12,6 +12,8 @@ pub struct Limited {
     pub series: bool,
     /// The number of extra keys is used up, said for the first time.
     pub keys: bool,
+    /// The memory for values is used up, said for the first time.
+    pub memory: bool,
     /// Extra keys that came as another kind than before, said for the first time.
     pub kinds: Vec<OtherKind>,
     /// The record was changed.
@@ -46,6 +48,13 @@ impl Limited {
             log::warn!(
                 "more combinations of tags than --max-series, the extra tags of further ones are \
                  stored as \"other\" or left out; list fewer tags in the request schema"
+            );
+        }
+        if self.memory {
+            log::warn!(
+                "the values of all tags take the memory that --max-series allows, further ones are \
+                 stored as \"other\"; list fewer tags or their values in the request schema, or raise \
+                 --max-series"
             );
         }
         if self.keys {
