@@ -10,6 +10,7 @@ use crate::support::influx::Influx;
 use crate::support::metrics;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{DATABASE, Running, Server};
+use crate::support::spool;
 use crate::support::tried::tried;
 use crate::support::wait_for;
 
@@ -258,6 +259,93 @@ fn extra_keys_end_at_200_without_a_schema() {
     );
 }
 
+/// A check-in whose field is text, then 500 in which it is a number.
+fn one_with_text_then_500_with_numbers() -> impl Iterator<Item = String> {
+    let values = std::iter::once(r#""three""#.to_owned()).chain((0..500).map(|n| n.to_string()));
+    values.map(|value| format!(r#"{{"extraFieldInfo":{{"nodeCount":{value}}}}}"#))
+}
+
+#[test]
+fn field_of_another_type_takes_no_others_records() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    let metrics_at = Address::local(free_port());
+    let server = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .arg("--metrics-listen", metrics_at.to_string());
+    let running = server.start();
+    let mut sent = send(&running, one_with_text_then_500_with_numbers());
+    wait_for_points(&influx, sent);
+    assert_eq!(metrics::value(&metrics_at, "records_limited_total"), 500);
+    let log = running.terminate().stderr;
+    let said = r#"extra key "node_count" came as a string field before and now as a float field"#;
+    assert_eq!(warnings(&log, said), 1, "{log}");
+
+    // What it is goes on after a start.
+    let running = server.start();
+    sent += send(
+        &running,
+        one_with_text_then_500_with_numbers().skip(1).take(1),
+    );
+    wait_for_points(&influx, sent);
+    running.terminate();
+    assert_eq!(
+        influx.column(DATABASE, "upgrade_request", "node_count"),
+        ["three"]
+    );
+    tried(
+        FAMILY,
+        "a field that is text in the first of 501 check-ins, and a number in the others, without a schema",
+        "InfluxDB stores all 501, the others without that field; counted, one warning",
+    );
+}
+
+#[test]
+fn schema_says_the_type_of_a_field_whatever_came_first() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    let schema = scratch.write(
+        "schema.json",
+        r#"{"extraFieldInfoSchema": {"nodeCount": {"dataType": "float"}}}"#,
+    );
+    let running = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .arg("--request-schema", schema)
+        .start();
+    let sent = send(&running, one_with_text_then_500_with_numbers());
+    wait_for_points(&influx, sent);
+    running.terminate();
+    let numbers = influx.select(DATABASE, "SELECT count(node_count) FROM upgrade_request");
+    assert_eq!(numbers[0]["count"], 500);
+    tried(
+        FAMILY,
+        "the same with a schema in which the field is a float",
+        "InfluxDB stores all 501, the first without that field",
+    );
+}
+
+#[test]
+fn tag_that_comes_as_a_field_breaks_no_query() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    let running = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .start();
+    let honest = || (0..20).map(|_| with_tags(r#""kubernetesVersion":"v1.31""#));
+    let stranger = r#"{"extraFieldInfo":{"kubernetesVersion":"v1.31"}}"#.to_owned();
+    let sent = send(&running, honest().chain([stranger]).chain(honest()));
+    wait_for_points(&influx, sent);
+    let log = running.terminate().stderr;
+    assert_eq!(warnings(&log, "kubernetes_version"), 1, "{log}");
+    let query = "SELECT * FROM upgrade_request WHERE kubernetes_version='v1.31'";
+    assert_eq!(count_of(&influx, query), 40);
+    tried(
+        FAMILY,
+        "a tag that one check-in has as a field, without a schema",
+        "that field is left out; queries by the tag find all that have it",
+    );
+}
+
 #[test]
 fn million_distinct_values_take_little_memory() {
     const THREADS: usize = 4;
@@ -305,6 +393,90 @@ fn million_distinct_values_take_little_memory() {
             peak / 1024,
             known / 1024
         ),
+    );
+}
+
+#[test]
+fn long_values_of_commas_take_little_memory() {
+    const TAGS: usize = 50;
+    const PART: usize = 400;
+    let scratch = Scratch::new();
+    let server = Server::new(&scratch).without("--geodb");
+    let running = server.start();
+    send(&running, ["{}".to_string()]);
+    let before = memory(&running, "VmRSS");
+    // 1000 values of 200 bytes for each of 200 keys; each comma is two bytes in line protocol.
+    let commas = ",".repeat(190);
+    let body = |n: usize| {
+        let (value, group) = (n / 4, n % 4);
+        let pairs: Vec<String> = (0..TAGS)
+            .map(|tag| format!(r#""tag{group}x{tag}":"{value}-{tag}{commas}""#))
+            .collect();
+        with_tags(&pairs.join(","))
+    };
+    // In parts, so that what waits for the writer takes little memory.
+    for start in (0..4000).step_by(PART) {
+        send(&running, (start..start + PART).map(body));
+        wait_for(DELIVERED, "the records to be in the spool", || {
+            spool::lines(&scratch).len() == 1 + start + PART
+        });
+    }
+    let peak = memory(&running, "VmHWM");
+    let log = running.terminate().stderr;
+    assert_eq!(
+        warnings(&log, "the memory that --max-series allows"),
+        1,
+        "{log}"
+    );
+    let known = fs::metadata(scratch.join("spool").join(DATABASE).join("known"))
+        .unwrap()
+        .len();
+    let running = server.start();
+    let again = memory(&running, "VmHWM");
+    running.terminate();
+    tried(
+        FAMILY,
+        "1000 values of 200 commas for each of 200 tags",
+        format!(
+            "memory {} MiB before, {} MiB at most, {} MiB after a restart; {} KiB of known values on disk",
+            before / 1024,
+            peak / 1024,
+            again / 1024,
+            known / 1024
+        ),
+    );
+    // 32 MB of values, and what the records themselves pass through.
+    assert!(
+        peak < before + 64 * 1024,
+        "{before} KiB before, {peak} KiB at most"
+    );
+    assert!(again < before + 48 * 1024, "{again} KiB after a restart");
+    assert!(
+        known < 32_000_000 + (4 << 20),
+        "{known} bytes of known values"
+    );
+}
+
+#[test]
+fn file_of_known_values_that_cannot_be_used_is_said_once() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    // A directory cannot be read nor written, by root either.
+    fs::create_dir_all(scratch.join("spool").join(DATABASE).join("known")).unwrap();
+    let running = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .start();
+    let sent = send(
+        &running,
+        (0..20).map(|n| with_tags(&format!(r#""a":"{n}""#))),
+    );
+    wait_for_points(&influx, sent);
+    let log = running.terminate().stderr;
+    assert_eq!(warnings(&log, "known: cannot"), 1, "{log}");
+    tried(
+        FAMILY,
+        "the file `known` cannot be read nor written",
+        "check-ins are recorded within the limits; one warning says what is forgotten at the next start",
     );
 }
 

@@ -22,8 +22,9 @@ type Input<'a> = (
 
 fuzz_target!(|input: Input<'_>| {
     let ((app_version, city, country, id), tags, fields) = input;
-    // Keys as a schema or the hard caps let them through.
+    // Keys as a schema or the hard caps let them through; none is both a tag and a field.
     let key = |n: usize| Cow::Owned(format!("k{n:03}"));
+    let field_key = |n: usize| Cow::Owned(format!("f{n:03}"));
     let tags: Vec<_> = tags.into_iter().take(64).enumerate().collect();
     let fields: Vec<_> = fields.into_iter().take(64).enumerate().collect();
     let check_in = CheckIn {
@@ -41,7 +42,7 @@ fuzz_target!(|input: Input<'_>| {
                     (true, true) => FieldValue::Number(*number),
                     (true, false) => FieldValue::Boolean(number.is_nan()),
                 };
-                (key(*n), value)
+                (field_key(*n), value)
             })
             .collect(),
         left_out: LeftOut::default(),
@@ -71,10 +72,10 @@ fuzz_target!(|input: Input<'_>| {
         1 + fields.len() + usize::from(id.is_some())
     );
 
-    // Room for the values of one such check-in: 64 tags and the version.
+    // Room for the values of one such check-in: 64 tags and the version, however long.
     let limits = Limits {
         tag_values: 1,
-        series: 33,
+        series: 10_000,
     };
     let mut limiter = Limiter::open(Path::new("/nonexistent"), limits);
     for _ in 0..2 {

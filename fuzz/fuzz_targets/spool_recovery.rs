@@ -55,7 +55,8 @@ fuzz_target!(|input: &[u8]| {
         &Listed::default(),
         &mut out,
     );
-    assert!(out.starts_with(b"upgrade_request,a="));
+    // The file may say that `a` is a field, or that there are too many tag sets.
+    assert!(out.starts_with(b"upgrade_request,a=") || out == b"upgrade_request value=1i");
     // A directory that makes an assertion fail stays, to be looked at.
     let _ = fs::remove_dir_all(&dir);
 });

@@ -97,6 +97,14 @@ fn schema(schema: &RequestSchema) -> Vec<String> {
                  is kept"
             ));
         }
+        let types = field_types(schema, &keys);
+        if types.len() > 1 {
+            warnings.push(format!(
+                "{shown} of the schema: {point_key:?} would be {}; InfluxDB keeps to the type it \
+                 gets first and refuses whole records with another",
+                types.join(" and ")
+            ));
+        }
         if tags > 0 && fields > 0 {
             warnings.push(format!(
                 "{shown} of the schema: a tag and a field are both stored as {point_key:?}, which \
@@ -105,4 +113,16 @@ fn schema(schema: &RequestSchema) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// The types of those keys that are fields, none twice.
+fn field_types(schema: &RequestSchema, keys: &[(&str, &str)]) -> Vec<&'static str> {
+    let fields = keys.iter().filter(|(kind, _)| *kind == "field");
+    let mut types: Vec<&str> = fields
+        .filter_map(|(_, key)| schema.field(key))
+        .map(|rule| rule.data_type.name())
+        .collect();
+    types.sort_unstable();
+    types.dedup();
+    types
 }

@@ -8,9 +8,11 @@
 //!   tags of a new set, and a new `appVersion`, become `other`. Since each version with each choice of
 //!   keys makes a set of its own even so, those are counted too: after [`MORE_SERIES`] of them extra
 //!   tags are left out. In all there are `--max-series` and 1000 sets, and one more for each version.
-//! - Where no schema lists the extra keys, [`MAX_EXTRA_KEYS`] of them are taken.
-//! - All tags together have twice as many values at most as there may be tag sets, so that memory is
-//!   bounded however many days a flood goes on: 60 MB by default, were all values of greatest length.
+//! - Where no schema lists the extra keys, [`MAX_EXTRA_KEYS`] of them are taken, and each stays what it
+//!   came as first: a tag, or a field of one type (see [`kind`]).
+//! - The values of all tags together take [`BYTES_PER_SERIES`] for each of `--max-series` at most, so that
+//!   memory is bounded however many days a flood goes on: 32 MB by default, beyond which a new value is
+//!   `other`. The hashes of tag sets take 3 MB more.
 //!
 //! Values the operator lists (in the schema, or as versions of the response config) need no budget;
 //! beyond `--max-series` that goes for versions only. Cities and countries come from the geo database
@@ -20,7 +22,10 @@
 //! All of this runs on the writer thread. A record of a known tag set, which is nearly every one,
 //! costs one hash of its tags. To forget what is known, delete `known` while the server is stopped.
 
+pub mod kind;
 mod known;
+mod limited;
+mod listed;
 
 use std::collections::HashSet;
 use std::hash::Hasher;
@@ -29,15 +34,18 @@ use std::path::Path;
 use siphasher::sip::SipHasher13;
 
 use super::point;
-use crate::checkin::line::{self, RESERVED_KEYS};
-use crate::config::response::ResponseConfig;
-use crate::config::schema::RequestSchema;
-use known::Known;
+use crate::checkin::line::RESERVED_KEYS;
+use kind::Kind;
+use known::{Key, Known};
+pub use limited::{Limited, OtherKind};
+pub use listed::Listed;
 
 /// Distinct extra tags and fields where no schema lists them.
 pub const MAX_EXTRA_KEYS: usize = 200;
 /// Tag sets beyond `--max-series`, in which all extra tags are `other`.
 const MORE_SERIES: usize = 1000;
+/// Memory for the values of tags for each tag set that there may be: room for three of usual length.
+const BYTES_PER_SERIES: usize = 320;
 /// Tag sets with their places that are remembered, to look no further.
 const MAX_SEEN: usize = 65_536;
 /// What a value beyond its budget is stored as.
@@ -55,32 +63,6 @@ pub struct Limits {
     pub series: usize,
 }
 
-/// What the operator listed: always allowed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listed {
-    /// Tags of which the schema lists the values, in snake case.
-    pub tags: HashSet<String>,
-    /// The versions of the response config, escaped as in line protocol.
-    pub app_versions: HashSet<Vec<u8>>,
-    /// A schema lists the extra keys, so that they need no limit here.
-    pub keys: bool,
-}
-
-impl Listed {
-    /// What a response config and a request schema list.
-    pub fn of(response: &ResponseConfig, schema: Option<&RequestSchema>) -> Listed {
-        let tags = schema.into_iter().flat_map(RequestSchema::listed_tags);
-        let versions = response.versions().iter();
-        Listed {
-            tags: tags.map(str::to_owned).collect(),
-            app_versions: versions
-                .map(|version| line::tag_value(&version.name))
-                .collect(),
-            keys: schema.is_some(),
-        }
-    }
-}
-
 /// Decides what of a point is stored as it came.
 #[derive(Debug)]
 pub struct Limiter {
@@ -88,33 +70,23 @@ pub struct Limiter {
     known: Known,
     said_series: bool,
     said_keys: bool,
+    said_memory: bool,
     /// Tag sets with their places that were stored as they came: the short way.
     seen: HashSet<u64>,
     /// Kept so that it need not be allocated anew.
     set: Vec<u8>,
 }
 
-/// What was not stored as it came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Limited {
-    /// Tags whose budget is used up, said for the first time.
-    pub tags: Vec<String>,
-    /// The number of tag sets is used up, said for the first time.
-    pub series: bool,
-    /// The number of extra keys is used up, said for the first time.
-    pub keys: bool,
-    /// The record was changed.
-    pub changed: bool,
-}
-
 impl Limiter {
     /// Reads what is known from an earlier run. Without a file everything is new.
     pub fn open(spool_dir: &Path, limits: Limits) -> Limiter {
+        let max_bytes = limits.series.saturating_mul(BYTES_PER_SERIES);
         Limiter {
             limits,
-            known: Known::open(&spool_dir.join("known"), limits.tag_values),
+            known: Known::open(&spool_dir.join("known"), limits.tag_values, max_bytes),
             said_series: false,
             said_keys: false,
+            said_memory: false,
             seen: HashSet::new(),
             set: Vec::new(),
         }
@@ -179,7 +151,7 @@ impl Limiter {
         let start = out.len();
         out.extend_from_slice(point::measurement(series));
         for (key, value) in point::tags(series) {
-            if !self.knows_key(key, listed, limited) {
+            if !self.takes_key(key, Kind::Tag, listed, limited) {
                 continue;
             }
             let value = match self.takes_value(key, value, full, listed, limited) {
@@ -217,7 +189,7 @@ impl Limiter {
             let own = RESERVED_KEYS
                 .iter()
                 .any(|reserved| reserved.as_bytes() == key);
-            if own || self.knows_key(key, listed, limited) {
+            if own || self.takes_key(key, Kind::of_field(value), listed, limited) {
                 out.push(separator);
                 out.extend_from_slice(key);
                 out.push(b'=');
@@ -227,17 +199,42 @@ impl Limiter {
         }
     }
 
-    /// Whether an extra key may be stored.
-    fn knows_key(&mut self, key: &[u8], listed: &Listed, limited: &mut Limited) -> bool {
-        if listed.keys || !is_extra(key) || self.known.keys.contains(key) {
+    /// Whether an extra key may be stored as a tag, or as a field of that type.
+    fn takes_key(
+        &mut self,
+        key: &[u8],
+        kind: Kind,
+        listed: &Listed,
+        limited: &mut Limited,
+    ) -> bool {
+        if listed.keys || !is_extra(key) {
             return true;
         }
-        if self.known.keys.len() >= MAX_EXTRA_KEYS {
-            limited.changed = true;
-            limited.keys |= !std::mem::replace(&mut self.said_keys, true);
-            return false;
+        let full = self.known.keys.len() >= MAX_EXTRA_KEYS;
+        match self.known.keys.get_mut(key) {
+            Some(Key {
+                kind: Some(before),
+                said,
+            }) => {
+                if *before != kind {
+                    limited.changed = true;
+                    if !std::mem::replace(said, true) {
+                        limited.kinds.push(OtherKind {
+                            key: String::from_utf8_lossy(key).into_owned(),
+                            before: *before,
+                            now: kind,
+                        });
+                    }
+                    return false;
+                }
+            }
+            None if full => {
+                limited.changed = true;
+                limited.keys |= !std::mem::replace(&mut self.said_keys, true);
+                return false;
+            }
+            None | Some(Key { kind: None, .. }) => self.known.add_key(key, kind),
         }
-        self.known.add_key(key);
         true
     }
 
@@ -282,13 +279,17 @@ impl Limiter {
         if is_listed {
             return true;
         }
-        let most = self.limits.series.saturating_mul(2);
-        let room = self.known.values < most;
+        let room = self.known.has_room(key, value);
         let tag = self.known.tag(key);
         if tag.values.contains(value) {
             return true;
         }
-        if !room || !tag.budget.take() {
+        if !room {
+            limited.changed = true;
+            limited.memory |= !std::mem::replace(&mut self.said_memory, true);
+            return false;
+        }
+        if !tag.budget.take() {
             limited.changed = true;
             if !std::mem::replace(&mut tag.said, true) {
                 limited.tags.push(String::from_utf8_lossy(key).into_owned());

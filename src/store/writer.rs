@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::cardinality::{Limited, Limiter, Limits, Listed, MAX_EXTRA_KEYS};
+use super::cardinality::{Limited, Limiter, Limits, Listed};
 use super::clock::{Clock, now_ns};
 use super::drops::Drops;
 use super::segment::{AppendError, OpenSegment};
@@ -140,7 +140,8 @@ impl Writer {
         for record in records {
             let limited = self.limiter.admit(record.point(), &listed, &mut buffer);
             if limited != Limited::default() {
-                self.say_limited(&limited);
+                self.metrics.records.limited.add(u64::from(limited.changed));
+                limited.say();
             }
             line::finish(self.clock.stamp(now), &mut buffer);
             count += 1;
@@ -166,28 +167,6 @@ impl Writer {
             self.disk.add(count, why);
         }
         self.buffer = buffer;
-    }
-
-    fn say_limited(&mut self, limited: &Limited) {
-        self.metrics.records.limited.add(u64::from(limited.changed));
-        for tag in &limited.tags {
-            log::warn!(
-                "tag {tag:?}: more new values than --max-tag-values, further ones are stored as \
-                 \"other\"; list its values or a pattern in the request schema"
-            );
-        }
-        if limited.series {
-            log::warn!(
-                "more combinations of tags than --max-series, the extra tags of further ones are \
-                 stored as \"other\" or left out; list fewer tags in the request schema"
-            );
-        }
-        if limited.keys {
-            log::warn!(
-                "more than {MAX_EXTRA_KEYS} different extra keys, further ones are left out; give a \
-                 --request-schema"
-            );
-        }
     }
 
     fn append(&mut self, lines: &[u8], count: u64) -> io::Result<()> {

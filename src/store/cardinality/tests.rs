@@ -106,14 +106,51 @@ fn beyond_the_tag_sets_a_listed_version_stays() {
 }
 
 #[test]
-fn all_tags_together_have_twice_as_many_values_at_most_as_there_may_be_tag_sets() {
-    let mut limiter = limiter(Limits {
+fn the_values_of_all_tags_together_are_bounded_in_bytes() {
+    let dir = std::env::temp_dir().join(format!("bytes-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let limits = Limits {
         tag_values: 1000,
         series: 2,
-    });
-    let (stored, limited) = admit(&mut limiter, "m,a=1,b=1,c=1,d=1,e=1 value=1i");
-    assert_eq!(stored, "m,a=1,b=1,c=1,d=1,e=other value=1i");
-    assert_eq!(limited.tags, ["e"]);
+    };
+    let mut first = Limiter::open(&dir, limits);
+    // Of 640 bytes each takes 65 and its own length: six short ones and a long one.
+    let long = "x".repeat(170);
+    let point = format!("m,a=1,b=1,c=1,d=1,e=1,f=1,g={long},h=1 value=1i");
+    let (stored, limited) = admit(&mut first, &point);
+    assert_eq!(stored, point.replace("h=1", "h=other"));
+    assert!(limited.memory && limited.changed && limited.tags.is_empty());
+    let (_, limited) = admit(&mut first, "m,h=2 value=1i");
+    assert!(limited.changed && !limited.memory, "it is said already");
+    first.save();
+    // A start takes no more of the file than there is room for.
+    let small = Limits {
+        series: 1,
+        ..limits
+    };
+    let mut second = Limiter::open(&dir, small);
+    std::fs::remove_dir_all(&dir).unwrap();
+    let is_known = |tag: &str| !second.known.tag(tag.as_bytes()).values.is_empty();
+    assert_eq!(
+        ["a", "d", "e", "g"].map(is_known),
+        [true, true, false, false]
+    );
+}
+
+#[test]
+fn a_torn_end_of_the_file_takes_no_other_line_with_it() {
+    let dir = std::env::temp_dir().join(format!("torn-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("known"), "key a tag\nvalue a=tor").unwrap();
+    let mut limiter = Limiter::open(&dir, LIMITS);
+    admit(&mut limiter, "m,a=b value=1i");
+    limiter.save();
+    let text = std::fs::read_to_string(dir.join("known")).unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert!(
+        text.starts_with("key a tag\nvalue a=tor\nvalue a=b\nseries "),
+        "{text}"
+    );
 }
 
 #[test]
@@ -131,6 +168,60 @@ fn without_a_schema_extra_keys_end_at_their_limit() {
     let (stored, limited) = admit_listed(&mut limiter, &listed, point);
     assert_eq!(stored, "m value=1i,f7=2,x_request_id=\"i\"");
     assert!(limited.keys && limited.changed);
+}
+
+#[test]
+fn without_a_schema_a_key_stays_what_it_came_as_first() {
+    let mut limiter = limiter(LIMITS);
+    let mut admit = |point| admit_listed(&mut limiter, &Listed::default(), point);
+    for point in ["m,t=1 value=1i,b=true,n=1.5,s=\"a, b\"", "m,t=1 value=1i"] {
+        assert_eq!(admit(point), (point.to_owned(), Limited::default()));
+    }
+    let (stored, limited) = admit("m,b=x,n=3 value=1i,s=false,t=\"1\"");
+    assert_eq!(stored, "m value=1i");
+    let said = |kinds: Vec<OtherKind>| {
+        kinds
+            .into_iter()
+            .map(|other| format!("{}: {}, {}", other.key, other.before, other.now))
+            .collect::<Vec<_>>()
+    };
+    assert!(limited.changed);
+    assert_eq!(
+        said(limited.kinds),
+        [
+            "b: a boolean field, a tag",
+            "n: a float field, a tag",
+            "s: a string field, a boolean field",
+            "t: a tag, a string field"
+        ]
+    );
+    // One of two kinds in one record is the first one too, and nothing is said twice.
+    let (stored, limited) = admit("m,k=x,n=3 value=1i,b=false,k=3");
+    assert_eq!(stored, "m,k=x value=1i,b=false");
+    assert_eq!(said(limited.kinds), ["k: a tag, a float field"]);
+}
+
+#[test]
+fn what_a_key_is_goes_on_after_a_restart() {
+    let dir = std::env::temp_dir().join(format!("kinds-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    // Keys as they were noted first, and lines that say nothing.
+    let old = "key old\nkey os\nvalue os=linux\nkey x y z\nkey z what\nkey n float\nkey n tag\n";
+    std::fs::write(dir.join("known"), old).unwrap();
+    let mut first = Limiter::open(&dir, LIMITS);
+    let listed = Listed::default();
+    let point = "m value=1i,n=\"1\",old=1,os=\"linux\"";
+    let (stored, _) = admit_listed(&mut first, &listed, point);
+    assert_eq!(stored, "m value=1i,old=1");
+    first.save();
+    let mut second = Limiter::open(&dir, LIMITS);
+    let text = std::fs::read_to_string(dir.join("known")).unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert!(text.contains("\nkey old float\n"), "{text}");
+    let point = "m,old=1,os=linux value=1i,n=1";
+    let (stored, _) = admit_listed(&mut second, &listed, point);
+    assert_eq!(stored, "m,os=linux value=1i,n=1");
+    assert_eq!(second.known.keys.len(), 3);
 }
 
 #[test]
