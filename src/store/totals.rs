@@ -170,13 +170,15 @@ impl Totals {
             return Ok(false);
         };
         let recomputed = match recompute(influx, in_force, &self.lengths, &period) {
+            Ok(Recomputed::Done) => Ok(()),
+            // All its records were refused, or its points were deleted since.
+            Ok(Recomputed::Nothing) if !self.periods.is_silent(&period) => Ok(()),
             Ok(Recomputed::Nothing) if waits_from_before(spool, period.end()) => {
                 // A point of its last second may be among what waits.
-                self.periods.note(period);
+                self.periods.wait_on(&period);
                 return Ok(true);
             }
             Ok(Recomputed::Nothing) => write_zero(influx, &period),
-            Ok(Recomputed::Done) => Ok(()),
             Err(why) => Err(why),
         };
         match recomputed {
