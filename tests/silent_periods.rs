@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::account::{MEASUREMENT, Totals, line, spool, wait_until_stored};
 use crate::support::clock::Clock;
@@ -150,6 +150,14 @@ fn zeros_wait_for_influxdb_and_have_the_period_that_is_in_force_there() {
     wait_until_noted(&scratch, day + 240, 120);
     clock.set(day + 481);
     wait_until_noted(&scratch, day + 360, 120);
+    // The clock was ahead: of the period that it is in now nothing is known.
+    clock.set(day + 601);
+    wait_until_noted(&scratch, day + 480, 120);
+    clock.set(day + 495);
+    wait_for(SOON, "the future to be forgotten", || {
+        let text = fs::read_to_string(spool(&scratch).join("periods")).unwrap();
+        !text.contains(&format!(" {} ", day + 480))
+    });
     influx.restart();
     wait_for(SOON, "two zeros after the outage", || {
         totals(&influx, day) == BTreeMap::from([(120, 1), (240, 0), (360, 0)])
@@ -158,13 +166,15 @@ fn zeros_wait_for_influxdb_and_have_the_period_that_is_in_force_there() {
 }
 
 #[test]
-fn a_period_whose_records_are_all_refused_has_no_total() {
+fn a_period_whose_check_ins_are_all_refused_or_not_recorded_has_no_total() {
     let scratch = Scratch::new();
     let Some(clock) = Clock::new(&scratch) else {
         return;
     };
     let influx = Influx::start(&scratch);
     let day = tomorrow();
+    let schema = r#"{"appVersionSchema": {"dataType": "string", "maxLen": 20}}"#;
+    let schema = scratch.write("schema.json", schema);
     // From now on InfluxDB refuses a value that is an integer.
     influx.query("", &format!("CREATE DATABASE {DATABASE}"));
     let float = format!("{MEASUREMENT} value=1 {}", (day + 1) * 1_000_000_000);
@@ -172,6 +182,7 @@ fn a_period_whose_records_are_all_refused_has_no_total() {
     let server = Server::new(&scratch)
         .arg("--influxdb-url", influx.url())
         .arg("--query-period", "1m")
+        .arg("--request-schema", schema)
         .switch("--debug");
     let server = clock.of(server);
 
@@ -189,6 +200,17 @@ fn a_period_whose_records_are_all_refused_has_no_total() {
         totals(&influx, day).contains_key(&120)
     });
     assert_eq!(totals(&influx, day), BTreeMap::from([(120, 0)]));
+
+    // This one breaks the schema, and so leaves nothing that could be refused.
+    let body = r#"{"appVersion": "a version that is far too long"}"#;
+    Load::new(running.addr()).body(body).run();
+    let began = Instant::now();
+    wait_for(SOON, "a zero for a later one", || {
+        // Slowly enough for a look at the clock between any two minutes.
+        clock.set(day + 195 + 40 * began.elapsed().as_secs() as i64);
+        totals(&influx, day).range(240..).next().is_some()
+    });
+    assert!(!totals(&influx, day).contains_key(&180));
     Totals::of(&running.terminate().stderr).assert_add_up(&scratch);
 }
 

@@ -122,14 +122,21 @@ impl Periods {
         self.unsaved |= before.is_none_or(|before| before.silent);
     }
 
-    /// Notes a period in which the server was there and got no record. Returns whether it is new.
-    pub fn note_silent(&mut self, period: Period) -> bool {
-        if self.due.len() >= MOST || self.due.contains_key(&period) {
-            return false;
+    /// Notes a period in which the server was there and got no record.
+    pub fn note_silent(&mut self, period: Period) {
+        if self.due.len() < MOST && !self.due.contains_key(&period) {
+            self.due.insert(period, Due::now(true));
+            self.unsaved = true;
         }
-        self.due.insert(period, Due::now(true));
-        self.unsaved = true;
-        true
+    }
+
+    /// Forgets the silent periods that have not ended by now: they were noted by a clock that was ahead,
+    /// and nobody knows whether the server will be there for them.
+    pub fn forget_silent_after(&mut self, now: i64) {
+        let before = self.due.len();
+        self.due
+            .retain(|period, due| !due.silent || period.end() <= now);
+        self.unsaved |= self.due.len() < before;
     }
 
     /// Whether the server was there for all of a period, and got no record.
@@ -234,7 +241,7 @@ mod tests {
         let [full, silent] =
             [0, 3600].map(|start| Period::holding(start * 1_000_000_000, 3600, "by country"));
         periods.note(full.clone());
-        assert!(periods.note_silent(silent.clone()));
+        periods.note_silent(silent.clone());
         periods.save_new().unwrap();
         let mut again = Periods::load(&dir);
         assert_eq!(again.due.keys().collect::<Vec<_>>(), [&full, &silent]);
@@ -244,11 +251,24 @@ mod tests {
         again.wait_on(&silent);
         assert!(again.is_silent(&silent));
         again.note(silent.clone());
-        assert!(!again.note_silent(silent.clone()), "it has records");
+        again.note_silent(silent.clone());
+        assert!(!again.is_silent(&silent), "it has records");
         again.save_new().unwrap();
         let at_last = Periods::load(&dir);
         fs::remove_dir_all(&dir).unwrap();
         assert!(!at_last.is_silent(&silent));
+    }
+
+    #[test]
+    fn silence_in_the_future_is_forgotten() {
+        let mut periods = Periods::load(Path::new("/nonexistent"));
+        let [past, open, full] =
+            [0, 60, 120].map(|start| Period::holding(start * 1_000_000_000, 60, "m"));
+        periods.note_silent(past.clone());
+        periods.note_silent(open.clone());
+        periods.note(full.clone());
+        periods.forget_silent_after(60);
+        assert_eq!(periods.due.keys().collect::<Vec<_>>(), [&past, &full]);
     }
 
     #[test]
