@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::account::{MEASUREMENT, Totals, line, spool, wait_until_stored};
 use crate::support::clock::Clock;
@@ -31,11 +31,15 @@ fn totals(influx: &Influx, start: i64) -> BTreeMap<i64, u64> {
     rows.iter().filter_map(total).collect()
 }
 
-/// Waits until the server has noted, on disk, that it was there for a period.
+/// Waits until the server has noted, on disk, that it was there for a period, and nobody checked in.
 #[track_caller]
 fn wait_until_noted(scratch: &Scratch, start: i64, seconds: i64) {
-    let noted = format!("{TARGET} {start} {seconds}");
-    wait_for(SOON, &noted, || {
+    wait_until_due(scratch, &format!("{TARGET} {start} {seconds} silent"));
+}
+
+#[track_caller]
+fn wait_until_due(scratch: &Scratch, noted: &str) {
+    wait_for(SOON, noted, || {
         let text = fs::read_to_string(spool(scratch).join("periods")).unwrap_or_default();
         text.lines().any(|line| line == noted)
     });
@@ -137,7 +141,7 @@ fn zeros_wait_for_influxdb_and_have_the_period_that_is_in_force_there() {
     Load::new(running.addr()).run();
     wait_until_stored(&influx, 1, SOON);
     clock.set(day + 245);
-    wait_until_noted(&scratch, day + 120, 120);
+    wait_until_due(&scratch, &format!("{TARGET} {} 120", day + 120));
     wait_for(SOON, "the total", || {
         totals(&influx, day) == BTreeMap::from([(120, 1)])
     });
@@ -146,9 +150,88 @@ fn zeros_wait_for_influxdb_and_have_the_period_that_is_in_force_there() {
     wait_until_noted(&scratch, day + 240, 120);
     clock.set(day + 481);
     wait_until_noted(&scratch, day + 360, 120);
+    // The clock was ahead: of the period that it is in now nothing is known.
+    clock.set(day + 601);
+    wait_until_noted(&scratch, day + 480, 120);
+    clock.set(day + 495);
+    wait_for(SOON, "the future to be forgotten", || {
+        let text = fs::read_to_string(spool(&scratch).join("periods")).unwrap();
+        !text.contains(&format!(" {} ", day + 480))
+    });
     influx.restart();
     wait_for(SOON, "two zeros after the outage", || {
         totals(&influx, day) == BTreeMap::from([(120, 1), (240, 0), (360, 0)])
     });
     Totals::of(&running.terminate().stderr).assert_add_up(&scratch);
+}
+
+#[test]
+fn a_period_whose_check_ins_are_all_refused_or_not_recorded_has_no_total() {
+    let scratch = Scratch::new();
+    let Some(clock) = Clock::new(&scratch) else {
+        return;
+    };
+    let influx = Influx::start(&scratch);
+    let day = tomorrow();
+    let schema = r#"{"appVersionSchema": {"dataType": "string", "maxLen": 20}}"#;
+    let schema = scratch.write("schema.json", schema);
+    // From now on InfluxDB refuses a value that is an integer.
+    influx.query("", &format!("CREATE DATABASE {DATABASE}"));
+    let float = format!("{MEASUREMENT} value=1 {}", (day + 1) * 1_000_000_000);
+    assert_eq!(influx.write(DATABASE, &float).0, 204);
+    let server = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .arg("--query-period", "1m")
+        .arg("--request-schema", schema)
+        .switch("--debug");
+    let server = clock.of(server);
+
+    clock.set(day + 61);
+    let running = server.start();
+    Load::new(running.addr()).run();
+    wait_for(SOON, "a refusal", || {
+        running.log().contains("records for good")
+    });
+    clock.set(day + 135);
+    let recomputed = format!("recomputed {TARGET} from {}s", day + 60);
+    wait_for(SOON, &recomputed, || running.log().contains(&recomputed));
+    clock.set(day + 195);
+    wait_for(SOON, "a zero for the next one", || {
+        totals(&influx, day).contains_key(&120)
+    });
+    assert_eq!(totals(&influx, day), BTreeMap::from([(120, 0)]));
+
+    // This one breaks the schema, and so leaves nothing that could be refused.
+    let body = r#"{"appVersion": "a version that is far too long"}"#;
+    Load::new(running.addr()).body(body).run();
+    let began = Instant::now();
+    wait_for(SOON, "a zero for a later one", || {
+        // Slowly enough for a look at the clock between any two minutes.
+        clock.set(day + 195 + 40 * began.elapsed().as_secs() as i64);
+        totals(&influx, day).range(240..).next().is_some()
+    });
+    assert!(!totals(&influx, day).contains_key(&180));
+    Totals::of(&running.terminate().stderr).assert_add_up(&scratch);
+}
+
+#[test]
+fn a_total_whose_points_are_gone_is_not_made_zero() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    influx.query("", &format!("CREATE DATABASE {DATABASE}"));
+    let start = tomorrow() - 2 * 86_400;
+    let total = format!("{TARGET} total=5i {}", start * 1_000_000_000);
+    assert_eq!(influx.write(DATABASE, &total).0, 204);
+    // As a server leaves it that is killed after it has recomputed the period.
+    fs::create_dir_all(spool(&scratch)).unwrap();
+    let noted = format!("{TARGET} {start} 3600\n");
+    fs::write(spool(&scratch).join("periods"), noted).unwrap();
+    let server = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .switch("--debug");
+    let running = server.start();
+    let recomputed = format!("recomputed {TARGET} from {start}s");
+    wait_for(SOON, &recomputed, || running.log().contains(&recomputed));
+    assert_eq!(totals(&influx, start), BTreeMap::from([(0, 5)]));
+    running.terminate();
 }

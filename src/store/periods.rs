@@ -8,7 +8,9 @@
 //! nothing.
 //!
 //! The file has a line for each: target measurement, start in seconds since 1970, length in
-//! seconds, separated by spaces.
+//! seconds, separated by spaces; and behind it ` silent` where the server was there and got no record.
+//! Only such a period may get a total of zero: of the others, lines of which an earlier run may have
+//! left, nobody knows why they have no points.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,6 +23,9 @@ use super::durable;
 /// A period is recomputed this long after its end and after its last delivery: InfluxDB's own
 /// continuous query has run by then, and stragglers of the same second are stored.
 const SETTLE: Duration = Duration::from_secs(10);
+
+/// Stands behind a period in which the server was there and got no record.
+const SILENT: &str = " silent";
 
 /// Periods without points are not noted beyond this number: a year of hours. Without InfluxDB
 /// there would be more and more of them.
@@ -73,13 +78,16 @@ struct Due {
     /// The last delivery into it, or the last attempt to recompute it.
     since: Instant,
     pause: Duration,
+    /// The server was there for all of it, and got no record.
+    silent: bool,
 }
 
 impl Due {
-    fn now() -> Due {
+    fn now(silent: bool) -> Due {
         Due {
             since: Instant::now(),
             pause: SETTLE,
+            silent,
         }
     }
 }
@@ -100,26 +108,47 @@ impl Periods {
         });
         let text = String::from_utf8_lossy(&bytes);
         let due = text.lines().filter_map(parse);
-        let due = due.map(|period| (period, Due::now())).collect();
+        let due = due.map(|(period, silent)| (period, Due::now(silent)));
         Periods {
             path,
-            due,
+            due: due.collect(),
             unsaved: false,
         }
     }
 
-    /// Notes that points were delivered into a period.
+    /// Notes that records of a period were delivered, if only to be refused: it is not silent.
     pub fn note(&mut self, period: Period) {
-        self.unsaved |= self.due.insert(period, Due::now()).is_none();
+        let before = self.due.insert(period, Due::now(false));
+        self.unsaved |= before.is_none_or(|before| before.silent);
     }
 
-    /// Notes a period that seems to have no points at all. Returns whether it is new.
-    pub fn note_silent(&mut self, period: Period) -> bool {
-        if self.due.len() >= MOST || self.due.contains_key(&period) {
-            return false;
+    /// Notes a period in which the server was there and got no record.
+    pub fn note_silent(&mut self, period: Period) {
+        if self.due.len() < MOST && !self.due.contains_key(&period) {
+            self.due.insert(period, Due::now(true));
+            self.unsaved = true;
         }
-        self.note(period);
-        true
+    }
+
+    /// Forgets the silent periods that have not ended by now: they were noted by a clock that was ahead,
+    /// and nobody knows whether the server will be there for them.
+    pub fn forget_silent_after(&mut self, now: i64) {
+        let before = self.due.len();
+        self.due
+            .retain(|period, due| !due.silent || period.end() <= now);
+        self.unsaved |= self.due.len() < before;
+    }
+
+    /// Whether the server was there for all of a period, and got no record.
+    pub fn is_silent(&self, period: &Period) -> bool {
+        self.due.get(period).is_some_and(|due| due.silent)
+    }
+
+    /// More may be expected for a period after all.
+    pub fn wait_on(&mut self, period: &Period) {
+        if let Some(due) = self.due.get_mut(period) {
+            *due = Due::now(due.silent);
+        }
     }
 
     /// The oldest period for which nothing more is expected. `now` is in seconds since 1970.
@@ -165,13 +194,14 @@ impl Periods {
     /// Brings the whole list to the disk.
     pub fn save(&mut self) -> io::Result<()> {
         let mut text = String::new();
-        for Period {
-            start,
-            seconds,
-            target,
-        } in self.due.keys()
-        {
-            text.push_str(&format!("{target} {start} {seconds}\n"));
+        for (period, due) in &self.due {
+            let Period {
+                start,
+                seconds,
+                target,
+            } = period;
+            let mark = if due.silent { SILENT } else { "" };
+            text.push_str(&format!("{target} {start} {seconds}{mark}\n"));
         }
         durable::replace(&self.path, text.as_bytes())?;
         self.unsaved = false;
@@ -179,15 +209,17 @@ impl Periods {
     }
 }
 
-fn parse(line: &str) -> Option<Period> {
-    let mut words = line.rsplitn(3, ' ');
+fn parse(line: &str) -> Option<(Period, bool)> {
+    let unmarked = line.strip_suffix(SILENT);
+    let mut words = unmarked.unwrap_or(line).rsplitn(3, ' ');
     let seconds = words.next()?.parse().ok().filter(|seconds| *seconds > 0)?;
     let start = words.next()?.parse().ok()?;
-    Some(Period {
+    let period = Period {
         start,
         seconds,
         target: words.next()?.to_owned(),
-    })
+    };
+    Some((period, unmarked.is_some()))
 }
 
 #[cfg(test)]
@@ -206,18 +238,37 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("periods-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let mut periods = Periods::load(&dir);
-        periods.note(Period::holding(1, 3600, "by country"));
+        let [full, silent] =
+            [0, 3600].map(|start| Period::holding(start * 1_000_000_000, 3600, "by country"));
+        periods.note(full.clone());
+        periods.note_silent(silent.clone());
         periods.save_new().unwrap();
-        let again = Periods::load(&dir);
+        let mut again = Periods::load(&dir);
+        assert_eq!(again.due.keys().collect::<Vec<_>>(), [&full, &silent]);
+        assert!(!again.is_silent(&full) && again.is_silent(&silent));
+
+        // It waits for more, which keeps the mark; and then there is more.
+        again.wait_on(&silent);
+        assert!(again.is_silent(&silent));
+        again.note(silent.clone());
+        again.note_silent(silent.clone());
+        assert!(!again.is_silent(&silent), "it has records");
+        again.save_new().unwrap();
+        let at_last = Periods::load(&dir);
         fs::remove_dir_all(&dir).unwrap();
-        assert_eq!(
-            again.due.keys().cloned().collect::<Vec<_>>(),
-            [Period {
-                start: 0,
-                seconds: 3600,
-                target: "by country".to_owned()
-            }]
-        );
+        assert!(!at_last.is_silent(&silent));
+    }
+
+    #[test]
+    fn silence_in_the_future_is_forgotten() {
+        let mut periods = Periods::load(Path::new("/nonexistent"));
+        let [past, open, full] =
+            [0, 60, 120].map(|start| Period::holding(start * 1_000_000_000, 60, "m"));
+        periods.note_silent(past.clone());
+        periods.note_silent(open.clone());
+        periods.note(full.clone());
+        periods.forget_silent_after(60);
+        assert_eq!(periods.due.keys().collect::<Vec<_>>(), [&past, &full]);
     }
 
     #[test]
@@ -229,6 +280,7 @@ mod tests {
         let due = Due {
             since: long_ago,
             pause: SETTLE,
+            silent: false,
         };
         periods.due.insert(period.clone(), due);
         assert_eq!(periods.next(69), None, "the period ended 9 s ago");

@@ -39,14 +39,17 @@ pub struct Totals {
 
 impl Totals {
     pub fn new(spool_dir: &Path, query_period: QueryPeriod, extra_tags: Vec<String>) -> Totals {
+        let now = now_seconds();
+        let mut periods = Periods::load(spool_dir);
+        periods.forget_silent_after(now);
         Totals {
             query_period,
             extra_tags,
             in_force: None,
             said: None,
             lengths: Lengths::load(spool_dir),
-            periods: Periods::load(spool_dir),
-            uptime: Uptime::beginning(now_seconds()),
+            periods,
+            uptime: Uptime::beginning(now),
             refusals: Throttle::default(),
         }
     }
@@ -142,25 +145,27 @@ impl Totals {
         }
     }
 
-    /// Notes the periods that have ended without a record while the server was there. To be called
-    /// every second; `accepted` is the number of records accepted until now.
-    pub fn note_silent(&mut self, accepted: u64) -> io::Result<()> {
+    /// Notes the periods that have ended without a check-in while the server was there. To be called
+    /// every second; `heard` is the number of check-ins until now, of which some are not recorded.
+    pub fn note_silent(&mut self, heard: u64) -> io::Result<()> {
         let in_force = self.in_force.iter().flat_map(|found| &found.periods);
         let mut of_all = in_force.filter(|(downsampling, _)| downsampling.is_of_all());
         let seconds = of_all.next().map_or_else(
             || i64::try_from(self.query_period.seconds()).unwrap_or(i64::MAX),
             |(_, seconds)| *seconds,
         );
-        let mut new = false;
-        for start in self.uptime.silent(now_seconds(), accepted, seconds) {
-            let target = downsampling::of_all().target;
-            new |= self.periods.note_silent(Period {
+        let now = now_seconds();
+        if self.uptime.is_before_last_look(now) {
+            self.periods.forget_silent_after(now);
+        }
+        for start in self.uptime.silent(now, heard, seconds) {
+            self.periods.note_silent(Period {
                 start,
                 seconds,
-                target,
+                target: downsampling::of_all().target,
             });
         }
-        if new { self.periods.save_new() } else { Ok(()) }
+        self.periods.save_new()
     }
 
     /// Recomputes the oldest period for which nothing more is expected. Returns whether there was one.
@@ -170,13 +175,15 @@ impl Totals {
             return Ok(false);
         };
         let recomputed = match recompute(influx, in_force, &self.lengths, &period) {
+            Ok(Recomputed::Done) => Ok(()),
+            // All its records were refused, or its points were deleted since.
+            Ok(Recomputed::Nothing) if !self.periods.is_silent(&period) => Ok(()),
             Ok(Recomputed::Nothing) if waits_from_before(spool, period.end()) => {
                 // A point of its last second may be among what waits.
-                self.periods.note(period);
+                self.periods.wait_on(&period);
                 return Ok(true);
             }
             Ok(Recomputed::Nothing) => write_zero(influx, &period),
-            Ok(Recomputed::Done) => Ok(()),
             Err(why) => Err(why),
         };
         match recomputed {

@@ -1,4 +1,4 @@
-//! Which periods the server was there for from their first moment to their last without a record. Only
+//! Which periods the server was there for from their first moment to their last without a check-in. Only
 //! of those can it say that nobody checked in; they leave no other trace than having been noted.
 
 /// The clock is looked at every second, and a request to InfluxDB delays that by a minute at most. After
@@ -11,9 +11,9 @@ pub struct Uptime {
     /// What is known begins here: the start, the end of a break, or the last end of a period.
     since: i64,
     looked: i64,
-    /// Records accepted until the first look in the current period, and until the last one.
-    accepted_before: u64,
-    accepted: u64,
+    /// Check-ins until the last look before the current period, and until the last one of all.
+    heard_before: u64,
+    heard: u64,
 }
 
 impl Uptime {
@@ -21,34 +21,39 @@ impl Uptime {
         Uptime {
             since: now,
             looked: now,
-            accepted_before: 0,
-            accepted: 0,
+            heard_before: 0,
+            heard: 0,
         }
     }
 
+    /// The clock was set back since the last look.
+    pub fn is_before_last_look(&self, now: i64) -> bool {
+        now < self.looked
+    }
+
     /// The beginnings of the periods, `seconds` long, that have ended since the last look, that the
-    /// server was there for in whole, and in which no record was accepted; `accepted` is their number
-    /// until now. A record from between two looks may still belong to one of them. But one that is
-    /// accepted between is never overlooked, though it is lost later.
-    pub fn silent(&mut self, now: i64, accepted: u64, seconds: i64) -> Vec<i64> {
+    /// server was there for in whole, and in which nobody checked in; `heard` is the number of check-ins
+    /// until now. One from between two looks may belong to the period before or to that behind, so it
+    /// counts for both.
+    pub fn silent(&mut self, now: i64, heard: u64, seconds: i64) -> Vec<i64> {
         if !(0..=LONGEST_PAUSE).contains(&(now - self.looked)) {
             self.since = now;
-            self.accepted_before = accepted;
-            self.accepted = accepted;
+            self.heard_before = heard;
+            self.heard = heard;
         }
         let first = self.since + (-self.since).rem_euclid(seconds);
         let end = now - now.rem_euclid(seconds);
         let mut silent = Vec::new();
-        if self.accepted == self.accepted_before {
+        if heard == self.heard_before {
             let step = usize::try_from(seconds).unwrap_or(usize::MAX);
             silent.extend((first..end).step_by(step));
         }
         if end > self.since {
             self.since = end;
-            self.accepted_before = accepted;
+            self.heard_before = self.heard;
         }
         self.looked = now;
-        self.accepted = accepted;
+        self.heard = heard;
         silent
     }
 }
@@ -71,16 +76,16 @@ mod tests {
     }
 
     #[test]
-    fn a_period_with_a_record_is_not_silent() {
+    fn a_period_with_a_check_in_is_not_silent() {
         let mut uptime = Uptime::beginning(3600);
         assert!(uptime.silent(3630, 5, 60).is_empty());
-        assert!(uptime.silent(3660, 5, 60).is_empty(), "five records");
+        assert!(uptime.silent(3660, 5, 60).is_empty(), "five check-ins");
         assert!(uptime.silent(3719, 5, 60).is_empty());
-        // It may have come before the period's end or after.
-        assert_eq!(uptime.silent(3720, 6, 60), [3660]);
-        assert_eq!(uptime.silent(3780, 6, 60), [3720]);
-        assert!(uptime.silent(3781, 7, 60).is_empty());
-        assert!(uptime.silent(3840, 7, 60).is_empty(), "one record");
+        assert_eq!(uptime.silent(3720, 5, 60), [3660]);
+        assert!(uptime.silent(3779, 5, 60).is_empty());
+        assert!(uptime.silent(3780, 6, 60).is_empty(), "before its end?");
+        assert!(uptime.silent(3840, 6, 60).is_empty(), "or after it?");
+        assert_eq!(uptime.silent(3900, 6, 60), [3840]);
     }
 
     #[test]

@@ -101,7 +101,7 @@ fn play(scratch: &Scratch, influx: &Influx, visits: &[Visit]) {
     let spool = scratch.join("spool").join(DATABASE);
     fs::create_dir_all(&spool).unwrap();
     fs::write(spool.join("00000000000000000001.lp"), segment(visits)).unwrap();
-    let noted = format!("{} {SILENT} {PERIOD}\n", TARGETS[0]);
+    let noted = format!("{} {SILENT} {PERIOD} silent\n", TARGETS[0]);
     fs::write(spool.join("periods"), noted).unwrap();
     let server = Server::new(scratch)
         .arg("--influxdb-url", influx.url())
