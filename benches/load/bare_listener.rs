@@ -32,7 +32,7 @@ impl Handler for Constant {
 pub fn run(address: &str, size: &str) -> Result<()> {
     let address: SocketAddr = address.parse()?;
     let handler = Arc::new(Constant(Answer::json(vec![b'x'; size.parse()?])));
-    let bound = socket::bind(&Listen::Tcp(address), Duration::from_secs(75))?;
+    let bound = socket::bind("ADDRESS", &Listen::Tcp(address), Duration::from_secs(75))?;
     let _acceptor = listener::start(vec![bound], 1024, handler)?;
     loop {
         std::thread::park();
