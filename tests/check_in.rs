@@ -68,8 +68,8 @@ fn keys_match_in_any_case_and_odd_values_are_left_out() {
          "upgrade_request,a=new,b=old value=1i"),
         (r#"{"extraTagInfo":{"empty":"","none":null,"":"x","dot.ted":"x"}}"#, &[],
          "upgrade_request value=1i"),
-        (r#"{"extraFieldInfo":{"list":[1],"map":{"a":1},"none":null,"ok":false}}"#, &[],
-         "upgrade_request value=1i,ok=false"),
+        (r#"{"extraFieldInfo":{"list":[1],"map":{"a":1},"none":null,"on":false}}"#, &[],
+         "upgrade_request value=1i,on=false"),
         (&too_long, &[], "upgrade_request,ok=1 value=1i"),
         // The point's own names stay the server's.
         (r#"{"appVersion":"v1","extraTagInfo":{"appVersion":"v9","city":"x","time":"1"}}"#, &[],
