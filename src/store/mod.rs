@@ -1,7 +1,7 @@
 //! What becomes of a record: spooled on disk by the writer thread, delivered to InfluxDB by the
 //! sender thread.
 //!
-//! Architecture invariants: only [`Record`] crosses the channel, and only line protocol reaches the
+//! Architecture invariants: only [`Record`](crate::checkin::Record) crosses the channel, and only line protocol reaches the
 //! spool and InfluxDB. A record that was sent once is sent again byte for byte, so a retry never
 //! counts twice. Nothing here is waited for by a request.
 
@@ -15,6 +15,7 @@ pub mod influx;
 pub mod outage;
 pub mod periods;
 pub mod point;
+pub mod queue;
 pub mod recovery;
 pub mod refused;
 pub mod rejected;
@@ -35,18 +36,15 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{self as channel, TrySendError, bounded};
+use crossbeam_channel::{self as channel, bounded};
 
-use crate::checkin::Record;
 use crate::config::duration::QueryPeriod;
 use crate::service::metrics::Metrics;
 use cardinality::{Limits, Listed};
 use influx::Influx;
+pub use queue::{Recorder, Stopped};
 use sender::Sender;
 use spool::{Spool, SpoolError};
-
-/// Records that may wait for the writer thread.
-const CHANNEL: usize = 65_536;
 
 /// What the store needs to know.
 #[derive(Debug)]
@@ -65,34 +63,6 @@ pub struct StoreOptions {
     /// Exchanged when the configuration is.
     pub listed: Arc<ArcSwap<Listed>>,
 }
-
-/// The connection threads' end of the store.
-#[derive(Debug)]
-pub struct Recorder {
-    records: channel::Sender<Record>,
-    metrics: Arc<Metrics>,
-}
-
-impl Recorder {
-    /// Queues a record. Never blocks: where the channel is full, the record is dropped and counted.
-    /// Fails only when the store has stopped: then the check-in was not accepted.
-    pub fn record(&self, record: Record) -> Result<(), Stopped> {
-        let counts = &self.metrics.records;
-        match self.records.try_send(record) {
-            Ok(()) => counts.accepted.add(1),
-            Err(TrySendError::Full(_)) => {
-                counts.accepted.add(1);
-                counts.dropped_channel_full.add(1);
-            }
-            Err(TrySendError::Disconnected(_)) => return Err(Stopped),
-        }
-        Ok(())
-    }
-}
-
-/// The store takes no records any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stopped;
 
 /// The three running threads.
 #[derive(Debug)]
@@ -120,7 +90,7 @@ impl Store {
         )?;
         metrics.records.found.add(found.lines);
         let spool = Arc::new(found.spool);
-        let (records, queued) = bounded(CHANNEL);
+        let (recorder, queued) = queue::new(Arc::clone(&metrics));
         let (stop, stopped) = bounded(0);
         // One wake-up that is waiting is as good as many.
         let (wake, woken) = bounded(1);
@@ -135,7 +105,7 @@ impl Store {
             options.limits,
             Arc::clone(&options.listed),
         );
-        let sender = Sender::new(Arc::clone(&spool), Arc::clone(&metrics), options);
+        let sender = Sender::new(Arc::clone(&spool), metrics, options);
         let writer = spawn("writer", fatal, move || {
             writer.run(&queued, &stopped, &wake);
             drop(writing);
@@ -143,7 +113,6 @@ impl Store {
         let syncing = Arc::clone(&spool);
         let syncer = spawn("syncer", fatal, move || syncer::run(&syncing, &written))?;
         let sender = spawn("sender", fatal, move || sender.run(&woken))?;
-        let recorder = Recorder { records, metrics };
         Ok((
             Store {
                 writer,
