@@ -36,6 +36,7 @@ fn ends_deaf(running: Running, since: Instant, limit: Duration) -> Duration {
     let took = since.elapsed();
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains(DEAF), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("bug: "), "{}", ended.stderr);
     assert!(took < limit, "deaf for {took:?}");
     took
 }
