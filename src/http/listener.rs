@@ -183,7 +183,9 @@ impl AcceptLoop {
                             Err(error) if is_end(&error) => return,
                             Err(_) => return handler.broken(),
                         };
-                        if handler.handle(request, buffers) == Then::Close {
+                        let then = handler.handle(request, buffers);
+                        buffers.shrink();
+                        if then == Then::Close {
                             return;
                         }
                     }

@@ -23,6 +23,9 @@ use crate::store::{Recorder, Stopped};
 /// Bytes of an `X-Request-Id` at most.
 const MAX_REQUEST_ID: usize = 64;
 
+/// Bytes of a buffer that a connection's thread keeps for the next request at most.
+const KEPT_BUFFER: usize = 16 * 1024;
+
 /// What all connection threads share.
 #[derive(Debug)]
 pub struct App {
@@ -191,8 +194,19 @@ impl Handler for App {
 pub struct Buffers {
     body: Vec<u8>,
     point: Vec<u8>,
-    /// What is sent.
+    /// What is sent, which the operator chose.
     pub out: Vec<u8>,
+}
+
+impl Buffers {
+    /// Gives back what a large request made them. Each of a thousand idle connections would keep it.
+    pub fn shrink(&mut self) {
+        for buffer in [&mut self.body, &mut self.point] {
+            if buffer.capacity() > KEPT_BUFFER {
+                *buffer = Vec::new();
+            }
+        }
+    }
 }
 
 fn record(

@@ -205,7 +205,22 @@ impl SelfCheck {
                  front"
             )
         } else {
-            format!("{reach}: {error}, with connections to spare")
+            format!(
+                "{reach}: {error}, with connections to spare{}",
+                self.advice(error)
+            )
+        }
+    }
+
+    /// A socket file that systemd made is not made again when only the service is started again.
+    fn advice(&self, error: &io::Error) -> &'static str {
+        use io::ErrorKind::{ConnectionRefused, NotFound};
+        match (&self.reach, error.kind()) {
+            (Reach::Unix(_), NotFound | ConnectionRefused) => {
+                "; the socket file is gone or another's, if systemd made it: systemctl restart \
+                 upgrade-responder.socket"
+            }
+            _ => "",
         }
     }
 

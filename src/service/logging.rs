@@ -54,8 +54,12 @@ pub fn start(debug: bool) {
 fn say_panic(panic: &PanicHookInfo<'_>) {
     // Each place is a cause of its own; there are no more of them than places in the code.
     static PLACES: Mutex<BTreeMap<String, Throttle>> = Mutex::new(BTreeMap::new());
-    // The accept loop expects the library's unwrap of a failed dup(2), and says so itself.
-    if std::thread::current().name() == Some("accept") {
+    // The accept loop expects the library's unwrap of a failed dup(2), and says so itself. A panic of our
+    // own there is a bug like any other.
+    let in_library = panic
+        .location()
+        .is_some_and(|at| at.file().contains("tiny_http"));
+    if in_library && std::thread::current().name() == Some("accept") {
         return;
     }
     let place = panic

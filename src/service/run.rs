@@ -253,7 +253,10 @@ fn serve_until_stopped(
             }
             recv(fatal) -> why => {
                 let why = why.unwrap_or_else(|_| "a thread is gone".to_owned());
-                return Err(RunError::System(format!("{why}; ending, to be started again")));
+                // At once: what is under way is still finished, and that takes up to 10 s.
+                log::error!("{why}");
+                let ended = "ended by itself, for the reason above; to be started again";
+                return Err(RunError::System(ended.to_owned()));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What becomes of a record: spooled on disk by the writer thread, delivered to InfluxDB by the
 //! sender thread.
 //!
-//! Architecture invariants: only [`Record`] crosses the channel, and only line protocol reaches the
+//! Architecture invariants: only [`Record`](crate::checkin::Record) crosses the channel, and only line protocol reaches the
 //! spool and InfluxDB. A record that was sent once is sent again byte for byte, so a retry never
 //! counts twice. Nothing here is waited for by a request.
 
@@ -17,6 +17,7 @@ pub mod lengths;
 pub mod outage;
 pub mod periods;
 pub mod point;
+pub mod queue;
 pub mod recompute;
 pub mod recovery;
 pub mod refused;
@@ -33,23 +34,20 @@ pub mod writer;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{self as channel, TrySendError, bounded};
+use crossbeam_channel::{self as channel, bounded};
 
-use crate::checkin::Record;
 use crate::config::duration::QueryPeriod;
 use crate::service::metrics::Metrics;
 use cardinality::{Limits, Listed};
 use influx::Influx;
+pub use queue::{Recorder, Stopped};
 use sender::Sender;
 use spool::{Spool, SpoolError};
-
-/// Records that may wait for the writer thread.
-const CHANNEL: usize = 65_536;
 
 /// What the store needs to know.
 #[derive(Debug)]
@@ -69,51 +67,14 @@ pub struct StoreOptions {
     pub listed: Arc<ArcSwap<Listed>>,
 }
 
-/// The way to the writer; `None` once the store takes no records any more. A record is queued under
-/// the lock, so that none comes after the writer has seen the end: that takes no longer than a
-/// `try_send`.
-type Records = Arc<RwLock<Option<channel::Sender<Record>>>>;
-
-/// The connection threads' end of the store.
-#[derive(Debug)]
-pub struct Recorder {
-    records: Records,
-    metrics: Arc<Metrics>,
-}
-
-impl Recorder {
-    /// Queues a record. Never blocks: where the channel is full, the record is dropped and counted.
-    /// Fails only when the store has stopped: then the check-in was not accepted.
-    pub fn record(&self, record: Record) -> Result<(), Stopped> {
-        let counts = &self.metrics.records;
-        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(records) = records.as_ref() else {
-            return Err(Stopped);
-        };
-        match records.try_send(record) {
-            Ok(()) => counts.accepted.add(1),
-            Err(TrySendError::Full(_)) => {
-                counts.accepted.add(1);
-                counts.dropped_channel_full.add(1);
-            }
-            Err(TrySendError::Disconnected(_)) => return Err(Stopped),
-        }
-        Ok(())
-    }
-}
-
-/// The store takes no records any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stopped;
-
 /// The three running threads.
 #[derive(Debug)]
 pub struct Store {
     writer: JoinHandle<()>,
     syncer: JoinHandle<()>,
     sender: JoinHandle<()>,
-    /// Without it the writer writes what is queued and ends; the sender follows.
-    records: Records,
+    /// When it is closed, the writer writes what is queued and ends; the sender follows.
+    recorder: Recorder,
     spool: Arc<Spool>,
     metrics: Arc<Metrics>,
 }
@@ -133,8 +94,7 @@ impl Store {
         )?;
         metrics.records.found.add(found.lines);
         let spool = Arc::new(found.spool);
-        let (records, queued) = bounded(CHANNEL);
-        let records = Arc::new(RwLock::new(Some(records)));
+        let (recorder, queued) = queue::new(Arc::clone(&metrics));
         // One wake-up that is waiting is as good as many.
         let (wake, woken) = bounded(1);
         // The writer drops its end when its last segment is sealed.
@@ -156,16 +116,12 @@ impl Store {
         let syncing = Arc::clone(&spool);
         let syncer = spawn("syncer", fatal, move || syncer::run(&syncing, &written))?;
         let sender = spawn("sender", fatal, move || sender.run(&woken))?;
-        let recorder = Recorder {
-            records: Arc::clone(&records),
-            metrics: Arc::clone(&metrics),
-        };
         Ok((
             Store {
                 writer,
                 syncer,
                 sender,
-                records,
+                recorder: recorder.clone(),
                 spool,
                 metrics,
             },
@@ -183,7 +139,7 @@ impl Store {
     /// the other numbers, so that the account at the end can show a loss.
     /// A request that is still in flight is refused from here on.
     pub fn stop(self, limit: Duration) -> u64 {
-        *self.records.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.recorder.close();
         // A thread that panicked has nothing more to write; the panic hook has logged it.
         let _ = self.writer.join();
         let deadline = Instant::now() + limit;

@@ -10,11 +10,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{RecvTimeoutError, Sender};
 
 use super::cardinality::{Limited, Limiter, Limits, Listed};
 use super::clock::{Clock, now_ns};
 use super::drops::Drops;
+use super::queue::Queue;
 use super::segment::{AppendError, OpenSegment};
 use super::spool::Spool;
 use crate::checkin::{Record, line};
@@ -25,8 +26,12 @@ use crate::service::metrics::Metrics;
 /// record wakes nobody, which is cheaper than a wake-up for each; and it keeps the promise of 10 ms
 /// from acceptance to the spool.
 const GROUP: Duration = Duration::from_millis(5);
-/// Records in one append at most, so that a burst does not become one huge buffer.
+/// Records in one append at most, and about how many bytes of them, so that a burst does not become one
+/// huge buffer.
 const GROUP_RECORDS: usize = 4096;
+const GROUP_BYTES: usize = 1024 * 1024;
+/// What is kept of that buffer for the next one; a usual second has no larger ones.
+const KEPT_BUFFER: usize = 256 * 1024;
 /// Full batches that may wait for the sender before segments grow, as they do in an outage.
 const FULL_BATCHES: usize = 8;
 /// How often an open segment is looked at while no records come.
@@ -88,14 +93,14 @@ impl Writer {
 
     /// Runs until nobody can queue a record any more and all are written, and seals then. `wake` tells
     /// the sender of sealed segments, and of the end by being dropped.
-    pub fn run(mut self, queued: &Receiver<Record>, wake: &Sender<()>) {
+    pub fn run(mut self, queued: &Queue, wake: &Sender<()>) {
         loop {
             let look_again = if self.open.is_some() || self.is_dropping() {
                 SEAL_CHECK
             } else {
                 Duration::MAX
             };
-            match queued.recv_timeout(look_again) {
+            match queued.records.recv_timeout(look_again) {
                 Ok(record) => {
                     thread::sleep(GROUP);
                     self.write_group(record, queued, wake);
@@ -110,14 +115,17 @@ impl Writer {
     }
 
     /// Writes a record and those that are queued behind it now, in parts where a batch is full.
-    fn write_group(&mut self, first: Record, queued: &Receiver<Record>, wake: &Sender<()>) {
-        let mut left = 1 + queued.len();
-        let mut records = std::iter::once(first).chain(queued.try_iter());
+    fn write_group(&mut self, first: Record, queued: &Queue, wake: &Sender<()>) {
+        let mut left = 1 + queued.records.len();
+        let mut records = std::iter::once(first).chain(queued.records.try_iter());
         while left > 0 {
-            let part = left.min(self.room());
-            self.write(records.by_ref().take(part));
-            left -= part;
+            let (written, bytes) = self.write(&mut records, left.min(self.room()));
+            queued.gone(bytes);
+            left -= written;
             self.seal_if_due(wake);
+            if written == 0 {
+                return;
+            }
         }
     }
 
@@ -131,13 +139,16 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, records: impl Iterator<Item = Record>) {
+    /// Writes the next records, `most` at most; how many, and their bytes in the queue.
+    fn write(&mut self, records: &mut impl Iterator<Item = Record>, most: usize) -> (usize, usize) {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
-        let mut count = 0;
+        let (mut count, mut bytes) = (0, 0);
         let now = now_ns();
         let listed = self.listed.load_full();
-        for record in records {
+        while count < most && buffer.len() < GROUP_BYTES {
+            let Some(record) = records.next() else { break };
+            bytes += record.point().len();
             let limited = self.limiter.admit(record.point(), &listed, &mut buffer);
             if limited != Limited::default() {
                 self.metrics.records.limited.add(u64::from(limited.changed));
@@ -148,7 +159,8 @@ impl Writer {
         }
         // Before the sender can see them.
         self.spool.stamped(self.clock.last());
-        let appended = self.append(&buffer, count);
+        let lines = count as u64;
+        let appended = self.append(&buffer, lines);
         self.limiter.save();
         let failing = &self.metrics.health.disk_failing;
         failing.store(appended.is_err(), Ordering::Relaxed);
@@ -158,15 +170,18 @@ impl Writer {
             }
         }
         if let Err(error) = appended {
-            self.metrics.records.dropped_disk.add(count);
+            self.metrics.records.dropped_disk.add(lines);
             let dir = self.spool.dir().display();
             let why = format!(
                 "{dir}: cannot write: {error}; check-ins are still answered, but not recorded; make \
                  room or mend the disk"
             );
-            self.disk.add(count, why);
+            self.disk.add(lines, why);
         }
+        buffer.clear();
+        buffer.shrink_to(KEPT_BUFFER);
         self.buffer = buffer;
+        (count, bytes)
     }
 
     fn append(&mut self, lines: &[u8], count: u64) -> io::Result<()> {

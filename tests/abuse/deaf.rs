@@ -36,6 +36,7 @@ fn ends_deaf(running: Running, since: Instant, limit: Duration) -> Duration {
     let took = since.elapsed();
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains(DEAF), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("bug: "), "{}", ended.stderr);
     assert!(took < limit, "deaf for {took:?}");
     took
 }
@@ -124,6 +125,27 @@ fn slots_lost_to_http_2_end_the_process_while_idle_clients_come_and_go() {
             "the process ends with status 1 and says why after {:.1} s",
             took.as_secs_f64()
         ),
+    );
+}
+
+/// With one that systemd made, this would happen again after each start.
+#[test]
+fn socket_file_that_is_gone_ends_the_process_with_advice() {
+    let scratch = Scratch::hostile();
+    let socket = scratch.join("x.sock");
+    let server = server(&scratch).arg("--listen", format!("unix:{}", socket.display()));
+    let running = server.start();
+    check_in(running.addr()).unwrap();
+    fs::remove_file(&socket).unwrap();
+    let ended = running.wait(BELOW_THE_CAP);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    let (before, _) = ended.stderr.split_once("stopped: ").unwrap();
+    for words in [DEAF, "systemctl restart upgrade-responder.socket"] {
+        assert!(before.contains(words), "no {words:?}: {}", ended.stderr);
+    }
+    note(
+        "the socket file is removed",
+        "the process ends with status 1, and says at once why and what to do",
     );
 }
 

@@ -1,4 +1,4 @@
-//! Single requests that cost more than others: huge heads, endless pipelines, drips.
+//! Requests that cost more than others: huge heads, the largest of check-ins, endless pipelines, drips.
 
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
@@ -6,8 +6,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::crowds::connect_with_small_buffer;
-use super::{Abused, CHECK_IN, CLIENT_TIMEOUT, connect, first_line_until_end, whole_check_in};
-use crate::support::geodb;
+use super::{
+    Abused, CHECK_IN, CLIENT_TIMEOUT, connect, first_line_until_end, note, status, whole_check_in,
+};
+use crate::support::client::Connection;
+use crate::support::scratch::Scratch;
+use crate::support::server::Server;
+use crate::support::{geodb, spool};
 
 /// How long a head of a few MiB may take, which is read at once; a debug build on a busy machine takes
 /// more than a minute for 64 MiB.
@@ -95,6 +100,80 @@ fn hops_without_end_cost_only_their_sender() {
     // All are believed, so the client is the first.
     let zurich = "city=Zürich,country=Switzerland,country_isocode=CH";
     assert_eq!(abused.finish_with(zurich), 1);
+}
+
+/// What the queue to the writer thread may hold, and as much again for everything else: threads, parts of
+/// a group, what the allocator keeps.
+const MOST_MEMORY: u64 = 2 * 64 * 1024;
+
+#[test]
+fn largest_check_ins_take_bounded_memory_and_are_accounted_for() {
+    const EACH: usize = 250;
+    const CLIENTS: usize = 16;
+    const KEPT: usize = 500;
+    let scratch = Scratch::hostile();
+    let server = Server::new(&scratch).without("--geodb");
+    let running = server.start();
+    let before = status(running.pid(), "VmRSS");
+    let check_in = |connection: &mut Connection| {
+        let answer = connection.post_checkin(&largest(), &[]).unwrap();
+        assert_eq!(answer.status, 200);
+    };
+
+    // Faster than the writer thread can write.
+    thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                let mut connection = running.connect();
+                (0..EACH).for_each(|_| check_in(&mut connection));
+            });
+        }
+    });
+    let peak = status(running.pid(), "VmHWM");
+    assert!(peak < before + MOST_MEMORY, "{peak} KiB, {before} before");
+
+    // What one large request took is not kept for the next one.
+    let filled = status(running.pid(), "VmRSS");
+    let mut kept: Vec<Connection> = (0..KEPT).map(|_| running.connect()).collect();
+    kept.iter_mut().for_each(check_in);
+    let each = status(running.pid(), "VmRSS").saturating_sub(filled) / KEPT as u64;
+    assert!(each < 64, "{each} KiB for each idle connection");
+
+    drop(kept);
+    let ended = running.terminate();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let account = ended.stderr.lines().last().unwrap_or_default();
+    let accepted = CLIENTS * EACH + KEPT;
+    let spooled = spool::points(&scratch).len();
+    let dropped = accepted - spooled;
+    let expected = format!(
+        "accepted {accepted} = delivered 0 + waiting {spooled} + rejected 0 + dropped {dropped}"
+    );
+    assert!(account.ends_with(&expected), "{account}, not {expected}");
+    note(
+        "16 clients send check-ins of the largest kind, as fast as they can",
+        format!(
+            "memory {} MiB before, {} MiB at most; {accepted} accepted, {spooled} spooled, {dropped} \
+             dropped and counted; {each} KiB for each of {KEPT} idle connections afterwards",
+            before / 1024,
+            peak / 1024
+        ),
+    );
+}
+
+/// As many extra tags and fields as are taken, of values that are twice as long once escaped.
+fn largest() -> String {
+    let map = |kind: &str, value: &str| {
+        let pairs: Vec<String> = (0..64)
+            .map(|n| format!("\"{kind}{n:062}\":\"{}\"", value.repeat(200)))
+            .collect();
+        pairs.join(",")
+    };
+    format!(
+        "{{\"appVersion\":\"largest\",\"extraTagInfo\":{{{}}},\"extraFieldInfo\":{{{}}}}}",
+        map("t", ","),
+        map("f", "\\\"")
+    )
 }
 
 #[test]
