@@ -55,6 +55,11 @@ pub fn now_ns() -> i64 {
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
+/// Seconds since 1970.
+pub fn now_seconds() -> i64 {
+    now_ns() / 1_000_000_000
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,7 +39,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 pub struct Period {
     /// Seconds since 1970.
     pub start: i64,
-    /// Length in seconds: the query period in force when the points were delivered.
+    /// Length in seconds: the query period that was in force in it (see [`super::lengths`]).
     pub seconds: i64,
     /// The measurement its totals are in.
     pub target: String,
@@ -174,11 +174,6 @@ impl Periods {
     /// A period was recomputed. The file is not written for that: doing it again changes nothing.
     pub fn done(&mut self, period: &Period) {
         self.due.remove(period);
-    }
-
-    /// Nothing is due, now or later.
-    pub fn is_empty(&self) -> bool {
-        self.due.is_empty()
     }
 
     /// Brings periods that are new since the last time to the disk, or all if the file is gone.

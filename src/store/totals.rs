@@ -7,9 +7,10 @@
 
 use std::io;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::batch::Batch;
+use super::clock::now_seconds;
 use super::downsampling::{self, Downsampling};
 use super::influx::{Influx, QueryError, Trouble};
 use super::lengths::{Change, Lengths};
@@ -240,11 +241,4 @@ impl Totals {
 fn waits_from_before(spool: &Spool, time: i64) -> bool {
     let since = Duration::from_secs(u64::try_from(now_seconds() - time).unwrap_or_default());
     spool.oldest_age().is_some_and(|age| age >= since)
-}
-
-fn now_seconds() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
