@@ -8,7 +8,6 @@ mod malformed;
 mod proxied;
 
 use std::fmt::Display;
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::client::{Address, Connection};
+use crate::support::process::proc_status;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{self, Server};
 use crate::support::tried::tried;
@@ -66,8 +66,8 @@ impl Abused {
         let running = configure(&scratch, server).start();
         check_in(running.addr()).unwrap();
         let (threads, memory) = (
-            status(running.pid(), "Threads"),
-            status(running.pid(), "VmRSS"),
+            proc_status(running.pid(), "Threads"),
+            proc_status(running.pid(), "VmRSS"),
         );
         Abused {
             running,
@@ -124,16 +124,16 @@ impl Abused {
     #[track_caller]
     fn gives_back(&mut self, case: &str) {
         let pid = self.running.pid();
-        let peak = status(pid, "VmHWM");
+        let peak = proc_status(pid, "VmHWM");
         wait_for(GIVEN_BACK, &format!("{case}: threads to end"), || {
-            status(pid, "Threads") <= self.threads + MORE_THREADS
+            proc_status(pid, "Threads") <= self.threads + MORE_THREADS
         });
         wait_for(
             GIVEN_BACK,
             &format!("{case}: memory to be given back"),
-            || status(pid, "VmRSS") <= self.memory + MORE_MEMORY,
+            || proc_status(pid, "VmRSS") <= self.memory + MORE_MEMORY,
         );
-        let (threads, memory) = (status(pid, "Threads"), status(pid, "VmRSS"));
+        let (threads, memory) = (proc_status(pid, "Threads"), proc_status(pid, "VmRSS"));
         let outcome = format!(
             "threads {} before, {threads} after; memory {} MiB before, {} MiB at most, {} MiB after",
             self.threads,
@@ -261,14 +261,6 @@ fn first_line_until_end(case: &str, stream: &mut TcpStream) -> String {
     let count = answers.matches("HTTP/1.1 ").count() - answers.matches("HTTP/1.1 100 ").count();
     assert!(count <= 1, "{case}: two answers to one request: {text}");
     text.lines().next().unwrap_or_default().to_string()
-}
-
-/// A number of `/proc/PID/status`: a count, or KiB.
-#[track_caller]
-fn status(pid: u32, name: &str) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 fn note(case: &str, outcome: impl Display) {

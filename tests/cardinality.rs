@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::support::client::Address;
 use crate::support::influx::Influx;
 use crate::support::metrics;
+use crate::support::process::proc_status;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{DATABASE, Running, Server};
 use crate::support::spool;
@@ -354,7 +355,7 @@ fn million_distinct_values_take_little_memory() {
     let scratch = Scratch::new();
     let running = Server::new(&scratch).without("--geodb").start();
     send(&running, ["{}".to_string()]);
-    let before = memory(&running, "VmRSS");
+    let before = proc_status(running.pid(), "VmRSS");
     let clients = (0..THREADS).map(|thread| {
         let mut connection = running.connect();
         thread::spawn(move || {
@@ -373,7 +374,7 @@ fn million_distinct_values_take_little_memory() {
     for client in clients.collect::<Vec<_>>() {
         client.join().unwrap();
     }
-    let peak = memory(&running, "VmHWM");
+    let peak = proc_status(running.pid(), "VmHWM");
     running.terminate();
     let known = fs::metadata(scratch.join("spool").join(DATABASE).join("known"))
         .unwrap()
@@ -404,7 +405,7 @@ fn long_values_of_commas_take_little_memory() {
     let server = Server::new(&scratch).without("--geodb");
     let running = server.start();
     send(&running, ["{}".to_string()]);
-    let before = memory(&running, "VmRSS");
+    let before = proc_status(running.pid(), "VmRSS");
     // 1000 values of 200 bytes for each of 200 keys; each comma is two bytes in line protocol.
     let commas = ",".repeat(190);
     let body = |n: usize| {
@@ -421,7 +422,7 @@ fn long_values_of_commas_take_little_memory() {
             spool::lines(&scratch).len() == 1 + start + PART
         });
     }
-    let peak = memory(&running, "VmHWM");
+    let peak = proc_status(running.pid(), "VmHWM");
     let log = running.terminate().stderr;
     assert_eq!(
         warnings(&log, "the memory that --max-series allows"),
@@ -432,7 +433,7 @@ fn long_values_of_commas_take_little_memory() {
         .unwrap()
         .len();
     let running = server.start();
-    let again = memory(&running, "VmHWM");
+    let again = proc_status(running.pid(), "VmHWM");
     running.terminate();
     tried(
         FAMILY,
@@ -478,12 +479,4 @@ fn file_of_known_values_that_cannot_be_used_is_said_once() {
         "the file `known` cannot be read nor written",
         "check-ins are recorded within the limits; one warning says what is forgotten at the next start",
     );
-}
-
-/// A number of KiB from `/proc/PID/status`.
-#[track_caller]
-fn memory(running: &Running, name: &str) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
-    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

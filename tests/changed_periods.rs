@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::support::account::{MEASUREMENT, Totals, lines_with, wait_until_stored};
-use crate::support::clock::Clock;
+use crate::support::account::{MEASUREMENT, Totals, lines_with, totals_of, wait_until_stored};
+use crate::support::clock::{Clock, tomorrow};
 use crate::support::influx::Influx;
 use crate::support::load::Load;
 use crate::support::scratch::Scratch;
@@ -19,28 +19,12 @@ const TARGETS: [&str; 3] = [
     "by_country_code_down_sampling",
 ];
 
-/// A day that has not begun: InfluxDB's own queries, which know the real time, have no part in it, and
-/// [`as_its_own_query`] takes theirs.
-fn tomorrow() -> i64 {
-    (jiff::Timestamp::now().as_second() / 86_400 + 1) * 86_400
-}
-
-/// The totals in a measurement by the seconds from `start` to the beginning of their period.
-fn totals(influx: &Influx, target: &str, start: i64) -> BTreeMap<i64, u64> {
-    let rows = influx.select(DATABASE, &format!("SELECT total FROM {target}"));
-    let total = |row: &serde_json::Value| {
-        let second = row["time"].as_i64()? / 1_000_000_000;
-        Some((second - start, row["total"].as_u64()?))
-    };
-    rows.iter().filter_map(total).collect()
-}
-
 #[track_caller]
 fn wait_for_totals(influx: &Influx, start: i64, expected: &[(i64, u64)]) {
     let expected: BTreeMap<i64, u64> = expected.iter().copied().collect();
     let what = format!("totals {expected:?}");
     for target in TARGETS {
-        wait_for(SOON, &what, || totals(influx, target, start) == expected);
+        wait_for(SOON, &what, || totals_of(influx, target, start) == expected);
     }
 }
 
@@ -87,7 +71,7 @@ fn change_under_way(before: &str, after: &str, seconds: i64, expected: &[(i64, u
     wait_until_stored(&influx, 7, SOON);
     clock.set(day + 135);
     wait_for(SOON, "the total of before", || {
-        totals(&influx, TARGETS[0], day).get(&0) == Some(&3)
+        totals_of(&influx, TARGETS[0], day).get(&0) == Some(&3)
     });
 
     set_query_period(&server, after);

@@ -17,6 +17,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use crate::support::client::{Address, Connection};
 use crate::support::geodb;
 use crate::support::load::Load;
+use crate::support::process::proc_status;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{DATABASE, RESPONSE_CONFIG, Running, Server};
 use crate::support::wait_for;
@@ -435,15 +436,7 @@ fn a_hundred_geo_databases_leave_no_memory_behind() {
     let mut running = Server::new(&scratch).start();
     let load = Load::new(running.addr()).threads(2).endless();
     let load = load.pause(Duration::from_millis(1)).start();
-    let resident = |running: &Running| {
-        let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .unwrap();
-        let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kib * 1024
-    };
+    let resident = |running: &Running| proc_status(running.pid(), "VmRSS:") as usize * 1024;
     let at_start = resident(&running);
     for n in 1..=100 {
         put(n);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::support::account::{MEASUREMENT, Totals, line, spool, wait_until_stored};
-use crate::support::clock::Clock;
+use crate::support::account::{MEASUREMENT, Totals, line, spool, totals_of, wait_until_stored};
+use crate::support::clock::{Clock, tomorrow};
 use crate::support::influx::Influx;
 use crate::support::load::Load;
 use crate::support::scratch::Scratch;
@@ -16,19 +16,9 @@ use crate::support::wait_for;
 const SOON: Duration = Duration::from_secs(60);
 const TARGET: &str = "upgrade_request_down_sampling";
 
-/// A day that has not begun, so that InfluxDB's own queries, which know the real time, have no part.
-fn tomorrow() -> i64 {
-    (jiff::Timestamp::now().as_second() / 86_400 + 1) * 86_400
-}
-
 /// The totals of all check-ins by the seconds from `start` to the beginning of their period.
 fn totals(influx: &Influx, start: i64) -> BTreeMap<i64, u64> {
-    let rows = influx.select(DATABASE, &format!("SELECT total FROM {TARGET}"));
-    let total = |row: &serde_json::Value| {
-        let second = row["time"].as_i64()? / 1_000_000_000;
-        Some((second - start, row["total"].as_u64()?))
-    };
-    rows.iter().filter_map(total).collect()
+    totals_of(influx, TARGET, start)
 }
 
 /// Waits until the server has noted, on disk, that it was there for a period, and nobody checked in.
@@ -148,7 +138,8 @@ fn zeros_wait_for_influxdb_and_have_the_period_that_is_in_force_there() {
     influx.kill();
     clock.set(day + 370);
     wait_until_noted(&scratch, day + 240, 120);
-    clock.set(day + 481);
+    // Each step is shorter than the pause after which the server knows nothing, 120 s, by some seconds.
+    clock.set(day + 485);
     wait_until_noted(&scratch, day + 360, 120);
     // The clock was ahead: of the period that it is in now nothing is known.
     clock.set(day + 601);

@@ -9,8 +9,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::large::is_open;
-use super::{CLIENT_TIMEOUT, check_in, connect, note, status};
+use super::{CLIENT_TIMEOUT, check_in, connect, note};
 use crate::support::client::Address;
+use crate::support::process::proc_status;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{Running, Server};
 use crate::support::{metrics, skip, spool, wait_for};
@@ -328,7 +329,7 @@ fn without_threads_it_ends_below_the_cap() {
     let server = server(&scratch).under(&under);
     chown(scratch.path(), Some(user), Some(user)).unwrap();
     let running = server.start();
-    let threads = status(running.pid(), "Threads");
+    let threads = proc_status(running.pid(), "Threads");
     let mut crowd: Vec<TcpStream> = (0..30).map(|_| connect(running.addr())).collect();
     wait_for(CLIENT_TIMEOUT, "the log to say so", || {
         running.log().contains("no thread for a connection")

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::crowds::connect_with_small_buffer;
 use super::{
-    Abused, CHECK_IN, CLIENT_TIMEOUT, connect, first_line_until_end, note, status, whole_check_in,
+    Abused, CHECK_IN, CLIENT_TIMEOUT, connect, first_line_until_end, note, whole_check_in,
 };
 use crate::support::client::Connection;
+use crate::support::process::proc_status;
 use crate::support::scratch::Scratch;
 use crate::support::server::Server;
 use crate::support::{geodb, spool};
@@ -114,7 +115,7 @@ fn largest_check_ins_take_bounded_memory_and_are_accounted_for() {
     let scratch = Scratch::hostile();
     let server = Server::new(&scratch).without("--geodb");
     let running = server.start();
-    let before = status(running.pid(), "VmRSS");
+    let before = proc_status(running.pid(), "VmRSS");
     let check_in = |connection: &mut Connection| {
         let answer = connection.post_checkin(&largest(), &[]).unwrap();
         assert_eq!(answer.status, 200);
@@ -129,14 +130,14 @@ fn largest_check_ins_take_bounded_memory_and_are_accounted_for() {
             });
         }
     });
-    let peak = status(running.pid(), "VmHWM");
+    let peak = proc_status(running.pid(), "VmHWM");
     assert!(peak < before + MOST_MEMORY, "{peak} KiB, {before} before");
 
     // What one large request took is not kept for the next one.
-    let filled = status(running.pid(), "VmRSS");
+    let filled = proc_status(running.pid(), "VmRSS");
     let mut kept: Vec<Connection> = (0..KEPT).map(|_| running.connect()).collect();
     kept.iter_mut().for_each(check_in);
-    let each = status(running.pid(), "VmRSS").saturating_sub(filled) / KEPT as u64;
+    let each = proc_status(running.pid(), "VmRSS").saturating_sub(filled) / KEPT as u64;
     assert!(each < 64, "{each} KiB for each idle connection");
 
     drop(kept);

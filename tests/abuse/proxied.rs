@@ -11,13 +11,13 @@ use socket2::SockRef;
 
 use super::crowds::connect_with_small_buffer;
 use super::{
-    Abused, CHECK_IN, SMUGGLED, connect, first_line_until_end, note, say, status, timed,
-    whole_check_in,
+    Abused, CHECK_IN, SMUGGLED, connect, first_line_until_end, note, say, timed, whole_check_in,
 };
 use crate::support::client::{Address, Connection};
 use crate::support::metrics;
 use crate::support::nginx::Nginx;
 use crate::support::peer::{Peer, Reply};
+use crate::support::process::proc_status;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::Server;
 use crate::support::wait_for;
@@ -128,7 +128,7 @@ fn crowds(nginx: &Nginx, abused: &mut Abused) {
     }
     normal_through(nginx, abused, "silent clients");
     // nginx's own for the two normal clients, and the self-check's.
-    let threads = status(abused.running.pid(), "Threads");
+    let threads = proc_status(abused.running.pid(), "Threads");
     assert!(threads <= abused.threads + 4, "{threads} threads");
     let deaf: Vec<TcpStream> = (0..50)
         .map(|_| connect_with_small_buffer(nginx.addr()))

@@ -157,3 +157,11 @@ fn last_lines(text: &str) -> String {
     let skipped = lines.len().saturating_sub(REPORTED_LINES);
     lines[skipped..].join("\n")
 }
+
+/// A number of `/proc/PID/status`: a count, or KiB.
+#[track_caller]
+pub fn proc_status(pid: u32, name: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
