@@ -1,15 +1,17 @@
 //! InfluxDB is away, hangs, or comes late: no client notices, nothing is lost, and the log tells it in
 //! two lines.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::account::{
-    Totals, assert_exactly_once, lines_with, segments, spooled, stored_ids, wait_until_stored,
+    Totals, assert_exactly_once, line, lines_with, segments, spool, spooled, stored_ids,
+    wait_until_stored,
 };
 use crate::support::influx::Influx;
 use crate::support::load::Load;
-use crate::support::peer::{Peer, Reply};
+use crate::support::peer::{Peer, Received, Reply};
 use crate::support::scratch::Scratch;
 use crate::support::server::{Running, Server};
 use crate::support::wait_for;
@@ -188,4 +190,50 @@ fn a_stop_is_not_held_up_by_an_influxdb_that_hangs() {
     running.terminate();
     let all = first.ids().union(&second.ids()).cloned().collect();
     assert_exactly_once(&all, &stored_ids(&influx));
+}
+
+/// Before, each of them was followed by a query that hung, and the log told of an outage each time.
+#[test]
+fn queries_that_hang_do_not_keep_records_waiting() {
+    let scratch = Scratch::new();
+    let is_recomputing = |request: &Received| {
+        let sent = format!("{}&{}", request.target, request.text());
+        sent.contains("q=SELECT")
+    };
+    let peer = Peer::start(move |request| match is_recomputing(request) {
+        true => Reply::Hang(Duration::from_secs(4)),
+        false => Reply::Success,
+    });
+    // Two hours that are over, in three measurements.
+    let dir = spool(&scratch);
+    fs::create_dir_all(&dir).unwrap();
+    let old = format!(
+        "{}\n{}\n",
+        line("a", 1_000_000_000),
+        line("b", 3_700_000_000_000)
+    );
+    fs::write(dir.join("00000000000000000001-2.lp"), old).unwrap();
+    let server = Server::new(&scratch)
+        .arg("--influxdb-url", peer.url())
+        .arg("--cache-size", "1");
+    let server = server.start();
+    let hung = || peer.received().iter().filter(|r| is_recomputing(r)).count();
+    wait_for(SOON, "a query", || hung() > 0);
+    let load = Load::new(server.addr()).each(6).run();
+    assert_eq!(load.acknowledged.len(), 6);
+    wait_for(SOON, "six records", || {
+        let writes = peer.writes();
+        load.ids()
+            .iter()
+            .all(|id| writes.iter().any(|write| write.contains(id)))
+    });
+    assert_eq!(hung(), 1);
+    let log = server.log();
+    assert_eq!(lines_with(&log, "totals cannot be recomputed"), 1, "{log}");
+    assert_eq!(
+        lines_with(&log, "InfluxDB at"),
+        1,
+        "only that it is ready: {log}"
+    );
+    server.terminate();
 }

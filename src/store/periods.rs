@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::durable;
+use crate::service::logging::Throttle;
 
 /// A period is recomputed this long after its end and after its last delivery: InfluxDB's own
 /// continuous query has run by then, and stragglers of the same second are stored.
@@ -30,6 +31,9 @@ const SILENT: &str = " silent";
 /// Periods without points are not noted beyond this number: a year of hours. Without InfluxDB
 /// there would be more and more of them.
 const MOST: usize = 10_000;
+
+/// Of more than this many the oldest are given up, should InfluxDB not recompute any for weeks.
+const MOST_OF_ALL: usize = 100_000;
 
 /// The longest pause before a period that could not be recomputed is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
@@ -70,6 +74,7 @@ pub struct Periods {
     due: BTreeMap<Period, Due>,
     /// The file lacks some of it.
     unsaved: bool,
+    given_up: Throttle,
 }
 
 /// When a period may be recomputed.
@@ -113,6 +118,7 @@ impl Periods {
             path,
             due: due.collect(),
             unsaved: false,
+            given_up: Throttle::default(),
         }
     }
 
@@ -120,6 +126,18 @@ impl Periods {
     pub fn note(&mut self, period: Period) {
         let before = self.due.insert(period, Due::now(false));
         self.unsaved |= before.is_none_or(|before| before.silent);
+        if self.due.len() > MOST_OF_ALL
+            && let Some((oldest, _)) = self.due.pop_first()
+            && let Some(times) = self.given_up.tick(1)
+        {
+            log::error!(
+                "{}: {MOST_OF_ALL} periods are to be recomputed; {times} are given up, lastly {} at \
+                 {}s; see why InfluxDB does not recompute any",
+                self.path.display(),
+                oldest.target,
+                oldest.start
+            );
+        }
     }
 
     /// Notes a period in which the server was there and got no record.
@@ -174,6 +192,16 @@ impl Periods {
     /// A period was recomputed. The file is not written for that: doing it again changes nothing.
     pub fn done(&mut self, period: &Period) {
         self.due.remove(period);
+    }
+
+    /// How many are due, now or later.
+    pub fn len(&self) -> usize {
+        self.due.len()
+    }
+
+    /// Nothing is due, now or later.
+    pub fn is_empty(&self) -> bool {
+        self.due.is_empty()
     }
 
     /// Brings periods that are new since the last time to the disk, or all if the file is gone.

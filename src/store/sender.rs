@@ -95,7 +95,7 @@ impl Sender {
     }
 
     /// A segment and a period in turn, so that many periods do not keep fresh records waiting, nor
-    /// a large backlog the graph.
+    /// a large backlog the graph. While periods make trouble, segments go first.
     fn work(&mut self) -> Result<bool, Hindered> {
         let Some(influx) = &self.influx else {
             return Ok(false);
@@ -112,8 +112,7 @@ impl Sender {
             outage: &mut self.outage,
             deadline: self.deadline,
         })?;
-        let recomputed =
-            self.deadline.is_none() && self.totals.recompute_next(influx, &self.spool)?;
+        let recomputed = self.deadline.is_none() && self.totals.recompute_next(influx, &self.spool);
         if recomputed {
             self.outage.answered();
         }

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::clock::now_seconds;
@@ -36,7 +36,21 @@ pub struct Totals {
     periods: Periods,
     uptime: Uptime,
     refusals: Throttle,
+    /// Set while queries fail.
+    pause: Option<Pause>,
+    troubles: Throttle,
 }
+
+/// No period is recomputed before that time.
+#[derive(Debug)]
+struct Pause {
+    until: Instant,
+    wait: Duration,
+}
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// A query that takes too long keeps records waiting for a minute, so not more often than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 impl Totals {
     pub fn new(spool_dir: &Path, query_period: QueryPeriod, extra_tags: Vec<String>) -> Totals {
@@ -52,6 +66,8 @@ impl Totals {
             periods,
             uptime: Uptime::beginning(now),
             refusals: Throttle::default(),
+            pause: None,
+            troubles: Throttle::default(),
         }
     }
 
@@ -169,11 +185,18 @@ impl Totals {
         self.periods.save_new()
     }
 
-    /// Recomputes the oldest period for which nothing more is expected. Returns whether there was one.
-    pub fn recompute_next(&mut self, influx: &Influx, spool: &Spool) -> Result<bool, Trouble> {
+    /// Recomputes the oldest period for which nothing more is expected. Returns whether that was done.
+    ///
+    /// Trouble with a query, which may be heavy, is no outage: records are delivered meanwhile.
+    pub fn recompute_next(&mut self, influx: &Influx, spool: &Spool) -> bool {
+        if let Some(pause) = &self.pause
+            && (Instant::now() < pause.until || spool.waiting() > 0)
+        {
+            return false;
+        }
         let (Some(in_force), Some(period)) = (&mut self.in_force, self.periods.next(now_seconds()))
         else {
-            return Ok(false);
+            return false;
         };
         let recomputed = match recompute(influx, in_force, &self.lengths, &period) {
             Ok(Recomputed::Done) => Ok(()),
@@ -182,7 +205,7 @@ impl Totals {
             Ok(Recomputed::Nothing) if waits_from_before(spool, period.end()) => {
                 // A point of its last second may be among what waits.
                 self.periods.wait_on(&period);
-                return Ok(true);
+                return true;
             }
             Ok(Recomputed::Nothing) => write_zero(influx, &period),
             Err(why) => Err(why),
@@ -193,9 +216,9 @@ impl Totals {
                 log::debug!("recomputed {} from {}s", period.target, period.start);
             }
             Err(QueryError::Trouble(trouble)) => {
-                // A query that takes too long must not keep records from being delivered.
                 self.periods.postpone(&period);
-                return Err(trouble);
+                self.pause_for(&trouble);
+                return false;
             }
             // Said at the set-up, or once here: each period of each measurement would say it again.
             Err(QueryError::Refused(why)) if is_denied(&why) => {
@@ -220,8 +243,27 @@ impl Totals {
                 }
             }
         }
+        self.pause = None;
         self.periods.done(&period);
-        Ok(true)
+        true
+    }
+
+    /// Waits with all periods, each time longer.
+    fn pause_for(&mut self, trouble: &Trouble) {
+        if *trouble == Trouble::DatabaseMissing {
+            self.forget_set_up();
+        }
+        if let Some(times) = self.troubles.tick(1) {
+            log::warn!(
+                "InfluxDB: totals cannot be recomputed: {trouble}; failed {times} times, {} periods \
+                 are due, trying again; records are delivered all the same",
+                self.periods.len()
+            );
+        }
+        let before = self.pause.as_ref().map(|pause| pause.wait * 2);
+        let wait = before.unwrap_or(FIRST_PAUSE).min(LONGEST_PAUSE);
+        let until = Instant::now() + wait;
+        self.pause = Some(Pause { until, wait });
     }
 
     /// Brings what is new since the last time to the disk.
