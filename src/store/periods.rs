@@ -195,13 +195,8 @@ impl Periods {
     }
 
     /// How many are due, now or later.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.due.len()
-    }
-
-    /// Nothing is due, now or later.
-    pub fn is_empty(&self) -> bool {
-        self.due.is_empty()
     }
 
     /// Brings periods that are new since the last time to the disk, or all if the file is gone.

@@ -257,7 +257,7 @@ impl Totals {
             log::warn!(
                 "InfluxDB: totals cannot be recomputed: {trouble}; failed {times} times, {} periods \
                  are due, trying again; records are delivered all the same",
-                self.periods.len()
+                self.periods.count()
             );
         }
         let before = self.pause.as_ref().map(|pause| pause.wait * 2);
