@@ -8,6 +8,11 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+/// Bytes of a body for each pair in it, which is few: room made by it need not grow.
+const BYTES_PER_PAIR: usize = 32;
+/// Pairs that room is made for at once at most.
+const MOST_ROOM: usize = 128;
+
 /// The body as it was sent.
 #[derive(Default)]
 pub struct Raw<'a> {
@@ -49,8 +54,11 @@ pub fn read(body: &[u8]) -> Result<Raw<'_>, BadRequest> {
     let text = std::str::from_utf8(body)
         .map_err(|_| BadRequest("the body is not valid JSON (not UTF-8)".to_owned()))?;
     let mut json = serde_json::Deserializer::from_str(text);
+    let visitor = RawVisitor {
+        room: (body.len() / BYTES_PER_PAIR).min(MOST_ROOM),
+    };
     let raw = json
-        .deserialize_map(RawVisitor)
+        .deserialize_map(visitor)
         .and_then(|raw| json.end().map(|()| raw))
         .map_err(|error| BadRequest(describe(&error)))?;
     match raw.wrong_type {
@@ -105,7 +113,10 @@ impl<'a> Raw<'a> {
 }
 
 /// The top level of the body.
-struct RawVisitor;
+struct RawVisitor {
+    /// Pairs that room is made for.
+    room: usize,
+}
 
 impl<'de> Visitor<'de> for RawVisitor {
     type Value = Raw<'de>;
@@ -116,17 +127,20 @@ impl<'de> Visitor<'de> for RawVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw<'de>, A::Error> {
         let mut raw = Raw::default();
+        let object = Value {
+            room: Some(self.room),
+        };
         while let Some(key) = map.next_key_seed(Text)? {
             if key.eq_ignore_ascii_case("appVersion") {
-                raw.set_app_version(map.next_value_seed(Value { depth: 0 })?);
+                raw.set_app_version(map.next_value_seed(Value { room: None })?);
             } else if key.eq_ignore_ascii_case("extraInfo") {
-                let value = map.next_value_seed(Value { depth: 1 })?;
+                let value = map.next_value_seed(object)?;
                 raw.extra_info = raw.strings(value, "extraInfo is not an object of strings");
             } else if key.eq_ignore_ascii_case("extraTagInfo") {
-                let value = map.next_value_seed(Value { depth: 1 })?;
+                let value = map.next_value_seed(object)?;
                 raw.extra_tags = raw.strings(value, "extraTagInfo is not an object of strings");
             } else if key.eq_ignore_ascii_case("extraFieldInfo") {
-                let value = map.next_value_seed(Value { depth: 1 })?;
+                let value = map.next_value_seed(object)?;
                 raw.extra_fields = raw.object(value, "extraFieldInfo is not an object");
             } else {
                 map.next_value::<IgnoredAny>()?;
@@ -136,10 +150,11 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 }
 
-/// Any JSON value, with `depth` levels of objects.
+/// Any JSON value. An object comes with its pairs where there is room for them, else as `Other`.
 #[derive(Clone, Copy)]
 struct Value {
-    depth: u8,
+    /// Pairs that room is made for at once.
+    room: Option<usize>,
 }
 
 impl<'de> DeserializeSeed<'de> for Value {
@@ -191,13 +206,16 @@ impl<'de> Visitor<'de> for Value {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
-        let Some(depth) = self.depth.checked_sub(1) else {
+        let Some(room) = self.room else {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return Ok(Json::Other);
         };
         let mut pairs = Vec::new();
         while let Some(key) = map.next_key_seed(Text)? {
-            pairs.push((key, map.next_value_seed(Value { depth })?));
+            if pairs.is_empty() {
+                pairs.reserve(room);
+            }
+            pairs.push((key, map.next_value_seed(Value { room: None })?));
         }
         Ok(Json::Object(pairs))
     }

@@ -21,7 +21,6 @@ pub const MEASUREMENT: &str = "upgrade_request";
 
 /// Keys an extra tag or field may not have: the point's own ones, and those InfluxDB keeps for
 /// itself: `time`, and as tags from 1.8 on `_field` and `_measurement`, with which it refuses a point.
-/// Sorted.
 pub const RESERVED_KEYS: [&str; 9] = [
     "_field",
     "_measurement",
@@ -80,7 +79,7 @@ pub fn encode(
     out.extend_from_slice(b" value=1i");
     for (key, value) in &check_in.fields {
         out.push(b',');
-        name(key, out);
+        out.extend_from_slice(key.as_bytes());
         out.push(b'=');
         field_value(value, out);
     }
@@ -103,11 +102,12 @@ pub fn timestamp(line: &[u8]) -> Option<i64> {
     std::str::from_utf8(&line[space + 1..]).ok()?.parse().ok()
 }
 
-/// A tag's value as it stands in a line.
-pub fn tag_value(value: &str) -> Vec<u8> {
+/// A key, or the value of a tag, as it stands in a line.
+pub fn escaped(text: &str) -> String {
     let mut out = Vec::new();
-    name(value, &mut out);
-    out
+    name(text, &mut out);
+    // Only whole characters are written.
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 fn tag(key: &str, value: &str, out: &mut Vec<u8>) {
@@ -115,7 +115,7 @@ fn tag(key: &str, value: &str, out: &mut Vec<u8>) {
         return;
     }
     out.push(b',');
-    name(key, out);
+    out.extend_from_slice(key.as_bytes());
     out.push(b'=');
     name(value, out);
 }
@@ -130,14 +130,14 @@ fn field_value(value: &FieldValue<'_>, out: &mut Vec<u8>) {
             if (whole as f64).to_bits() == number.to_bits() {
                 return out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
             }
-            // The shortest text that reads back as the same float; a Vec takes every write.
-            let _ = write!(out, "{number}");
+            // The shortest text that reads back as the same float.
+            out.extend_from_slice(zmij::Buffer::new().format(*number).as_bytes());
         }
         FieldValue::Text(text) => string(text, out),
     }
 }
 
-/// A key, or the value of a tag.
+/// Escapes a key, or the value of a tag.
 fn name(text: &str, out: &mut Vec<u8>) {
     if text.bytes().all(|byte| PLAIN[usize::from(byte)]) {
         out.extend_from_slice(text.as_bytes());

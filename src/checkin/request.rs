@@ -2,10 +2,13 @@
 //! one the hard caps, allow.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::iter::Peekable;
+use std::slice;
 
 use super::body::{self, BadRequest, Json, Pairs};
 use super::line::RESERVED_KEYS;
-use crate::config::schema::{DEFAULT_MAX_LEN, DataType, Invalid, KeySchema, RequestSchema};
+use crate::config::schema::{DEFAULT_MAX_LEN, DataType, Invalid, KeySchema, Keys, RequestSchema};
 use crate::config::snake::snake_case;
 
 /// Extra tags, and extra fields, of one check-in at most where no schema lists them.
@@ -19,9 +22,9 @@ pub struct CheckIn<'a> {
     pub app_version: Cow<'a, str>,
     /// False where `appVersion` breaks the schema: such a check-in is answered, not recorded.
     pub recordable: bool,
-    /// Extra tags by their point key, sorted by it, none twice.
+    /// Extra tags by their key as it stands in a line, sorted by it, none twice.
     pub tags: Vec<(Cow<'a, str>, Cow<'a, str>)>,
-    /// Extra fields by their point key, sorted by it, none twice.
+    /// Extra fields by their key as it stands in a line, sorted by it, none twice.
     pub fields: Vec<(Cow<'a, str>, FieldValue<'a>)>,
     pub left_out: LeftOut,
 }
@@ -72,7 +75,7 @@ pub fn parse<'a>(
     })
 }
 
-/// Merges the deprecated `extraInfo` under `extraTagInfo`, validates, and sorts by point key.
+/// Merges the deprecated `extraInfo` under `extraTagInfo`, and validates.
 fn tags<'a>(
     extra_info: Pairs<'a>,
     mut extra_tags: Pairs<'a>,
@@ -83,7 +86,7 @@ fn tags<'a>(
         // Of two equal keys the later one wins.
         extra_tags.splice(0..0, extra_info);
     }
-    let listed = |key: &str| schema.map(|schema| schema.tag(key));
+    let listed = schema.map(RequestSchema::tags);
     collect(extra_tags, listed, left_out, |value, rule, left_out| {
         let Json::Text(text) = value else {
             left_out.wrong_type += 1;
@@ -99,7 +102,7 @@ fn fields<'a>(
     schema: Option<&'a RequestSchema>,
     left_out: &mut LeftOut,
 ) -> Vec<(Cow<'a, str>, FieldValue<'a>)> {
-    let listed = |key: &str| schema.map(|schema| schema.field(key));
+    let listed = schema.map(RequestSchema::fields);
     collect(extra_fields, listed, left_out, |value, rule, left_out| {
         let allowed = |data_type| rule.is_none_or(|rule| rule.data_type == data_type);
         match value {
@@ -132,54 +135,82 @@ fn is_valid(text: &str, rule: Option<&KeySchema>, left_out: &mut LeftOut) -> boo
 }
 
 /// What tags and fields have in common: the last of a repeated key wins, a key must be listed (or,
-/// without a schema, be sound), and of two keys that meet in snake case the first in byte order
-/// stays. `listed` says `None` where there is no schema.
+/// without a schema, be sound), and of two keys that meet in snake case the first in byte order stays.
 fn collect<'a, T>(
     mut pairs: Pairs<'a>,
-    listed: impl Fn(&str) -> Option<Option<&'a KeySchema>>,
+    listed: Option<&'a Keys>,
     left_out: &mut LeftOut,
     accept: impl Fn(Json<'a>, Option<&'a KeySchema>, &mut LeftOut) -> Option<T>,
 ) -> Vec<(Cow<'a, str>, T)> {
-    // Stable, and reversed before, so the last of equal keys comes first and dedup keeps it.
-    pairs.reverse();
+    // Stable, so of equal keys the client's last comes last. Go's clients send them sorted.
     pairs.sort_by(|a, b| a.0.cmp(&b.0));
-    pairs.dedup_by(|later, kept| later.0 == kept.0);
+    pairs.dedup_by(|later, kept| {
+        let same = later.0 == kept.0;
+        if same {
+            std::mem::swap(later, kept);
+        }
+        same
+    });
+    let mut listed = listed.map(|keys| keys.iter().peekable());
     let mut accepted: Vec<(Cow<'a, str>, T)> = Vec::with_capacity(pairs.len().min(MAX_KEYS));
     for (key, value) in pairs {
-        let (point_key, rule) = match listed(&key) {
-            Some(Some(rule)) => (Cow::Borrowed(&*rule.point_key), Some(rule)),
-            Some(None) => {
-                left_out.not_in_schema += 1;
-                continue;
+        let (line_key, rule) = match &mut listed {
+            Some(listed) => {
+                let Some(rule) = walk_to(&key, listed) else {
+                    left_out.not_in_schema += 1;
+                    continue;
+                };
+                (rule.line_key.as_deref().map(Cow::Borrowed), Some(rule))
             }
             None if !sound(&key) || accepted.len() == MAX_KEYS => {
                 left_out.bad_key += 1;
                 continue;
             }
-            None => (Cow::Owned(snake_case(&key)), None),
+            None => (free_key(&key).map(Cow::Owned), None),
         };
-        let (Err(place), Err(_)) = (
-            place(&accepted, &point_key),
-            RESERVED_KEYS.binary_search(&&*point_key),
-        ) else {
+        let free = line_key.and_then(|key| Some((place(&accepted, &key)?, key)));
+        let Some((place, line_key)) = free else {
             left_out.reserved += 1;
             continue;
         };
         if let Some(value) = accept(value, rule, left_out) {
-            accepted.insert(place, (point_key, value));
+            accepted.insert(place, (line_key, value));
         }
     }
     accepted
 }
 
-/// Where a key belongs, or where it is already. In snake case keys come nearly sorted, so that most
+/// What is listed for a key, where keys come sorted: both lists are walked once.
+fn walk_to<'a>(
+    key: &str,
+    listed: &mut Peekable<slice::Iter<'a, (String, KeySchema)>>,
+) -> Option<&'a KeySchema> {
+    loop {
+        let (listed_key, rule) = listed.peek()?;
+        match listed_key.as_str().cmp(key) {
+            Ordering::Less => listed.next(),
+            Ordering::Equal => return Some(rule),
+            Ordering::Greater => return None,
+        };
+    }
+}
+
+/// The point key of a sound key, in which nothing needs to be escaped, unless it is one of the point's
+/// own.
+fn free_key(key: &str) -> Option<String> {
+    let key = snake_case(key);
+    let reserved = RESERVED_KEYS.contains(&key.as_str());
+    (!reserved).then_some(key)
+}
+
+/// Where a key belongs, unless it is there already. In snake case keys come nearly sorted, so that most
 /// belong to the end.
-fn place<T>(accepted: &[(Cow<'_, str>, T)], point_key: &str) -> Result<usize, usize> {
+fn place<T>(accepted: &[(Cow<'_, str>, T)], line_key: &str) -> Option<usize> {
     match accepted.last() {
-        Some((last, _)) if **last >= *point_key => {
-            accepted.binary_search_by(|(other, _)| (**other).cmp(point_key))
-        }
-        _ => Err(accepted.len()),
+        Some((last, _)) if **last >= *line_key => accepted
+            .binary_search_by(|(other, _)| (**other).cmp(line_key))
+            .err(),
+        _ => Some(accepted.len()),
     }
 }
 

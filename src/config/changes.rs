@@ -73,19 +73,10 @@ fn rules(schema: Option<&RequestSchema>) -> BTreeMap<String, KeySchema> {
     };
     let mut rules = BTreeMap::new();
     rules.insert("appVersion".to_owned(), schema.app_version().clone());
-    for key in schema.tag_keys() {
-        rules.extend(
-            schema
-                .tag(key)
-                .map(|rule| (format!("tag {key}"), rule.clone())),
-        );
-    }
-    for key in schema.field_keys() {
-        rules.extend(
-            schema
-                .field(key)
-                .map(|rule| (format!("field {key}"), rule.clone())),
-        );
+    for (kind, keys) in [("tag", schema.tags()), ("field", schema.fields())] {
+        for (key, rule) in keys {
+            rules.insert(format!("{kind} {key}"), rule.clone());
+        }
     }
     rules
 }

@@ -86,7 +86,8 @@ impl Snapshot {
 /// Reads a schema that has the tags to be down-sampled.
 fn schema(text: &str, sources: &ConfigSources) -> Result<RequestSchema, Vec<Problem>> {
     let schema = RequestSchema::parse(text)?;
-    let point_tags: Vec<&str> = schema.point_tags().collect();
+    let tags = schema.tags().iter();
+    let point_tags: Vec<&str> = tags.map(|(_, rule)| &*rule.point_key).collect();
     let missing = sources
         .down_sample_tags
         .iter()

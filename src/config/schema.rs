@@ -2,8 +2,7 @@
 //! them. Values that break it are left out by the check-in; a schema itself is taken whole or not
 //! at all.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
@@ -11,6 +10,7 @@ use super::allowed::Allowed;
 use super::json::{self, Object};
 use super::problem::{Problem, Problems};
 use super::snake::snake_case;
+use crate::checkin::line::{self, RESERVED_KEYS};
 
 /// Bytes of a string value where the schema gives no `maxLen`, or 0: the original's default.
 pub const DEFAULT_MAX_LEN: usize = 200;
@@ -22,15 +22,21 @@ const EXAMPLE: &str = "{\"dataType\": \"string\", \"maxLen\": 200}";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestSchema {
     app_version: KeySchema,
-    tags: HashMap<String, KeySchema>,
-    fields: HashMap<String, KeySchema>,
+    tags: Keys,
+    fields: Keys,
 }
+
+/// Keys in the client's spelling, sorted, none twice, and what is valid for each.
+pub type Keys = Vec<(String, KeySchema)>;
 
 /// What is valid for one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySchema {
-    /// The key in the point: snake case, made once here and shared by every record.
-    pub point_key: Arc<str>,
+    /// The key in the point: snake case.
+    pub point_key: Box<str>,
+    /// The same as it stands in a line; `None` for a name of the point's own, which is never stored.
+    /// Made once here, since each record needs it.
+    pub line_key: Option<Box<str>>,
     /// The type a value must have.
     pub data_type: DataType,
     /// The most bytes a string value may have; without meaning for other types.
@@ -40,6 +46,21 @@ pub struct KeySchema {
 }
 
 impl KeySchema {
+    fn new(key: &str, data_type: DataType) -> KeySchema {
+        let point_key = snake_case(key);
+        let line_key = match RESERVED_KEYS.contains(&point_key.as_str()) {
+            true => None,
+            false => Some(line::escaped(&point_key).into()),
+        };
+        KeySchema {
+            point_key: point_key.into(),
+            line_key,
+            data_type,
+            max_len: DEFAULT_MAX_LEN,
+            allowed: None,
+        }
+    }
+
     /// Whether a string is valid: not too long, and allowed.
     pub fn check(&self, text: &str) -> Result<(), Invalid> {
         if text.len() > self.max_len {
@@ -96,36 +117,14 @@ impl RequestSchema {
         &self.app_version
     }
 
-    /// What is valid for the extra tag `key`, in the client's spelling: always a string.
-    pub fn tag(&self, key: &str) -> Option<&KeySchema> {
-        self.tags.get(key)
+    /// The extra tags: always strings.
+    pub fn tags(&self) -> &Keys {
+        &self.tags
     }
 
-    /// What is valid for the extra field `key`, in the client's spelling.
-    pub fn field(&self, key: &str) -> Option<&KeySchema> {
-        self.fields.get(key)
-    }
-
-    /// The keys of the extra tags, in the client's spelling, sorted.
-    pub fn tag_keys(&self) -> Vec<&str> {
-        sorted_keys(&self.tags)
-    }
-
-    /// The tags, as they are stored, whose values the operator lists: they need no budget.
-    pub fn listed_tags(&self) -> impl Iterator<Item = &str> {
-        let all = self.tags.values().chain([&self.app_version]);
-        all.filter(|rule| rule.allowed.is_some())
-            .map(|rule| &*rule.point_key)
-    }
-
-    /// The tags as they are stored, in snake case.
-    pub fn point_tags(&self) -> impl Iterator<Item = &str> {
-        self.tags.values().map(|rule| &*rule.point_key)
-    }
-
-    /// The keys of the extra fields, in the client's spelling, sorted.
-    pub fn field_keys(&self) -> Vec<&str> {
-        sorted_keys(&self.fields)
+    /// The extra fields.
+    pub fn fields(&self) -> &Keys {
+        &self.fields
     }
 }
 
@@ -140,12 +139,6 @@ impl DataType {
     }
 }
 
-fn sorted_keys(schemas: &HashMap<String, KeySchema>) -> Vec<&str> {
-    let mut keys: Vec<&str> = schemas.keys().map(String::as_str).collect();
-    keys.sort_unstable();
-    keys
-}
-
 /// Reads the parts of a schema and notes what is wrong with them.
 #[derive(Default)]
 struct Reader {
@@ -157,25 +150,15 @@ impl Reader {
     /// it could say.
     fn app_version(&mut self, value: Option<&RawValue>) -> Option<KeySchema> {
         let Some(value) = value else {
-            return Some(KeySchema {
-                point_key: snake_case("appVersion").into(),
-                data_type: DataType::String,
-                max_len: DEFAULT_MAX_LEN,
-                allowed: None,
-            });
+            return Some(KeySchema::new("appVersion", DataType::String));
         };
         self.key("appVersionSchema", "appVersion", value, &[DataType::String])
     }
 
     /// The keys below `section`, of which each must have one of `types`.
-    fn keys(
-        &mut self,
-        document: &Object<'_>,
-        section: &str,
-        types: &[DataType],
-    ) -> HashMap<String, KeySchema> {
+    fn keys(&mut self, document: &Object<'_>, section: &str, types: &[DataType]) -> Keys {
         let Some(value) = document.get_non_null(section) else {
-            return HashMap::new();
+            return Keys::new();
         };
         let Some(object) = Object::of(value) else {
             let found = json::found(Some(value));
@@ -183,9 +166,10 @@ impl Reader {
                 section,
                 format!("found {found}, expected an object of keys"),
             );
-            return HashMap::new();
+            return Keys::new();
         };
-        let mut schemas = HashMap::new();
+        // Of a repeated key the last one counts.
+        let mut schemas = BTreeMap::new();
         for (key, value) in &object.members {
             let place = format!("{section}, {key:?}");
             // A backslash at its end is what line protocol cannot express of a key.
@@ -199,7 +183,7 @@ impl Reader {
                 schemas.insert(key.clone(), schema);
             }
         }
-        schemas
+        schemas.into_iter().collect()
     }
 
     /// `None` where the schema of a key has a problem, which is noted.
@@ -222,10 +206,9 @@ impl Reader {
         let data_type = self.problems.keep(place, "dataType", data_type);
         let max_len = self.problems.keep(place, "maxLen", max_len);
         Some(KeySchema {
-            point_key: snake_case(key).into(),
-            data_type: data_type?,
             max_len: max_len?,
             allowed,
+            ..KeySchema::new(key, data_type?)
         })
     }
 

@@ -7,24 +7,18 @@
 pub fn snake_case(key: &str) -> String {
     let bytes = key.as_bytes();
     let mut snake = String::with_capacity(key.len() + 4);
-    let mut word = 0;
-    for at in 1..bytes.len() {
-        if is_boundary(bytes[at - 1], bytes[at], bytes.get(at + 1)) {
-            snake.push_str(&key[word..at]);
+    for (at, letter) in key.char_indices() {
+        if at > 0 && is_boundary(bytes[at - 1], bytes[at], bytes.get(at + 1)) {
             snake.push('_');
-            word = at;
+        }
+        match letter {
+            '-' => snake.push('_'),
+            _ if letter.is_ascii() => snake.push(letter.to_ascii_lowercase()),
+            // Letter by letter as Go does it; `str::to_lowercase` has another sigma at the end of a word.
+            _ => snake.extend(letter.to_lowercase()),
         }
     }
-    snake.push_str(&key[word..]);
-    if snake.contains('-') {
-        snake = snake.replace('-', "_");
-    }
-    if snake.is_ascii() {
-        snake.make_ascii_lowercase();
-        return snake;
-    }
-    // Letter by letter as Go does it; `str::to_lowercase` has another sigma at the end of a word.
-    snake.chars().flat_map(char::to_lowercase).collect()
+    snake
 }
 
 /// Whether a word begins at `byte`, which stands between `before` and `after`. No byte of a letter

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Snapshot;
 use super::response::ResponseConfig;
-use super::schema::RequestSchema;
+use super::schema::{KeySchema, RequestSchema};
 use crate::checkin::line::RESERVED_KEYS;
 
 /// Geo databases are published weekly or monthly, and addresses move.
@@ -58,29 +58,27 @@ fn response(config: &ResponseConfig, now: Timestamp) -> Vec<String> {
     warnings
 }
 
+/// A key of a schema that is stored under some name.
+struct Spelling<'a> {
+    kind: &'static str,
+    key: &'a str,
+    rule: &'a KeySchema,
+}
+
 fn schema(schema: &RequestSchema) -> Vec<String> {
-    let tags = schema
-        .tag_keys()
-        .into_iter()
-        .map(|key| ("tag", key, schema.tag(key)));
-    let fields = schema
-        .field_keys()
-        .into_iter()
-        .map(|key| ("field", key, schema.field(key)));
     // By the name they are stored under.
-    let mut spellings: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
-    for (kind, key, rule) in tags.chain(fields) {
-        let Some(rule) = rule else { continue };
-        spellings
-            .entry(&*rule.point_key)
-            .or_default()
-            .push((kind, key));
+    let mut spellings: BTreeMap<&str, Vec<Spelling<'_>>> = BTreeMap::new();
+    for (kind, keys) in [("tag", schema.tags()), ("field", schema.fields())] {
+        for (key, rule) in keys {
+            let spelling = Spelling { kind, key, rule };
+            spellings.entry(&rule.point_key).or_default().push(spelling);
+        }
     }
     let mut warnings = Vec::new();
     for (point_key, keys) in spellings {
         let shown: Vec<String> = keys
             .iter()
-            .map(|(kind, key)| format!("{kind} {key:?}"))
+            .map(|Spelling { kind, key, .. }| format!("{kind} {key:?}"))
             .collect();
         let shown = shown.join(", ");
         if RESERVED_KEYS.contains(&point_key) {
@@ -89,7 +87,10 @@ fn schema(schema: &RequestSchema) -> Vec<String> {
             ));
             continue;
         }
-        let tags = keys.iter().filter(|(kind, _)| *kind == "tag").count();
+        let tags = keys
+            .iter()
+            .filter(|spelling| spelling.kind == "tag")
+            .count();
         let fields = keys.len() - tags;
         if tags > 1 || fields > 1 {
             warnings.push(format!(
@@ -97,7 +98,7 @@ fn schema(schema: &RequestSchema) -> Vec<String> {
                  is kept"
             ));
         }
-        let types = field_types(schema, &keys);
+        let types = field_types(&keys);
         if types.len() > 1 {
             warnings.push(format!(
                 "{shown} of the schema: {point_key:?} would be {}; InfluxDB keeps to the type it \
@@ -116,11 +117,10 @@ fn schema(schema: &RequestSchema) -> Vec<String> {
 }
 
 /// The types of those keys that are fields, none twice.
-fn field_types(schema: &RequestSchema, keys: &[(&str, &str)]) -> Vec<&'static str> {
-    let fields = keys.iter().filter(|(kind, _)| *kind == "field");
+fn field_types(keys: &[Spelling<'_>]) -> Vec<&'static str> {
+    let fields = keys.iter().filter(|spelling| spelling.kind == "field");
     let mut types: Vec<&str> = fields
-        .filter_map(|(_, key)| schema.field(key))
-        .map(|rule| rule.data_type.name())
+        .map(|spelling| spelling.rule.data_type.name())
         .collect();
     types.sort_unstable();
     types.dedup();

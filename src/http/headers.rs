@@ -11,11 +11,16 @@
 //! itself and sends them on with a length. In return the library refuses what is allowed: `Chunked` in
 //! capitals, and trailers behind the last chunk.
 
+use std::sync::LazyLock;
+
 use tiny_http::{Header, Headers, Request};
 
 /// Lines of one name that are read. Each look-up of a header walks over those before it, so a request
 /// of 250,000 such lines kept a core busy for 18 s; proxies add a line each at most.
 const MAX_LINES: usize = 100;
+
+/// Made once: the library checks each byte of a header that it makes, and asks for memory.
+static NAMELESS: LazyLock<Option<Header>> = LazyLock::new(|| Header::from_str("", "").ok());
 
 /// The headers of one request that matter here.
 #[derive(Debug)]
@@ -94,6 +99,6 @@ fn lines(rest: &mut Headers, name: &str) -> Option<String> {
 /// Takes the first header of that name out, by leaving one without a name in its place.
 fn take(rest: &mut Headers, name: &str) -> Option<Header> {
     let header = rest.get_header_mut(name)?;
-    let nameless = Header::from_str("", "").ok()?;
+    let nameless = NAMELESS.as_ref()?.clone();
     Some(std::mem::replace(header, nameless))
 }

@@ -13,7 +13,7 @@ use super::connect::connect;
 use super::run::RunError;
 use crate::cli::options::{InfluxOptions, StartOptions};
 use crate::config::Snapshot;
-use crate::config::schema::{KeySchema, RequestSchema};
+use crate::config::schema::RequestSchema;
 use crate::config::warnings::warnings;
 use crate::config::watch::Fingerprints;
 use crate::store::downsampling::{self, Existing};
@@ -129,23 +129,14 @@ fn describe(snapshot: &Snapshot, report: &mut Report) {
 }
 
 fn describe_schema(schema: &RequestSchema, report: &mut Report) {
-    let rule = |key: &str, rule: Option<&KeySchema>| {
-        rule.map(|rule| {
-            format!(
-                "{key:?} stored as {} ({})",
-                rule.point_key,
-                rule.data_type.name()
-            )
-        })
-    };
-    for key in schema.tag_keys() {
-        report.say("extra tag", rule(key, schema.tag(key)).unwrap_or_default());
-    }
-    for key in schema.field_keys() {
-        report.say(
-            "extra field",
-            rule(key, schema.field(key)).unwrap_or_default(),
-        );
+    for (what, keys) in [
+        ("extra tag", schema.tags()),
+        ("extra field", schema.fields()),
+    ] {
+        for (key, rule) in keys {
+            let (stored, data_type) = (&rule.point_key, rule.data_type.name());
+            report.say(what, format!("{key:?} stored as {stored} ({data_type})"));
+        }
     }
 }
 

@@ -266,8 +266,7 @@ impl Limiter {
             return true;
         }
         let own = key == APP_VERSION;
-        let is_listed = own && listed.app_versions.contains(value)
-            || std::str::from_utf8(key).is_ok_and(|key| listed.tags.contains(key));
+        let is_listed = own && listed.app_versions.contains(value) || listed.tags.contains(key);
         if full {
             // A version that is listed or known stays what it is: there are few.
             let stays = own && (is_listed || self.known.tag(key).values.contains(value));

@@ -5,24 +5,24 @@
 
 /// Where the tag set ends: measurement and tags, up to the first space that separates.
 pub fn series(point: &[u8]) -> &[u8] {
-    &point[..separator(point, b" ").unwrap_or(point.len())]
+    &point[..separator(point, b' ').unwrap_or(point.len())]
 }
 
 /// What stands before the tags.
 pub fn measurement(series: &[u8]) -> &[u8] {
-    &series[..separator(series, b",").unwrap_or(series.len())]
+    &series[..separator(series, b',').unwrap_or(series.len())]
 }
 
 /// The tags, keys and values as they are written.
 pub fn tags(series: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut rest = match separator(series, b",") {
+    let mut rest = match separator(series, b',') {
         Some(comma) => &series[comma + 1..],
         None => &[],
     };
     std::iter::from_fn(move || {
-        let equals = separator(rest, b"=")?;
+        let equals = separator(rest, b'=')?;
         let (key, value) = (&rest[..equals], &rest[equals + 1..]);
-        let end = separator(value, b",").unwrap_or(value.len());
+        let end = separator(value, b',').unwrap_or(value.len());
         rest = value.get(end + 1..).unwrap_or_default();
         Some((key, &value[..end]))
     })
@@ -32,7 +32,7 @@ pub fn tags(series: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 pub fn fields(point: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = point.get(series(point).len() + 1..).unwrap_or_default();
     std::iter::from_fn(move || {
-        let equals = separator(rest, b"=")?;
+        let equals = separator(rest, b'=')?;
         let (key, value) = (&rest[..equals], &rest[equals + 1..]);
         let end = value_end(value);
         rest = value.get(end + 1..).unwrap_or_default();
@@ -40,9 +40,9 @@ pub fn fields(point: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// The first of the wanted characters that has no backslash before it.
-fn separator(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    (0..text.len()).find(|&at| wanted.contains(&text[at]) && (at == 0 || text[at - 1] != b'\\'))
+/// The first such character that has no backslash before it.
+fn separator(text: &[u8], wanted: u8) -> Option<usize> {
+    memchr::memchr_iter(wanted, text).find(|&at| at == 0 || text[at - 1] != b'\\')
 }
 
 /// Where a field's value ends: at a comma or space outside its quotes.

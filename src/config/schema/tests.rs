@@ -7,32 +7,38 @@ fn read(text: &str) -> Result<RequestSchema, String> {
     })
 }
 
+fn rule<'a>(keys: &'a Keys, key: &str) -> &'a KeySchema {
+    &keys.iter().find(|(listed, _)| listed == key).unwrap().1
+}
+
+fn names(keys: &Keys) -> Vec<&str> {
+    keys.iter().map(|(key, _)| key.as_str()).collect()
+}
+
 #[test]
 fn the_sample_is_valid_and_looked_up_by_the_clients_keys() {
     let schema = read(include_str!("../../../examples/request-schema.json")).unwrap();
     assert_eq!(
-        schema.tag("kubernetesVersion"),
-        Some(&KeySchema {
+        rule(schema.tags(), "kubernetesVersion"),
+        &KeySchema {
             point_key: "kubernetes_version".into(),
+            line_key: Some("kubernetes_version".into()),
             data_type: DataType::String,
             max_len: 64,
             allowed: None,
-        })
+        }
     );
-    assert_eq!(schema.tag("kubernetes_version"), None);
-    assert_eq!(schema.tag("KUBERNETESVERSION"), None);
-    assert_eq!(schema.tag("nodeCount"), None);
     assert_eq!(
-        schema.field("nodeCount").unwrap().data_type,
+        rule(schema.fields(), "nodeCount").data_type,
         DataType::Float
     );
     assert_eq!(schema.app_version().max_len, 64);
     assert_eq!(
-        schema.tag_keys(),
+        names(schema.tags()),
         ["hostArch", "hostOsDistro", "kubernetesVersion"]
     );
     assert_eq!(
-        schema.field_keys(),
+        names(schema.fields()),
         [
             "backupEnabled",
             "defaultFilesystem",
@@ -53,7 +59,7 @@ fn what_a_schema_leaves_out_is_the_default() {
         let schema = read(text).unwrap();
         assert_eq!(schema.app_version().max_len, 200, "of {text}");
         assert_eq!(&*schema.app_version().point_key, "app_version");
-        assert!(schema.tag_keys().is_empty() && schema.field_keys().is_empty());
+        assert!(schema.tags().is_empty() && schema.fields().is_empty());
     }
 }
 
@@ -65,13 +71,22 @@ fn the_schemas_own_keys_are_read_in_any_case() {
     )
     .unwrap();
     assert_eq!(schema.app_version().max_len, 7);
-    assert_eq!(schema.field("Count").unwrap().data_type, DataType::Float);
-    assert_eq!(schema.field("count").unwrap().data_type, DataType::Boolean);
+    assert_eq!(rule(schema.fields(), "Count").data_type, DataType::Float);
+    assert_eq!(rule(schema.fields(), "count").data_type, DataType::Boolean);
 }
 
 #[test]
-fn a_key_with_a_built_in_name_is_accepted() {
-    assert!(read(r#"{"extraTagInfoSchema": {"city": {"dataType": "string"}}}"#).is_ok());
+fn a_key_with_a_built_in_name_is_accepted_and_has_no_place_in_a_line() {
+    let schema = read(r#"{"extraTagInfoSchema": {"city": {"dataType": "string"}}}"#).unwrap();
+    assert_eq!(rule(schema.tags(), "city").line_key, None);
+}
+
+#[test]
+fn keys_are_escaped_as_in_a_line() {
+    let schema = read(r#"{"extraTagInfoSchema": {"a b,c=d": {"dataType": "string"}}}"#).unwrap();
+    let rule = rule(schema.tags(), "a b,c=d");
+    assert_eq!(&*rule.point_key, "a b,c=d");
+    assert_eq!(rule.line_key.as_deref(), Some(r"a\ b\,c\=d"));
 }
 
 #[test]
@@ -163,7 +178,7 @@ fn listed_values_and_patterns_allow_nothing_else() {
         }}"#,
     )
     .unwrap();
-    let check = |key: &str, value: &str| schema.tag(key).unwrap().check(value);
+    let check = |key: &str, value: &str| rule(schema.tags(), key).check(value);
     assert_eq!(check("arch", "amd64"), Ok(()));
     assert_eq!(check("arch", "amd"), Err(Invalid::NotAllowed));
     assert_eq!(check("kubernetesVersion", "v1.31"), Ok(()));

@@ -9,9 +9,9 @@ use crate::config::schema::RequestSchema;
 /// What the operator listed: always allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listed {
-    /// Tags of which the schema lists the values, in snake case.
-    pub tags: HashSet<String>,
-    /// The versions of the response config, escaped as in line protocol.
+    /// Tags of which the schema lists the values, as they stand in a line.
+    pub tags: HashSet<Vec<u8>>,
+    /// The versions of the response config, as they stand in a line.
     pub app_versions: HashSet<Vec<u8>>,
     /// A schema lists the extra keys, so that they need no limit here.
     pub keys: bool,
@@ -20,14 +20,26 @@ pub struct Listed {
 impl Listed {
     /// What a response config and a request schema list.
     pub fn of(response: &ResponseConfig, schema: Option<&RequestSchema>) -> Listed {
-        let tags = schema.into_iter().flat_map(RequestSchema::listed_tags);
         let versions = response.versions().iter();
         Listed {
-            tags: tags.map(str::to_owned).collect(),
+            tags: schema.map(listed_tags).unwrap_or_default(),
             app_versions: versions
-                .map(|version| line::tag_value(&version.name))
+                .map(|version| line::escaped(&version.name).into_bytes())
                 .collect(),
             keys: schema.is_some(),
         }
     }
+}
+
+fn listed_tags(schema: &RequestSchema) -> HashSet<Vec<u8>> {
+    let extra = schema.tags().iter();
+    let mut tags: HashSet<Vec<u8>> = extra
+        .filter(|(_, rule)| rule.allowed.is_some())
+        .filter_map(|(_, rule)| rule.line_key.as_deref())
+        .map(|key| key.as_bytes().to_vec())
+        .collect();
+    if schema.app_version().allowed.is_some() {
+        tags.insert(b"app_version".to_vec());
+    }
+    tags
 }

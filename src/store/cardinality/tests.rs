@@ -53,7 +53,7 @@ fn listed_values_need_no_budget() {
         series: 100,
     });
     let listed = Listed {
-        tags: HashSet::from(["arch".to_owned()]),
+        tags: HashSet::from([b"arch".to_vec()]),
         app_versions: HashSet::from([b"v1".to_vec()]),
         keys: true,
     };
