@@ -103,7 +103,7 @@ fn expected(title: &str, letter: &str) -> RangeInclusive<f64> {
         ("Up since" | "Age of the configuration", _) => 0.1..=600.0,
         ("Check-ins", _) | ("Requests by status", "A") | ("Records", "A" | "B") => 1.0..=21.0,
         ("Handling time", _) => 1e-6..=1.0,
-        ("Connections", _) => 1.0..=2.0,
+        ("Connections", "A") => 1.0..=2.0,
         ("Writes to InfluxDB", _) => 0.1..=21.0,
         ("Waiting", _) => 0.0..=1000.0,
         ("Spool", "A") => 1.0..=1e6,
@@ -114,6 +114,7 @@ fn expected(title: &str, letter: &str) -> RangeInclusive<f64> {
         (
             "Configuration"
             | "Requests by status"
+            | "Connections"
             | "Extra keys left out"
             | "Records"
             | "Lost records"
