@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{self, Workload};
 use crate::measured::{Bare, Measured, Round};
+use crate::neighbour::Points;
 use crate::support::influx::Influx;
 use crate::support::scratch::Scratch;
 use crate::support::server::{DATABASE, Running};
@@ -32,6 +33,8 @@ pub struct Case {
 pub struct Pair {
     pub bare: Round,
     pub server: Round,
+    /// The bare listener while InfluxDB stores as many points as it did beside the server.
+    pub beside: Option<Round>,
 }
 
 impl Case {
@@ -60,17 +63,33 @@ fn case(workload: &Workload, pace: &Pace) -> Result<Case> {
     let server = Measured::start(server, true);
     let bare = Bare::start(&scratch, &server)?;
     let wrk = Wrk::new(&scratch, workload, CONNECTIONS, pace.round);
+    let points = match workload.name == common::realistic().name {
+        true => Some(Points::of(workload, &scratch)?),
+        false => None,
+    };
     let mut rounds = Vec::new();
     for number in 1..=pace.rounds {
-        let pair = Pair {
-            bare: bare.round(&wrk)?,
-            server: server.round(&wrk)?,
+        let (alone, round) = (bare.round(&wrk)?, server.round(&wrk)?);
+        let beside = match &points {
+            Some(points) => {
+                let rate = round.answers.count as f64 / round.answers.seconds;
+                Some(points.stored_beside(&influx, rate, || bare.round(&wrk))?)
+            }
+            None => None,
         };
         progress(&format!(
-            "{}, round {number} of {}: {:.1} µs, bare {:.1} µs",
-            workload.name, pace.rounds, pair.server.cpu, pair.bare.cpu
+            "{}, round {number} of {}: {:.1} µs, bare {:.1} µs{}",
+            workload.name,
+            pace.rounds,
+            round.cpu,
+            alone.cpu,
+            beside.map_or(String::new(), |round| format!(", {:.1} µs", round.cpu))
         ));
-        rounds.push(pair);
+        rounds.push(Pair {
+            bare: alone,
+            server: round,
+            beside,
+        });
     }
     server.settle();
     Ok(Case {

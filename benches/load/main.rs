@@ -14,6 +14,7 @@ mod cases;
 mod common;
 mod growth;
 mod measured;
+mod neighbour;
 mod report;
 // The tests' harness: the real binary, a real InfluxDB.
 #[allow(dead_code)]

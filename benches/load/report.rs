@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cases::{Case, Long};
 use crate::growth::Axis;
+use crate::measured::Round;
 use crate::{Result, common};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches");
@@ -120,6 +121,26 @@ impl Report {
                 let ratio = case.median(|pair| pair.server.answers.p99 / pair.bare.answers.p99);
                 let what = "p99 to the bare listener's, realistic";
                 targets.push(Target::at_most(what, "", ratio, 1.5));
+                let beside = |value: fn(&Round) -> f64| {
+                    case.median(|pair| {
+                        pair.beside
+                            .map_or(f64::NAN, |beside| value(&pair.server) / value(&beside))
+                    })
+                };
+                targets.extend([
+                    Target::at_most(
+                        "... the listener's beside an InfluxDB that is as busy",
+                        "",
+                        beside(|round| round.answers.p99),
+                        1.5,
+                    ),
+                    Target::at_most(
+                        "CPU to the bare listener's beside such an InfluxDB",
+                        "",
+                        beside(|round| round.cpu),
+                        1.3,
+                    ),
+                ]);
             }
             targets.push(Target {
                 what: "points that are not in InfluxDB",
@@ -174,6 +195,7 @@ impl Report {
                 "p99_ms": case.median(|pair| pair.server.answers.p99),
                 "slowest_ms": case.median(|pair| pair.server.answers.slowest),
                 "bare_p99_ms": case.median(|pair| pair.bare.answers.p99),
+                "beside_p99_ms": case.median(|pair| pair.beside.map_or(f64::NAN, |beside| beside.answers.p99)),
                 "cpu_us": case.median(|pair| pair.server.cpu),
                 "bare_cpu_us": case.median(|pair| pair.bare.cpu),
                 "ratio": case.ratio(),
