@@ -188,6 +188,38 @@ fn single_numbers() -> Vec<Value> {
     stats.flat_map(|p| list(&p["targets"]).to_vec()).collect()
 }
 
+/// What is on the metrics page and in no panel: the panels beside it say the same, or more.
+const WITHOUT_PANEL: [&str; 4] = [
+    "connections_total",
+    "records_found_total",
+    "snapshot_generation",
+    "snapshot_age_seconds",
+];
+
+#[test]
+fn every_metric_has_a_panel() {
+    let scratch = Scratch::new();
+    let metrics = Address::local(free_port());
+    let server = Server::new(&scratch).arg("--metrics-listen", metrics.to_string());
+    let running = server.start();
+    let (_, page) = get(&metrics, "/metrics").unwrap();
+    running.terminate();
+    let dashboard = load("service.json").to_string();
+    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let names: Vec<&str> = types.filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.len() > WITHOUT_PANEL.len(), "{page}");
+    let shown = |name: &str| {
+        let ends = ["{", "_bucket{"];
+        ends.iter()
+            .any(|end| dashboard.contains(&format!("{name}{end}")))
+    };
+    let without = names.into_iter().filter(|name| !shown(name));
+    let without: Vec<&str> = without
+        .map(|name| name.strip_prefix("upgrade_responder_").unwrap_or(name))
+        .collect();
+    assert_eq!(without, WITHOUT_PANEL);
+}
+
 #[test]
 fn labels_that_the_dashboard_names_are_on_the_metrics_page() {
     let scratch = Scratch::new();
