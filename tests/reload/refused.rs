@@ -1,0 +1,216 @@
+//! Files that are not taken: invalid, missing, not regular, not to be opened for a while. The log says once
+//! what is wrong and where, health and metrics show it, and the old files are served until all is well.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+
+use super::{NOTICED, Swapped, Way, answer, config, wait_for_lines};
+use crate::support::client::{Address, Connection};
+use crate::support::geodb;
+use crate::support::scratch::{Scratch, free_port};
+use crate::support::server::{RESPONSE_CONFIG, Server};
+use crate::support::wait_for;
+
+/// A file that is put in another's place (`None`: taken away), and what is to be said of it.
+type Broken<'a> = (Option<Vec<u8>>, &'a [&'a str]);
+
+const SCHEMA: &str = r#"{"extraTagInfoSchema": {"hostArch": {"dataType": "string"}}}"#;
+
+#[test]
+fn an_invalid_response_config_is_said_once_and_the_old_one_is_served() {
+    let dated = |date: &str| RESPONSE_CONFIG.replace(r#""2024-06-20T00:00:00Z""#, date);
+    let cases: [Broken<'_>; 5] = [
+        (
+            Some(dated("null").into()),
+            &[
+                "versions[1] \"v1.1.0\", releaseDate",
+                "found null",
+                "RFC 3339",
+            ],
+        ),
+        (
+            Some(RESPONSE_CONFIG.replace("latest", "newest").into()),
+            &["versions: found no version tagged \"latest\""],
+        ),
+        (
+            Some(RESPONSE_CONFIG.replace("\"tags\"", "tags").into()),
+            &["line 2, column", "near"],
+        ),
+        (
+            Some(b"{\"versions\": \xff}".to_vec()),
+            &["byte 13", "UTF-8"],
+        ),
+        (None, &["No such file", "expected a JSON file"]),
+    ];
+    each_is_said_once("response-config.json", &cases);
+}
+
+#[test]
+fn an_invalid_schema_is_said_once_and_the_old_one_is_used() {
+    let cases: [Broken<'_>; 3] = [
+        (
+            Some(SCHEMA.replace("string", "text").into()),
+            &[
+                "\"hostArch\", dataType",
+                "found \"text\"",
+                "expected \"string\"",
+            ],
+        ),
+        (
+            Some(SCHEMA.replace("hostArch", "arch").into()),
+            &["extraTagInfoSchema", "\"host_arch\"", "--down-sample-tags"],
+        ),
+        (None, &["No such file", "expected a JSON file"]),
+    ];
+    each_is_said_once("schema.json", &cases);
+}
+
+#[test]
+fn an_invalid_geo_database_is_said_once_and_the_old_one_is_used() {
+    let scratch = Scratch::new();
+    let sample = fs::read(geodb::sample(&scratch)).unwrap();
+    let mut other_type = sample.clone();
+    let at = sample
+        .windows(11)
+        .position(|w| w == b"Sample-City")
+        .unwrap();
+    other_type[at..at + 11].copy_from_slice(b"Sample-Asns");
+    let half = sample[..sample.len() / 2].to_vec();
+    let cases: [Broken<'_>; 4] = [
+        (Some(Vec::new()), &["empty", "expected a MaxMind DB"]),
+        (Some(half), &["not a whole MaxMind DB", "fetch it again"]),
+        (
+            Some(other_type),
+            &["\"Sample-Asns\"", "cities or countries"],
+        ),
+        (None, &["No such file", "expected a MaxMind DB"]),
+    ];
+    each_is_said_once("sample.mmdb", &cases);
+}
+
+fn each_is_said_once(file: &str, cases: &[Broken<'_>]) {
+    let scratch = Scratch::new();
+    let server = Server::new(&scratch)
+        .arg("--request-schema", scratch.write("schema.json", SCHEMA))
+        .arg("--down-sample-tags", "host_arch");
+    let mut running = server.arg("--reload-interval", "1s").start();
+    let mut connection = running.connect();
+    let before = answer(&mut connection);
+    let path = scratch.join(file);
+    let kept = scratch.join("kept");
+    let broken = |number: usize| scratch.join(&format!("broken-{number}"));
+    for (number, (content, _)) in cases.iter().enumerate() {
+        if let Some(content) = content {
+            fs::write(broken(number), content).unwrap();
+        }
+    }
+    for (number, (content, expected)) in cases.iter().enumerate() {
+        fs::rename(&path, &kept).unwrap();
+        if content.is_some() {
+            // What is old enough to be complete is judged at once.
+            symlink(broken(number), &path).unwrap();
+        }
+        // The first is noticed without being asked for.
+        if number > 0 {
+            running.signal(Signal::HUP);
+        }
+        wait_for_lines(&running, "the one in use stays", number + 1);
+        let log = running.log();
+        let line = log.lines().rfind(|line| line.contains("in use stays"));
+        let line = line.unwrap();
+        for text in expected.iter().chain(&[file, "ERROR"]) {
+            assert!(line.contains(text), "{text:?} is not in: {line}");
+        }
+        running.signal(Signal::HUP);
+        wait_for_lines(&running, "as they were when refused", number + 1);
+        assert_eq!(answer(&mut connection), before);
+        // The very same file, with its old times.
+        fs::rename(&kept, &path).unwrap();
+        if number > 0 {
+            running.signal(Signal::HUP);
+        }
+        wait_for_lines(&running, "configuration is valid again", number + 1);
+        assert_eq!(answer(&mut connection), before);
+    }
+    // The last is looked at three times more, and not said again.
+    fs::rename(&path, &kept).unwrap();
+    wait_for_lines(&running, "the one in use stays", cases.len() + 1);
+    thread::sleep(Duration::from_secs(3));
+    let log = running.terminate().stderr;
+    assert_eq!(log.matches("ERROR").count(), cases.len() + 1, "{log}");
+}
+
+#[test]
+fn health_and_metrics_show_that_older_files_are_served() {
+    let scratch = Scratch::new();
+    let path = scratch.write("response-config.json", config(2));
+    let metrics = Address::local(free_port());
+    let server = Server::new(&scratch).arg("--metrics-listen", metrics.to_string());
+    let mut running = server.start();
+    let get = |target: &str| {
+        let mut connection = Connection::open(&metrics).unwrap();
+        connection.request("GET", target, &[], b"").unwrap()
+    };
+    let mut shown = |health: u16, outdated: &str| {
+        running.signal(Signal::HUP);
+        let line = format!("upgrade_responder_config_outdated {outdated}\n");
+        wait_for(NOTICED, &format!("health {health}, {line}"), || {
+            get("/healthz").status == health && get("/metrics").text().contains(&line)
+        });
+    };
+    shown(200, "0");
+    fs::remove_file(&path).unwrap();
+    shown(503, "1");
+    fs::write(&path, config(2)).unwrap();
+    shown(200, "0");
+}
+
+#[test]
+fn a_named_pipe_in_a_files_place_blocks_nothing() {
+    let scratch = Scratch::new();
+    let path = scratch.write("response-config.json", config(2));
+    let mut running = Server::new(&scratch).start();
+    fs::remove_file(&path).unwrap();
+    let made = Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    running.signal(Signal::HUP);
+    wait_for_lines(&running, "found no regular file", 1);
+    assert_eq!(running.terminate().code, Some(0));
+}
+
+#[test]
+fn a_file_that_could_not_be_opened_for_a_while_is_loaded_later() {
+    let scratch = Scratch::new();
+    let path = scratch.write("response-config.json", config(2));
+    let mut running = Server::new(&scratch).arg("--reload-interval", "1s").start();
+    let mut connection = running.connect();
+    let before = answer(&mut connection);
+    let pid = Pid::from_raw(i32::try_from(running.pid()).unwrap());
+    let limit = |current: u64| {
+        let limit = Rlimit {
+            current: Some(current),
+            maximum: Some(4096),
+        };
+        prlimit(pid, Resource::Nofile, limit).unwrap();
+    };
+    limit(3);
+    Swapped::new(&path).change(Way::Rename, config(3).as_bytes());
+    running.signal(Signal::HUP);
+    wait_for_lines(
+        &running,
+        "not taken (files changed), the one in use stays",
+        1,
+    );
+    assert!(running.log().contains("Too many open files"));
+    assert_eq!(answer(&mut connection), before);
+    limit(4096);
+    wait_for_lines(&running, "configuration is valid again", 1);
+    assert_ne!(answer(&mut connection), before);
+    let log = running.terminate().stderr;
+    assert_eq!(log.matches("configuration not taken (").count(), 1, "{log}");
+}
