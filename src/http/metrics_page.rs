@@ -1,9 +1,9 @@
 //! `/metrics` in the Prometheus text format and `/healthz`, on a listener of their own that is not
-//! for the internet. This module renders; [`crate::service::metrics`] counts.
+//! for the internet. This module says what is on the page and renders it, `prometheus` knows the
+//! format; [`crate::service::metrics`] counts.
 //!
 //! Architecture invariant: no label holds anything a client chose.
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -12,13 +12,11 @@ use tiny_http::{Method, Request};
 
 use super::answer::{self, Answer, Refusal, Then};
 use super::listener::Handler;
+use super::prometheus::{Page, TEXT_FORMAT};
 use super::routes::Buffers;
 use super::slots::Slots;
-use crate::service::metrics::{BUCKETS, Histogram, Metrics};
+use crate::service::metrics::Metrics;
 use crate::store::spool::Spool;
-
-/// What Prometheus asks for.
-const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Everything the page shows.
 #[derive(Debug)]
@@ -78,12 +76,12 @@ impl MetricsPage {
     }
 
     fn render(&self) -> String {
-        let mut page = Page(String::with_capacity(8 * 1024));
+        let mut page = Page::new();
         self.requests(&mut page);
         self.check_ins(&mut page);
         self.records(&mut page);
         self.state(&mut page);
-        page.0
+        page.into_text()
     }
 
     fn requests(&self, page: &mut Page) {
@@ -265,59 +263,5 @@ impl MetricsPage {
             "Time since the start.",
             self.started.elapsed().as_secs(),
         );
-    }
-}
-
-/// The text of a page. A String takes every write.
-struct Page(String);
-
-impl Page {
-    fn head(&mut self, name: &str, help: &str, kind: &str) {
-        let _ = writeln!(self.0, "# HELP upgrade_responder_{name} {help}");
-        let _ = writeln!(self.0, "# TYPE upgrade_responder_{name} {kind}");
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: u64) {
-        self.head(name, help, "counter");
-        let _ = writeln!(self.0, "upgrade_responder_{name} {value}");
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
-        self.head(name, help, "gauge");
-        let _ = writeln!(self.0, "upgrade_responder_{name} {value}");
-    }
-
-    fn family(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) {
-        self.head(name, help, "counter");
-        for (of, value) in values {
-            let _ = writeln!(
-                self.0,
-                "upgrade_responder_{name}{{{label}=\"{of}\"}} {value}"
-            );
-        }
-    }
-
-    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
-        self.head(name, help, "histogram");
-        let counts = histogram.counts();
-        let mut total = 0;
-        for (count, bound) in counts.iter().zip(BUCKETS) {
-            total += count;
-            let _ = writeln!(
-                self.0,
-                "upgrade_responder_{name}_bucket{{le=\"{bound}\"}} {total}"
-            );
-        }
-        total += counts[BUCKETS.len()];
-        let _ = writeln!(
-            self.0,
-            "upgrade_responder_{name}_bucket{{le=\"+Inf\"}} {total}"
-        );
-        let _ = writeln!(
-            self.0,
-            "upgrade_responder_{name}_sum {}",
-            histogram.sum_seconds()
-        );
-        let _ = writeln!(self.0, "upgrade_responder_{name}_count {total}");
     }
 }

@@ -7,6 +7,7 @@ pub mod client_addr;
 pub mod headers;
 pub mod listener;
 pub mod metrics_page;
+mod prometheus;
 mod read_body;
 pub mod routes;
 pub mod slots;

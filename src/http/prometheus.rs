@@ -1,0 +1,74 @@
+//! The Prometheus text format: how a metric is written, each with the program's name before its own.
+//! Which metrics there are is the business of [`super::metrics_page`].
+//!
+//! Names, helps and labels are written as they are: they come from the source, never from a client.
+
+use std::fmt::Write;
+
+use crate::service::metrics::{BUCKETS, Histogram};
+
+/// What Prometheus asks for.
+pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The text of a page. A String takes every write.
+pub struct Page(String);
+
+impl Page {
+    pub fn new() -> Page {
+        Page(String::with_capacity(8 * 1024))
+    }
+
+    pub fn into_text(self) -> String {
+        self.0
+    }
+
+    pub fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, help, "counter");
+        let _ = writeln!(self.0, "upgrade_responder_{name} {value}");
+    }
+
+    pub fn gauge(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
+        self.head(name, help, "gauge");
+        let _ = writeln!(self.0, "upgrade_responder_{name} {value}");
+    }
+
+    /// A counter for each value of a label.
+    pub fn family(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) {
+        self.head(name, help, "counter");
+        for (of, value) in values {
+            let _ = writeln!(
+                self.0,
+                "upgrade_responder_{name}{{{label}=\"{of}\"}} {value}"
+            );
+        }
+    }
+
+    pub fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.head(name, help, "histogram");
+        let counts = histogram.counts();
+        let mut total = 0;
+        for (count, bound) in counts.iter().zip(BUCKETS) {
+            total += count;
+            let _ = writeln!(
+                self.0,
+                "upgrade_responder_{name}_bucket{{le=\"{bound}\"}} {total}"
+            );
+        }
+        total += counts[BUCKETS.len()];
+        let _ = writeln!(
+            self.0,
+            "upgrade_responder_{name}_bucket{{le=\"+Inf\"}} {total}"
+        );
+        let _ = writeln!(
+            self.0,
+            "upgrade_responder_{name}_sum {}",
+            histogram.sum_seconds()
+        );
+        let _ = writeln!(self.0, "upgrade_responder_{name}_count {total}");
+    }
+
+    fn head(&mut self, name: &str, help: &str, kind: &str) {
+        let _ = writeln!(self.0, "# HELP upgrade_responder_{name} {help}");
+        let _ = writeln!(self.0, "# TYPE upgrade_responder_{name} {kind}");
+    }
+}
