@@ -209,6 +209,28 @@ fn client_addresses_are_neither_logged_nor_stored() {
 }
 
 #[test]
+fn at_debug_the_log_says_what_of_a_check_in_was_left_out_and_no_client_forges_a_line() {
+    let scratch = Scratch::new();
+    let running = Server::new(&scratch).switch("--debug").start();
+    let body = r#"{"appVersion":"v1\n2026-01-01 ERROR forged","extraTagInfo":{"a b":"x","city":"x"},
+        "extraFieldInfo":{"list":[]}}"#;
+    running.connect().post_checkin(body, &[]).unwrap();
+    let log = running.terminate().stderr;
+    for part in [
+        r#"extra key "a b" left out"#,
+        r#"extra key "city" left out"#,
+        r#"extra key "list" left out"#,
+        r#"recorded a check-in of version "v1\n2026-01-01 ERROR forged""#,
+    ] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    assert!(
+        !log.lines().any(|line| line.starts_with("2026-01-01")),
+        "{log}"
+    );
+}
+
+#[test]
 fn answer_is_the_operators_own_text_in_the_operators_order() {
     let scratch = Scratch::new();
     let versions = concat!(

@@ -92,6 +92,12 @@ fn influxdb_that_hangs_for_fifteen_seconds_delays_no_answer_and_costs_no_record(
     );
     let ended = server.terminate();
 
+    let again = ended
+        .stderr
+        .split_once("takes records again after ")
+        .and_then(|(_, rest)| rest.split_once(" s;")?.0.parse::<f64>().ok());
+    // From when it was asked in vain, not from when that was given up.
+    assert!(again.is_some_and(|s| s >= 14.0), "{}", ended.stderr);
     println!(
         "answers: p50 {:?}, p99 {:?}, max {:?}",
         outcome.p50(),

@@ -157,12 +157,14 @@ fn collect<'a, T>(
         let (line_key, rule) = match &mut listed {
             Some(listed) => {
                 let Some(rule) = walk_to(&key, listed) else {
+                    log::debug!("extra key {key:?} left out: not in the schema");
                     left_out.not_in_schema += 1;
                     continue;
                 };
                 (rule.line_key.as_deref().map(Cow::Borrowed), Some(rule))
             }
             None if !sound(&key) || accepted.len() == MAX_KEYS => {
+                log::debug!("extra key {key:?} left out: not a sound key, or too many");
                 left_out.bad_key += 1;
                 continue;
             }
@@ -170,11 +172,13 @@ fn collect<'a, T>(
         };
         let free = line_key.and_then(|key| Some((place(&accepted, &key)?, key)));
         let Some((place, line_key)) = free else {
+            log::debug!("extra key {key:?} left out: its name is taken");
             left_out.reserved += 1;
             continue;
         };
-        if let Some(value) = accept(value, rule, left_out) {
-            accepted.insert(place, (line_key, value));
+        match accept(value, rule, left_out) {
+            Some(value) => accepted.insert(place, (line_key, value)),
+            None => log::debug!("extra key {key:?} left out: empty, or not a valid value"),
         }
     }
     accepted

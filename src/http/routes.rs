@@ -130,6 +130,10 @@ impl App {
         let counts = &self.metrics.check_ins;
         counts.add_left_out(&check_in.left_out);
         if !check_in.recordable {
+            log::debug!(
+                "version {:?} breaks the schema: answered, not recorded",
+                check_in.app_version
+            );
             counts.not_recordable.add(1);
             return Ok(());
         }
@@ -138,6 +142,11 @@ impl App {
         let record = record(&check_in, &location, request, &mut buffers.point);
         self.recorder.record(record).map_err(|Stopped| stopping())?;
         counts.recorded.add(1);
+        log::debug!(
+            "recorded a check-in of version {:?} from {:?}",
+            check_in.app_version,
+            location.country_isocode
+        );
         Ok(())
     }
 

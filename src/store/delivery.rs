@@ -198,9 +198,19 @@ impl Delivery {
                 Ok(batch) => batch,
                 Err(error) => return Ok(Err(error)),
             };
+            let asked = Instant::now();
             let refused = self.send(&batch, to)?;
+            log::debug!(
+                "segment {}: {} records in {} bytes delivered in {:.0?}, {} refused",
+                segment.sequence,
+                batch.lines,
+                batch.bytes.len(),
+                asked.elapsed(),
+                refused.all()
+            );
             self.settle(&batch, &refused, segment.lines);
             to.outage.delivered(batch.lines - refused.all());
+            to.outage.asks();
         }
     }
 

@@ -21,6 +21,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 pub struct Outage {
     since: Option<Instant>,
+    /// When the last request was begun: one that is not answered in time began to fail then.
+    asked: Option<Instant>,
     /// InfluxDB did what it was asked for since the last failure.
     answered: bool,
     wait: Duration,
@@ -51,7 +53,8 @@ impl Outage {
         spool: &Spool,
         metrics: &Metrics,
     ) -> Duration {
-        self.since.get_or_insert_with(Instant::now);
+        let asked = self.asked.unwrap_or_else(Instant::now);
+        self.since.get_or_insert(asked);
         self.answered = false;
         self.last_waiting = None;
         let kind = self.kinds.entry(mem::discriminant(trouble)).or_default();
@@ -83,7 +86,14 @@ impl Outage {
                 }
             }
         }
-        self.next_wait(trouble)
+        let wait = self.next_wait(trouble);
+        log::debug!("InfluxDB at {url}: {trouble}; next attempt in {wait:.1?}");
+        wait
+    }
+
+    /// InfluxDB is about to be asked for something.
+    pub fn asks(&mut self) {
+        self.asked = Some(Instant::now());
     }
 
     /// InfluxDB did what it was asked for.

@@ -80,6 +80,7 @@ impl Sender {
             return Step::Idle;
         }
         self.look_at_the_clock();
+        self.outage.asks();
         match self.work() {
             Ok(true) => Step::Worked,
             Ok(false) => {

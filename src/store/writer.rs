@@ -294,6 +294,11 @@ impl Writer {
     fn seal(&mut self, wake: &Sender<()>) {
         self.give_up_gone();
         if let Some(open) = self.open.take() {
+            log::debug!(
+                "sealed a segment of {} records, {} bytes",
+                open.lines,
+                open.bytes
+            );
             self.spool.seal(open);
             // Full means that the sender is about to wake up anyway.
             let _ = wake.try_send(());
