@@ -4,6 +4,9 @@ use std::io::{self, BufRead};
 
 use crate::checkin::line;
 
+/// Room for the last line of a batch, which may pass its bound.
+const LONGEST_LINE: usize = 128 * 1024;
+
 /// Whole lines of a segment.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -16,12 +19,18 @@ pub struct Batch {
 
 impl Batch {
     /// Reads up to `most_lines`, or a few more bytes than `most_bytes`.
+    ///
+    /// Room for all of it is made at once. Where it is not used it costs no memory, and glibc gives back what is
+    /// as large as that each time, while of a buffer that grows it keeps the pieces.
     pub fn read(
         reader: &mut impl BufRead,
         most_lines: usize,
         most_bytes: usize,
     ) -> io::Result<Batch> {
-        let mut batch = Batch::default();
+        let mut batch = Batch {
+            bytes: Vec::with_capacity(most_bytes + LONGEST_LINE),
+            ..Batch::default()
+        };
         while batch.lines < most_lines as u64 && batch.bytes.len() < most_bytes {
             let start = batch.bytes.len();
             reader.read_until(b'\n', &mut batch.bytes)?;
