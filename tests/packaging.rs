@@ -246,6 +246,39 @@ fn a_check_in_passes_through_the_shipped_nginx_site() {
     server.terminate();
 }
 
+/// What nginx answers by itself comes at whatever rate a client likes, so it may not cost the disk a line
+/// each; nor may it hide what the server answered.
+#[test]
+fn requests_that_the_shipped_nginx_site_refuses_do_not_fill_the_disk() {
+    let scratch = Scratch::new();
+    let socket = scratch.join("server.sock");
+    let server = Server::new(&scratch)
+        .arg("--listen", format!("unix:{}", socket.display()))
+        .start();
+    let site = Site::start(&scratch, &socket);
+    for (path, status) in [("/v1/healthcheck", "429"), ("/v1/unknown", "404")] {
+        let path = format!("{path}?n=[1-2000]");
+        let statuses = site.curl(&["-o", "/dev/null", "-w", "%{http_code} "], &path);
+        let of = |log: &str, status: &str| {
+            let line = format!(" {status} ");
+            log.lines().filter(|log| log.contains(&line)).count()
+        };
+        let (taken, refused) = (
+            statuses.matches("200 ").count(),
+            statuses.matches(status).count(),
+        );
+        assert_eq!(taken + refused, 2000, "{statuses}");
+        assert!(refused > 1000, "{refused}");
+        let log = fs::read_to_string(scratch.join("nginx-access.log")).unwrap();
+        let lines = of(&log, status);
+        assert!(lines < 200, "{lines} lines of {refused} {status}");
+        assert!(of(&log, "200") >= taken, "{log}");
+    }
+    let errors = fs::metadata(scratch.join("nginx-error.log")).unwrap();
+    assert!(errors.len() < 10_000, "{} bytes", errors.len());
+    server.terminate();
+}
+
 fn spooled(scratch: &Scratch) -> String {
     let folder = scratch.join("spool").join(server::DATABASE);
     let files = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());

@@ -1,4 +1,5 @@
-# Completion for bash. The flags come from the program's own help page, so the two cannot differ.
+# Completion for bash. The flags come from the program's own help page, so the two cannot differ; --help and
+# --version are in its usage only.
 
 _upgrade_responder() {
     local word=$2 before=$3 help value
@@ -17,7 +18,7 @@ _upgrade_responder() {
         ?*) COMPREPLY=() ;;
         *)
             if [[ $word == -* ]]; then
-                value=$(sed -n 's/^  \(--[a-z-]*\).*/\1/p' <<<"$help")
+                value="$(sed -n 's/^  \(--[a-z-]*\).*/\1/p' <<<"$help") --help --version"
             else
                 value='start check-config set-query-period help'
             fi

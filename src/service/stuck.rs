@@ -1,8 +1,8 @@
 //! Connections that do not move any more: counted, and told of before they are all that is left.
 //!
 //! A silent client is cut off when its time-out is over, so a slot that has not moved for longer is lost
-//! (`HTTP/2.0` in a request line blocks its thread in tiny_http for good, also when the client has gone)
-//! or held by a client that drips.
+//! (`HTTP/2.0` or `HTTP/3.0` in a request line blocks its thread in tiny_http for good, also when the client
+//! has gone) or held by a client that drips.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,9 +63,9 @@ impl Stuck {
         if self.unsaid > 0 && self.said.tick(0).is_some() {
             self.unsaid = 0;
             log::warn!(
-                "{stuck} of {} connections for {} are stuck, they have not moved for {} s; HTTP/2.0 in the \
-                 first line of a request costs one for good, and clients that send a byte now and then \
-                 hold one; put a proxy in front that lets neither through; a restart frees them",
+                "{stuck} of {} connections for {} are stuck, they have not moved for {} s; HTTP/2.0 or \
+                 3.0 in the first line of a request costs one for good, and clients that send a byte now \
+                 and then hold one; put a proxy in front that lets neither through; a restart frees them",
                 self.slots.most(),
                 self.name,
                 self.limit.as_secs(),
