@@ -5,6 +5,7 @@ mod crowds;
 mod deaf;
 mod large;
 mod malformed;
+mod memory;
 mod proxied;
 
 use std::fmt::Display;

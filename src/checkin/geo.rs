@@ -24,6 +24,7 @@ const OWN_MAPPING: usize = 33 * 1024 * 1024;
 #[derive(Debug)]
 pub struct GeoDb {
     reader: Reader<Vec<u8>>,
+    size: usize,
 }
 
 /// The English names of a place, and its country's ISO 3166-1 code, none of them empty. Borrowed from the database, so a look-up allocates nothing; the default is a place
@@ -94,6 +95,11 @@ impl GeoDb {
         }
     }
 
+    /// The bytes it takes in memory.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
     /// The type the file gives itself, for instance `GeoLite2-City`. Not our text: quote it in
     /// logs.
     pub fn database_type(&self) -> &str {
@@ -119,6 +125,7 @@ impl GeoDb {
         if bytes.is_empty() {
             return Err(GeoError::Empty);
         }
+        let size = bytes.len();
         let reader = Reader::from_source(bytes)
             .map_err(|error| GeoError::NotADatabase(error.to_string()))?;
         let database_type = &reader.metadata().database_type;
@@ -127,7 +134,7 @@ impl GeoDb {
                 found: database_type.clone(),
             });
         }
-        Ok(GeoDb { reader })
+        Ok(GeoDb { reader, size })
     }
 }
 

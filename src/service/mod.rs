@@ -5,6 +5,7 @@ pub mod check_config;
 mod connect;
 pub mod health;
 pub mod logging;
+mod memory;
 pub mod metrics;
 pub mod notify;
 pub mod reload;

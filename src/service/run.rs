@@ -12,6 +12,7 @@ use signal_hook::iterator::Signals;
 
 use super::connect::connect;
 use super::health::{self, Watched};
+use super::memory::Memory;
 use super::metrics::Metrics;
 use super::reload::Reload;
 use super::summary::{self, Summary};
@@ -36,6 +37,9 @@ const METRICS_TIMEOUT: Duration = Duration::from_secs(10);
 const FINISH_REQUESTS: Duration = Duration::from_secs(5);
 /// How long a stop waits for the last delivery.
 const LAST_DELIVERY: Duration = Duration::from_secs(5);
+/// How long for either where the process cannot go on: what took its memory goes on taking it, and what
+/// is not delivered is after the next start.
+const HURRY: Duration = Duration::from_millis(200);
 
 /// Why the service does not run, by exit status.
 #[derive(Debug)]
@@ -107,7 +111,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     let ready = ready_line(&options, &bound, &snapshot, &metrics);
     let app = Arc::new(App::new(
         snapshot,
-        options.trusted_proxies,
+        options.trusted_proxies.clone(),
         options.client_timeout,
         recorder,
         Arc::clone(&metrics),
@@ -116,6 +120,10 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     let acceptor = accept(bound, options.max_connections, Arc::clone(&app) as _)?;
     let watched = watched_check_ins(reaches, options.client_timeout, &acceptor);
     watch(&watched, &metrics, &tell)?;
+    let memory = Memory::new(&options, Arc::clone(&app));
+    memory
+        .watch(tell.clone())
+        .map_err(|error| no_thread(&error))?;
     let metrics_acceptor = match metrics_bound {
         None => None,
         Some(bound) => {
@@ -142,8 +150,9 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     let ended = serve_until_stopped(&signals, &fatal, reload, Summary::new(Arc::clone(&metrics)));
     notify::stopping();
     acceptor.stop();
-    app.in_flight.finish(FINISH_REQUESTS);
-    let waiting = store.stop(LAST_DELIVERY);
+    let most = if ended.is_ok() { Duration::MAX } else { HURRY };
+    app.in_flight.finish(FINISH_REQUESTS.min(most));
+    let waiting = store.stop(LAST_DELIVERY.min(most));
     if let Some(acceptor) = metrics_acceptor {
         acceptor.stop();
     }
@@ -253,7 +262,7 @@ fn serve_until_stopped(
             }
             recv(fatal) -> why => {
                 let why = why.unwrap_or_else(|_| "a thread is gone".to_owned());
-                // At once: what is under way is still finished, and that takes up to 10 s.
+                // At once: what is under way is still finished, and that takes a while.
                 log::error!("{why}");
                 let ended = "ended by itself, for the reason above; to be started again";
                 return Err(RunError::System(ended.to_owned()));
