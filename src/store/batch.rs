@@ -18,33 +18,34 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Reads up to `most_lines`, or a few more bytes than `most_bytes`.
+    /// Reads up to `most_lines`, or a few more bytes than `most_bytes`, in place of what is in it.
     ///
-    /// Room for all of it is made at once. Where it is not used it costs no memory, and glibc gives back what is
-    /// as large as that each time, while of a buffer that grows it keeps the pieces.
+    /// Room for all of it is made at once, and kept: what of it is not used costs no memory, while of buffers
+    /// that grow, or come and go, the allocator keeps the pieces.
     pub fn read(
+        &mut self,
         reader: &mut impl BufRead,
         most_lines: usize,
         most_bytes: usize,
-    ) -> io::Result<Batch> {
-        let mut batch = Batch {
-            bytes: Vec::with_capacity(most_bytes + LONGEST_LINE),
-            ..Batch::default()
-        };
-        while batch.lines < most_lines as u64 && batch.bytes.len() < most_bytes {
-            let start = batch.bytes.len();
-            reader.read_until(b'\n', &mut batch.bytes)?;
-            if batch.bytes.len() == start || batch.bytes.last() != Some(&b'\n') {
+    ) -> io::Result<()> {
+        self.bytes.clear();
+        self.bytes.reserve(most_bytes + LONGEST_LINE);
+        self.moments.clear();
+        self.lines = 0;
+        while self.lines < most_lines as u64 && self.bytes.len() < most_bytes {
+            let start = self.bytes.len();
+            reader.read_until(b'\n', &mut self.bytes)?;
+            if self.bytes.len() == start || self.bytes.last() != Some(&b'\n') {
                 // The end, or a line that somebody cut off.
-                batch.bytes.truncate(start);
+                self.bytes.truncate(start);
                 break;
             }
-            batch.lines += 1;
-            if let Some(timestamp) = line::timestamp(&batch.bytes[start..]) {
-                batch.note(timestamp);
+            self.lines += 1;
+            if let Some(timestamp) = line::timestamp(&self.bytes[start..]) {
+                self.note(timestamp);
             }
         }
-        Ok(batch)
+        Ok(())
     }
 
     fn note(&mut self, timestamp: i64) {

@@ -2,7 +2,8 @@
 //! go.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,8 @@ pub struct Delivery {
     batch_bytes: usize,
     rejected: RejectedDir,
     /// How far the oldest segment has come.
+    /// Kept for its room.
+    batch: Batch,
     progress: Progress,
     refusals: Throttle,
     lost: Throttle,
@@ -97,6 +100,7 @@ impl Delivery {
             metrics,
             batch_points,
             batch_bytes: BATCH_BYTES,
+            batch: Batch::default(),
             progress: Progress::default(),
             refusals: Throttle::default(),
             lost: Throttle::default(),
@@ -192,14 +196,28 @@ impl Delivery {
         // What stands behind the whole lines is torn.
         let whole = segment.bytes.saturating_sub(self.progress.offset);
         let mut reader = BufReader::with_capacity(64 * 1024, file.take(whole));
+        let mut batch = mem::take(&mut self.batch);
+        let sent = self.send_each(segment, &mut reader, &mut batch, to);
+        self.batch = batch;
+        sent
+    }
+
+    /// Fills the batch again and again.
+    fn send_each(
+        &mut self,
+        segment: &Segment,
+        reader: &mut impl BufRead,
+        batch: &mut Batch,
+        to: &mut Destination<'_>,
+    ) -> Result<io::Result<()>, Trouble> {
         loop {
-            let batch = match Batch::read(&mut reader, self.batch_points, self.batch_bytes) {
-                Ok(batch) if batch.lines == 0 => return Ok(Ok(())),
-                Ok(batch) => batch,
+            match batch.read(reader, self.batch_points, self.batch_bytes) {
+                Ok(()) if batch.lines == 0 => return Ok(Ok(())),
+                Ok(()) => {}
                 Err(error) => return Ok(Err(error)),
-            };
+            }
             let asked = Instant::now();
-            let refused = self.send(&batch, to)?;
+            let refused = self.send(batch, to)?;
             log::debug!(
                 "segment {}: {} records in {} bytes delivered in {:.0?}, {} refused",
                 segment.sequence,
@@ -208,7 +226,7 @@ impl Delivery {
                 asked.elapsed(),
                 refused.all()
             );
-            self.settle(&batch, &refused, segment.lines);
+            self.settle(batch, &refused, segment.lines);
             to.outage.delivered(batch.lines - refused.all());
             to.outage.asks();
         }

@@ -26,12 +26,12 @@ use crate::service::metrics::Metrics;
 /// record wakes nobody, which is cheaper than a wake-up for each; and it keeps the promise of 10 ms
 /// from acceptance to the spool.
 const GROUP: Duration = Duration::from_millis(5);
-/// Records in one append at most, and about how many bytes of them, so that a burst does not become one
-/// huge buffer.
+/// Records in one append at most, and about how many bytes of them. A burst takes more appends instead of a
+/// larger buffer, whose pieces the allocator would keep.
 const GROUP_RECORDS: usize = 4096;
-const GROUP_BYTES: usize = 1024 * 1024;
-/// What is kept of that buffer for the next one; a usual second has no larger ones.
-const KEPT_BUFFER: usize = 256 * 1024;
+const GROUP_BYTES: usize = 256 * 1024;
+/// The buffer for them, with room for the line that passes the bound.
+const BUFFER: usize = GROUP_BYTES + 64 * 1024;
 /// Full batches that may wait for the sender before segments grow, as they do in an outage.
 const FULL_BATCHES: usize = 8;
 /// How often an open segment is looked at while no records come.
@@ -82,7 +82,7 @@ impl Writer {
             open: None,
             opened: Instant::now(),
             clock: Clock::after(newest_timestamp.unwrap_or(i64::MIN)),
-            buffer: Vec::new(),
+            buffer: Vec::with_capacity(BUFFER),
             disk: Drops::new("writing to the spool", DISK_QUIET),
             full: Drops::new("the full spool", FULL_QUIET),
             channel: Drops::new("too many check-ins at once", DISK_QUIET),
@@ -179,7 +179,7 @@ impl Writer {
             self.disk.add(lines, why);
         }
         buffer.clear();
-        buffer.shrink_to(KEPT_BUFFER);
+        buffer.shrink_to(BUFFER);
         self.buffer = buffer;
         (count, bytes)
     }
