@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::support::client::Address;
 use crate::support::process::Process;
 use crate::support::scratch::{Scratch, free_port};
-use crate::support::server::{self, Server};
+use crate::support::server::{self, Running, Server};
 use crate::support::{skip, wait_for};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -186,11 +186,7 @@ fn systemd_finds_nothing_wrong_with_the_units() {
 #[test]
 fn a_check_in_passes_through_the_shipped_nginx_site() {
     let scratch = Scratch::new();
-    let socket = scratch.join("server.sock");
-    let server = Server::new(&scratch)
-        .arg("--listen", format!("unix:{}", socket.display()))
-        .start();
-    let site = Site::start(&scratch, &socket);
+    let (server, site) = behind_site(&scratch, |site| site);
 
     let answer = site.curl(&["-d", r#"{"appVersion":"v1.0.0"}"#], "/v1/checkupgrade");
     assert!(answer.contains("\"versions\""), "{answer}");
@@ -251,11 +247,7 @@ fn a_check_in_passes_through_the_shipped_nginx_site() {
 #[test]
 fn requests_that_the_shipped_nginx_site_refuses_do_not_fill_the_disk() {
     let scratch = Scratch::new();
-    let socket = scratch.join("server.sock");
-    let server = Server::new(&scratch)
-        .arg("--listen", format!("unix:{}", socket.display()))
-        .start();
-    let site = Site::start(&scratch, &socket);
+    let (server, site) = behind_site(&scratch, |site| site);
     for (path, status) in [("/v1/healthcheck", "429"), ("/v1/unknown", "404")] {
         let path = format!("{path}?n=[1-2000]");
         let statuses = site.curl(&["-o", "/dev/null", "-w", "%{http_code} "], &path);
@@ -291,11 +283,7 @@ fn spooled(scratch: &Scratch) -> String {
 #[test]
 fn the_shipped_nginx_site_counts_an_ipv6_network_as_one_client() {
     let scratch = Scratch::new();
-    let socket = scratch.join("server.sock");
-    let server = Server::new(&scratch)
-        .arg("--listen", format!("unix:{}", socket.display()))
-        .start();
-    let site = Site::start_changed(&scratch, &socket, behind_a_cdn);
+    let (server, site) = behind_site(&scratch, behind_a_cdn);
     for (first, neighbour, other) in [
         (
             "2001:db8:0:1::1",
@@ -327,11 +315,7 @@ fn the_shipped_nginx_site_counts_an_ipv6_network_as_one_client() {
 #[test]
 fn behind_a_cdn_nobody_forges_a_location_or_gets_past_the_limit() {
     let scratch = Scratch::new();
-    let socket = scratch.join("server.sock");
-    let server = Server::new(&scratch)
-        .arg("--listen", format!("unix:{}", socket.display()))
-        .start();
-    let site = Site::start_changed(&scratch, &socket, behind_a_cdn);
+    let (server, site) = behind_site(&scratch, behind_a_cdn);
     for (version, forwarded) in [
         ("v1.0.0", "203.0.113.7"),
         ("v2.0.0", "203.0.113.7, 192.0.2.50"),
@@ -363,6 +347,17 @@ fn behind_a_cdn(site: String) -> String {
     site.replace("#real_ip", "real_ip")
 }
 
+/// A server on a unix socket, and the shipped site in front of it.
+#[track_caller]
+fn behind_site(scratch: &Scratch, change: impl FnOnce(String) -> String) -> (Running, Site) {
+    let socket = scratch.join("server.sock");
+    let server = Server::new(scratch)
+        .arg("--listen", format!("unix:{}", socket.display()))
+        .start();
+    let site = Site::start(scratch, &socket, change);
+    (server, site)
+}
+
 /// A real nginx with the shipped site, changed where its comments tell the operator to, and put on
 /// another port.
 struct Site {
@@ -372,18 +367,9 @@ struct Site {
 }
 
 impl Site {
+    /// `change` has what else an operator may change.
     #[track_caller]
-    fn start(scratch: &Scratch, socket: &Path) -> Site {
-        Site::start_changed(scratch, socket, |site| site)
-    }
-
-    /// The same with more that an operator may change.
-    #[track_caller]
-    fn start_changed(
-        scratch: &Scratch,
-        socket: &Path,
-        change: impl FnOnce(String) -> String,
-    ) -> Site {
+    fn start(scratch: &Scratch, socket: &Path, change: impl FnOnce(String) -> String) -> Site {
         let (certificate, key) = (scratch.join("cert.pem"), scratch.join("key.pem"));
         let made = output(
             Command::new("openssl")

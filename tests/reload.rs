@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::support::account;
 use crate::support::client::Connection;
 use crate::support::geodb;
 use crate::support::scratch::Scratch;
@@ -37,7 +38,7 @@ fn answer(connection: &mut Connection) -> String {
 }
 
 fn lines_with(running: &Running, what: &str) -> usize {
-    running.log().lines().filter(|l| l.contains(what)).count()
+    account::lines_with(&running.log(), what)
 }
 
 fn wait_for_lines(running: &Running, what: &str, count: usize) {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::common::{self, Workload};
 use crate::support::client::{Address, Connection};
 use crate::support::influx::Influx;
-use crate::support::process::Process;
+use crate::support::metrics;
+use crate::support::process::{Process, proc_status};
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{Running, Server};
 use crate::support::wait_for;
@@ -82,27 +83,13 @@ impl Measured {
 
     /// A counter without labels, or with them as they are written.
     pub fn metric(&self, name: &str) -> u64 {
-        let page = Connection::open(&self.metrics)
-            .and_then(|mut metrics| metrics.request("GET", "/metrics", &[], b""))
-            .map(|answer| answer.text())
-            .unwrap_or_default();
-        let line = page
-            .lines()
-            .find_map(|line| line.strip_prefix(&format!("upgrade_responder_{name} ")));
-        line.and_then(|value| value.parse().ok())
-            .unwrap_or_else(|| panic!("no {name} in {page:?}"))
+        metrics::value(&self.metrics, name)
     }
 
     /// Resident memory now and at most, in KiB.
     pub fn memory(&self) -> (u64, u64) {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.running.pid()));
-        let status = status.unwrap_or_default();
-        let value = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let number = line.and_then(|line| line.split_whitespace().next());
-            number.and_then(|number| number.parse().ok()).unwrap_or(0)
-        };
-        (value("VmRSS:"), value("VmHWM:"))
+        let pid = self.running.pid();
+        (proc_status(pid, "VmRSS"), proc_status(pid, "VmHWM"))
     }
 }
 

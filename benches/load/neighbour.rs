@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use upgrade_responder::checkin::geo::{GeoDb, Location, Lookup};
 use upgrade_responder::checkin::{Record, line, request};
+use upgrade_responder::store::clock::now_ns;
 
 use crate::Result;
 use crate::common::{ADDRESSES, Workload};
@@ -60,9 +61,7 @@ impl Points {
     }
 
     fn store(&self, influx: &Influx, pace: Duration, done: &AtomicBool) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let mut time = now.unwrap_or_default().as_nanos() as i64;
-        let mut lines = Vec::new();
+        let (mut lines, mut time) = (Vec::new(), now_ns());
         let start = Instant::now();
         for batch in 1.. {
             if done.load(Ordering::Relaxed) {

@@ -68,6 +68,10 @@ impl Memory {
     }
 
     fn look(&mut self, resident: u64, fatal: &Sender<String>) {
+        // As nearly always. Databases only raise the limit, so they need not be asked for.
+        if resident <= self.without_geodb / 2 {
+            return;
+        }
         let limit = self.limit();
         let found = || {
             format!(

@@ -4,8 +4,8 @@ use std::io::{self, BufRead};
 
 use crate::checkin::line;
 
-/// Room for the last line of a batch, which may pass its bound.
-const LONGEST_LINE: usize = 128 * 1024;
+/// Room for the last line of a buffer, which may pass its bound.
+pub const LONGEST_LINE: usize = 128 * 1024;
 
 /// Whole lines of a segment.
 #[derive(Debug, Default)]

@@ -228,7 +228,6 @@ impl Delivery {
             );
             self.settle(batch, &refused, segment.lines);
             to.outage.delivered(batch.lines - refused.all());
-            to.outage.asks();
         }
     }
 

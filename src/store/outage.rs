@@ -101,9 +101,10 @@ impl Outage {
         self.answered = true;
     }
 
-    /// Records were delivered: whatever comes next is tried soon.
+    /// Records were delivered: whatever comes next is tried soon, and is a request of its own.
     pub fn delivered(&mut self, records: u64) {
         self.answered = true;
+        self.asks();
         self.wait = Duration::ZERO;
         if self.since.is_some() {
             self.delivered += records;

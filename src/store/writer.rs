@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{RecvTimeoutError, Sender};
 
+use super::batch::LONGEST_LINE;
 use super::cardinality::{Limited, Limiter, Limits, Listed};
 use super::clock::{Clock, now_ns};
 use super::drops::Drops;
@@ -30,8 +31,8 @@ const GROUP: Duration = Duration::from_millis(5);
 /// larger buffer, whose pieces the allocator would keep.
 const GROUP_RECORDS: usize = 4096;
 const GROUP_BYTES: usize = 256 * 1024;
-/// The buffer for them, with room for the line that passes the bound.
-const BUFFER: usize = GROUP_BYTES + 64 * 1024;
+/// The buffer for them.
+const BUFFER: usize = GROUP_BYTES + LONGEST_LINE;
 /// Full batches that may wait for the sender before segments grow, as they do in an outage.
 const FULL_BATCHES: usize = 8;
 /// How often an open segment is looked at while no records come.

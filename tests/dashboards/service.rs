@@ -11,6 +11,7 @@ use crate::support::client::{Address, Connection};
 use crate::support::http::percent_encode;
 use crate::support::influx::Influx;
 use crate::support::load::Load;
+use crate::support::metrics;
 use crate::support::process::Process;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::Server;
@@ -188,6 +189,18 @@ fn single_numbers() -> Vec<Value> {
     stats.flat_map(|p| list(&p["targets"]).to_vec()).collect()
 }
 
+/// The page of a server that has just started.
+#[track_caller]
+fn metrics_page() -> String {
+    let scratch = Scratch::new();
+    let address = Address::local(free_port());
+    let server = Server::new(&scratch).arg("--metrics-listen", address.to_string());
+    let running = server.start();
+    let page = metrics::page(&address);
+    running.terminate();
+    page
+}
+
 /// What is on the metrics page and in no panel: the panels beside it say the same, or more.
 const WITHOUT_PANEL: [&str; 4] = [
     "connections_total",
@@ -198,12 +211,7 @@ const WITHOUT_PANEL: [&str; 4] = [
 
 #[test]
 fn every_metric_has_a_panel() {
-    let scratch = Scratch::new();
-    let metrics = Address::local(free_port());
-    let server = Server::new(&scratch).arg("--metrics-listen", metrics.to_string());
-    let running = server.start();
-    let (_, page) = get(&metrics, "/metrics").unwrap();
-    running.terminate();
+    let page = metrics_page();
     let dashboard = load("service.json").to_string();
     let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let names: Vec<&str> = types.filter_map(|line| line.split(' ').next()).collect();
@@ -222,11 +230,7 @@ fn every_metric_has_a_panel() {
 
 #[test]
 fn labels_that_the_dashboard_names_are_on_the_metrics_page() {
-    let scratch = Scratch::new();
-    let metrics = Address::local(free_port());
-    let server = Server::new(&scratch).arg("--metrics-listen", metrics.to_string());
-    let running = server.start();
-    let (_, page) = get(&metrics, "/metrics").unwrap();
+    let page = metrics_page();
     let dashboard = load("service.json");
     for panel in panels(&dashboard) {
         let overrides = list(&panel["fieldConfig"]["overrides"]).iter();
@@ -242,5 +246,4 @@ fn labels_that_the_dashboard_names_are_on_the_metrics_page() {
             assert!(known, "{}: {of}", panel["title"]);
         }
     }
-    running.terminate();
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::checkin::request;
 
 fn read(text: &str) -> Result<RequestSchema, String> {
     RequestSchema::parse(text).map_err(|problems| {
@@ -9,6 +10,13 @@ fn read(text: &str) -> Result<RequestSchema, String> {
 
 fn rule<'a>(keys: &'a Keys, key: &str) -> &'a KeySchema {
     &keys.iter().find(|(listed, _)| listed == key).unwrap().1
+}
+
+/// How many extra tags of a check-in are not in a schema.
+fn not_in_schema(schema: &RequestSchema, tags: &str) -> u32 {
+    let body = format!("{{\"extraTagInfo\":{tags}}}");
+    let check_in = request::parse(body.as_bytes(), Some(schema)).unwrap();
+    check_in.left_out.not_in_schema
 }
 
 fn names(keys: &Keys) -> Vec<&str> {
@@ -28,6 +36,10 @@ fn the_sample_is_valid_and_looked_up_by_the_clients_keys() {
             allowed: None,
         }
     );
+    assert_eq!(not_in_schema(&schema, r#"{"kubernetesVersion":"x"}"#), 0);
+    assert_eq!(not_in_schema(&schema, r#"{"kubernetes_version":"x"}"#), 1);
+    assert_eq!(not_in_schema(&schema, r#"{"KUBERNETESVERSION":"x"}"#), 1);
+    assert_eq!(not_in_schema(&schema, r#"{"nodeCount":"x"}"#), 1);
     assert_eq!(
         rule(schema.fields(), "nodeCount").data_type,
         DataType::Float

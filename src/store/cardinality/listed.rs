@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::APP_VERSION;
 use crate::checkin::line;
 use crate::config::response::ResponseConfig;
 use crate::config::schema::RequestSchema;
@@ -39,7 +40,7 @@ fn listed_tags(schema: &RequestSchema) -> HashSet<Vec<u8>> {
         .map(|key| key.as_bytes().to_vec())
         .collect();
     if schema.app_version().allowed.is_some() {
-        tags.insert(b"app_version".to_vec());
+        tags.insert(APP_VERSION.to_vec());
     }
     tags
 }
