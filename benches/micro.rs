@@ -13,12 +13,13 @@ use std::sync::LazyLock;
 use divan::{Bencher, black_box};
 use ipnet::Ipv4Net;
 use mmdb_writer::{Value, Writer};
-use upgrade_responder::checkin::geo::{GeoDb, Location};
-use upgrade_responder::checkin::{Record, line, request};
+use upgrade_responder::checkin::request;
 use upgrade_responder::config::schema::RequestSchema;
+use upgrade_responder::geo::{GeoDb, Location};
 use upgrade_responder::http::client_addr::{TrustedProxies, client_addr};
-use upgrade_responder::store::cardinality::{Limiter, Limits, Listed};
-use upgrade_responder::store::segment::OpenSegment;
+use upgrade_responder::line::{Record, encode as line};
+use upgrade_responder::spool::cardinality::{Limiter, Limits, Listed};
+use upgrade_responder::spool::segment::OpenSegment;
 
 // Run as an example it has a `main`, which nobody calls here.
 #[allow(dead_code)]

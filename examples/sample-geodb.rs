@@ -181,7 +181,7 @@ fn names(english: &str, german: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use upgrade_responder::checkin::geo::{GeoDb, Lookup};
+    use upgrade_responder::geo::{GeoDb, Lookup};
 
     /// Opens the sample as the server does, and shows places as `city|country|code`.
     fn locate(addresses: &[&str]) -> Vec<String> {

@@ -4,20 +4,27 @@
 //! The way of one check-in, and so the map of the modules:
 //!
 //! 1. [`http`] accepts the connection, limits it, and routes the request.
-//! 2. [`checkin`] parses the body, finds the client's location, and makes a `Record` of it. The
-//!    client's address ends there.
+//! 2. [`checkin`] parses the body, [`geo`] finds the client's location, and both make a [`line::Record`].
+//!    The client's address ends there.
 //! 3. [`config`] holds the `Snapshot` a request is answered from: response config, request schema
 //!    and geo database, always exchanged together.
-//! 4. [`store`] takes the record over a bounded channel: the writer thread stamps it and appends it
-//!    to the spool, the sender thread delivers the spool to InfluxDB.
-//! 5. [`service`] starts and stops all of it in the right order, and counts.
+//! 4. [`spool`] takes the record over a bounded channel: the writer thread stamps it and appends it to
+//!    the log on disk, from which [`delivery`] sends it to InfluxDB.
+//! 5. [`service`] starts and stops all of it in the right order.
 //!
-//! [`cli`] turns what the user typed into what those modules need.
+//! [`cli`] turns what the user typed into what those modules need; [`metrics`], [`logging`], [`line`] and
+//! [`units`] are the ground that all of them stand on.
 #![forbid(unsafe_code)]
 
 pub mod checkin;
 pub mod cli;
 pub mod config;
+pub mod delivery;
+pub mod geo;
 pub mod http;
+pub mod line;
+pub mod logging;
+pub mod metrics;
 pub mod service;
-pub mod store;
+pub mod spool;
+pub mod units;

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use upgrade_responder::cli::options::StartOptions;
 use upgrade_responder::cli::{self, Command};
+use upgrade_responder::logging;
 use upgrade_responder::service::run::{self, RunError};
-use upgrade_responder::service::{check_config, logging, set_query_period};
+use upgrade_responder::service::{check_config, set_query_period};
 
 /// Exit statuses after sysexits.h, where they have one.
 const FAILED: u8 = 1;

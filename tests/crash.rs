@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::bounded;
-use upgrade_responder::checkin::geo::Location;
-use upgrade_responder::checkin::{Record, request};
-use upgrade_responder::config::duration::QueryPeriod;
-use upgrade_responder::service::metrics::Metrics;
-use upgrade_responder::store::cardinality::{Limits, Listed};
-use upgrade_responder::store::{Store, StoreOptions};
+use upgrade_responder::checkin::request;
+use upgrade_responder::geo::Location;
+use upgrade_responder::line::Record;
+use upgrade_responder::metrics::Metrics;
+use upgrade_responder::service::pipeline::{Pipeline, PipelineOptions};
+use upgrade_responder::spool::cardinality::{Limits, Listed};
+use upgrade_responder::units::duration::QueryPeriod;
 
 use crate::support::account::{
     MEASUREMENT, Totals, assert_exactly_once, compare, spooled, stored_ids, wait_until_stored,
@@ -41,7 +42,7 @@ fn a_record_that_comes_while_the_store_stops_is_written_or_refused() {
         let metrics = Arc::new(Metrics::default());
         let (fatal, _) = bounded(1);
         let options = store_options(spool_dir.clone());
-        let (store, recorder) = Store::start(options, Arc::clone(&metrics), &fatal).unwrap();
+        let (store, recorder) = Pipeline::start(options, Arc::clone(&metrics), &fatal).unwrap();
         let written = || metrics.records.accepted.get();
         let (recorded, waiting) = thread::scope(|scope| {
             let record_until_stopped = || {
@@ -70,8 +71,8 @@ fn a_record_that_comes_while_the_store_stops_is_written_or_refused() {
     }
 }
 
-fn store_options(spool_dir: PathBuf) -> StoreOptions {
-    StoreOptions {
+fn store_options(spool_dir: PathBuf) -> PipelineOptions {
+    PipelineOptions {
         spool_dir,
         spool_max_size: 1 << 30,
         database: DATABASE.to_owned(),

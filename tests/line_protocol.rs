@@ -8,11 +8,11 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value as Json;
-use upgrade_responder::checkin::geo::Location;
-use upgrade_responder::checkin::line::{self, RESERVED_KEYS};
 use upgrade_responder::checkin::request;
-use upgrade_responder::config::snake::snake_case;
-use upgrade_responder::store::point;
+use upgrade_responder::geo::Location;
+use upgrade_responder::line::encode::{self as line, RESERVED_KEYS};
+use upgrade_responder::line::parse as point;
+use upgrade_responder::line::snake::snake_case;
 
 use crate::support::influx::Influx;
 use crate::support::line_protocol::{Point, Value, parse};

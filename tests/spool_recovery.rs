@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
-use upgrade_responder::store::spool::{Spool, SpoolError};
+use upgrade_responder::spool::{Spool, SpoolError};
 
 use crate::support::account::{
     Totals, assert_exactly_once, id_of, line, lines_with, rejected, segments, spool, spooled,

@@ -11,15 +11,15 @@ use crossbeam_channel::bounded;
 use tiny_http::{Header, Method, Request, TestRequest};
 use upgrade_responder::cli::options::ConfigSources;
 use upgrade_responder::config::Snapshot;
-use upgrade_responder::config::duration::QueryPeriod;
 use upgrade_responder::config::watch::Fingerprints;
 use upgrade_responder::http::answer::Then;
 use upgrade_responder::http::client_addr::TrustedProxies;
 use upgrade_responder::http::listener::Handler;
 use upgrade_responder::http::routes::{App, Buffers};
-use upgrade_responder::service::metrics::Metrics;
-use upgrade_responder::store::cardinality::{Limits, Listed};
-use upgrade_responder::store::{Store, StoreOptions};
+use upgrade_responder::metrics::Metrics;
+use upgrade_responder::service::pipeline::{Pipeline, PipelineOptions};
+use upgrade_responder::spool::cardinality::{Limits, Listed};
+use upgrade_responder::units::duration::QueryPeriod;
 
 use crate::common::{self, ADDRESSES, Workload};
 use crate::{Result, sample_geodb};
@@ -41,7 +41,7 @@ pub fn run(workload: &Workload, count: u64) -> Result<()> {
     let metrics = Arc::new(Metrics::default());
     let listed = Listed::of(&snapshot.response, snapshot.schema.as_ref());
     let (fatal, _) = bounded(1);
-    let (store, recorder) = Store::start(
+    let (store, recorder) = Pipeline::start(
         store_options(&folder, listed)?,
         Arc::clone(&metrics),
         &fatal,
@@ -110,8 +110,8 @@ fn snapshot(folder: &Folder, workload: &Workload) -> Result<Snapshot> {
     Ok(Snapshot::load(&sources, &files, None)?)
 }
 
-fn store_options(folder: &Folder, listed: Listed) -> Result<StoreOptions> {
-    Ok(StoreOptions {
+fn store_options(folder: &Folder, listed: Listed) -> Result<PipelineOptions> {
+    Ok(PipelineOptions {
         spool_dir: folder.0.join("spool"),
         spool_max_size: 1 << 30,
         database: "bench".to_owned(),

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use upgrade_responder::checkin::geo::{GeoDb, Location, Lookup};
-use upgrade_responder::checkin::{Record, line, request};
-use upgrade_responder::store::clock::now_ns;
+use upgrade_responder::checkin::request;
+use upgrade_responder::geo::{GeoDb, Location, Lookup};
+use upgrade_responder::line::{Record, encode as line};
+use upgrade_responder::spool::clock::now_ns;
 
 use crate::Result;
 use crate::common::{ADDRESSES, Workload};

@@ -9,10 +9,10 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use upgrade_responder::checkin::geo::Location;
-use upgrade_responder::checkin::line;
+use upgrade_responder::geo::Location;
+use upgrade_responder::line::encode as line;
 use upgrade_responder::checkin::request::{CheckIn, FieldValue, LeftOut};
-use upgrade_responder::store::cardinality::{Limiter, Limits, Listed};
+use upgrade_responder::spool::cardinality::{Limiter, Limits, Listed};
 
 type Input<'a> = (
     (&'a str, Option<&'a str>, Option<&'a str>, Option<&'a str>),

@@ -6,8 +6,9 @@
 mod line_protocol;
 
 use libfuzzer_sys::fuzz_target;
-use upgrade_responder::checkin::geo::Location;
-use upgrade_responder::checkin::{line, request};
+use upgrade_responder::geo::Location;
+use upgrade_responder::checkin::request;
+use upgrade_responder::line::encode as line;
 
 fuzz_target!(|body: &[u8]| {
     let Ok(check_in) = request::parse(body, None) else {

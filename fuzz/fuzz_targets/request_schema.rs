@@ -5,8 +5,9 @@
 mod line_protocol;
 
 use libfuzzer_sys::fuzz_target;
-use upgrade_responder::checkin::geo::Location;
-use upgrade_responder::checkin::{line, request};
+use upgrade_responder::geo::Location;
+use upgrade_responder::checkin::request;
+use upgrade_responder::line::encode as line;
 use upgrade_responder::config::schema::RequestSchema;
 
 fuzz_target!(|text: &str| {

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use libfuzzer_sys::fuzz_target;
-use upgrade_responder::store::cardinality::{Limiter, Limits, Listed};
-use upgrade_responder::store::recovery::{newest_timestamp, recover};
+use upgrade_responder::spool::cardinality::{Limiter, Limits, Listed};
+use upgrade_responder::spool::recovery::{newest_timestamp, recover};
 
 fuzz_target!(|input: &[u8]| {
     let dir = PathBuf::from(format!(
@@ -38,7 +38,7 @@ fuzz_target!(|input: &[u8]| {
     }
     // Once more, as after a crash right behind it: the same is found.
     let again = recover(&dir).unwrap();
-    let parts = |segment: &upgrade_responder::store::segment::Segment| {
+    let parts = |segment: &upgrade_responder::spool::segment::Segment| {
         (segment.sequence, segment.lines, segment.bytes)
     };
     let first: Vec<_> = recovered.segments.iter().map(parts).collect();

@@ -7,9 +7,9 @@ use std::iter::Peekable;
 use std::slice;
 
 use super::body::{self, BadRequest, Json, Pairs};
-use super::line::RESERVED_KEYS;
 use crate::config::schema::{DEFAULT_MAX_LEN, DataType, Invalid, KeySchema, Keys, RequestSchema};
-use crate::config::snake::snake_case;
+use crate::line::encode::RESERVED_KEYS;
+use crate::line::snake::snake_case;
 
 /// Extra tags, and extra fields, of one check-in at most where no schema lists them.
 const MAX_KEYS: usize = 64;

@@ -10,10 +10,10 @@ use super::flags;
 use super::lowargs::LowArgs;
 use super::usage::UsageError;
 use super::values;
-use crate::config::duration::QueryPeriod;
+use crate::delivery::influx::InfluxUrl;
 use crate::http::client_addr::TrustedProxies;
-use crate::store::cardinality::Limits;
-use crate::store::influx::InfluxUrl;
+use crate::spool::cardinality::Limits;
+use crate::units::duration::QueryPeriod;
 
 /// Everything `start` needs to know, checked for form but not for the state of the machine.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::options::{Database, Listen};
-use crate::checkin::line::RESERVED_KEYS;
-use crate::config::duration::parse_go_duration;
+use crate::line::encode::RESERVED_KEYS;
+use crate::units::duration::parse_go_duration;
 
 /// The spellings Go's `strconv.ParseBool` takes, which the original's `DEBUG` is read with.
 pub fn parse_bool(text: &str) -> Result<bool, String> {

@@ -5,14 +5,10 @@
 
 pub mod allowed;
 pub mod changes;
-pub mod date;
-pub mod duration;
 mod json;
 pub mod problem;
 pub mod response;
 pub mod schema;
-pub mod snake;
-pub mod version;
 pub mod warnings;
 pub mod watch;
 
@@ -22,9 +18,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::checkin::geo::{GeoDb, GeoError};
 use crate::cli::options::ConfigSources;
 use crate::cli::values::PLACES;
+use crate::geo::{GeoDb, GeoError};
 use crate::http::answer::Answer;
 use problem::Problem;
 use response::ResponseConfig;

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use super::date::parse_date;
 use super::json::{self, Object};
 use super::problem::{Problem, Problems};
-use super::version::parse_version;
+use crate::units::date::parse_date;
+use crate::units::version::parse_version;
 
 /// The tag (exactly so) of the version that the operator recommends.
 pub const LATEST_TAG: &str = "latest";

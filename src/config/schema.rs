@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use super::allowed::Allowed;
 use super::json::{self, Object};
 use super::problem::{Problem, Problems};
-use super::snake::snake_case;
-use crate::checkin::line::{self, RESERVED_KEYS};
+use crate::line::encode::{self as line, RESERVED_KEYS};
+use crate::line::snake::snake_case;
 
 /// Bytes of a string value where the schema gives no `maxLen`, or 0: the original's default.
 pub const DEFAULT_MAX_LEN: usize = 200;

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Snapshot;
 use super::response::ResponseConfig;
 use super::schema::{KeySchema, RequestSchema};
-use crate::checkin::line::RESERVED_KEYS;
+use crate::line::encode::RESERVED_KEYS;
 
 /// Geo databases are published weekly or monthly, and addresses move.
 const GEODB_AGE: SignedDuration = SignedDuration::from_hours(60 * 24);

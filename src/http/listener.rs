@@ -25,7 +25,7 @@ use super::routes::Buffers;
 use super::slots::{Slot, Slots, Step};
 use super::socket::Bound;
 use super::threads::{Job, Threads};
-use crate::service::logging::Throttle;
+use crate::logging::Throttle;
 
 /// Pause after a failed accept(2); without one, an EMFILE is met again at once.
 const BACK_OFF: Duration = Duration::from_millis(100);

@@ -1,6 +1,6 @@
 //! `/metrics` in the Prometheus text format and `/healthz`, on a listener of their own that is not
 //! for the internet. This module says what is on the page and renders it, `prometheus` knows the
-//! format; [`crate::service::metrics`] counts.
+//! format; [`crate::metrics`] counts.
 //!
 //! Architecture invariant: no label holds anything a client chose.
 
@@ -15,8 +15,8 @@ use super::listener::Handler;
 use super::prometheus::{Page, TEXT_FORMAT};
 use super::routes::Buffers;
 use super::slots::Slots;
-use crate::service::metrics::Metrics;
-use crate::store::spool::Spool;
+use crate::metrics::Metrics;
+use crate::spool::Spool;
 
 /// Everything the page shows.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use crate::service::metrics::{BUCKETS, Histogram};
+use crate::metrics::{BUCKETS, Histogram};
 
 /// What Prometheus asks for.
 pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";

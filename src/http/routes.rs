@@ -13,12 +13,13 @@ use super::headers::{self, Seen};
 use super::listener::Handler;
 use super::read_body::read_body;
 use super::slots::InFlight;
-use crate::checkin::geo::{Location, Lookup};
+use crate::checkin::request;
 use crate::checkin::request::CheckIn;
-use crate::checkin::{Record, request};
 use crate::config::Snapshot;
-use crate::service::metrics::Metrics;
-use crate::store::{Recorder, Stopped};
+use crate::geo::{Location, Lookup};
+use crate::line::Record;
+use crate::metrics::Metrics;
+use crate::spool::queue::{Recorder, Stopped};
 
 /// Bytes of an `X-Request-Id` at most.
 const MAX_REQUEST_ID: usize = 64;

@@ -16,9 +16,9 @@ use crate::config::Snapshot;
 use crate::config::schema::RequestSchema;
 use crate::config::warnings::warnings;
 use crate::config::watch::Fingerprints;
-use crate::store::downsampling::{self, Existing};
-use crate::store::influx::{Influx, Outcome, TIMEOUT, Trouble};
-use crate::store::set_up::may_not_read;
+use crate::delivery::influx::{Influx, Outcome, TIMEOUT, Trouble};
+use crate::delivery::queries::downsampling::{self, Existing};
+use crate::delivery::queries::set_up::may_not_read;
 
 /// What a check found: the text for standard output, and every error.
 #[derive(Debug, Default)]

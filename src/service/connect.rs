@@ -2,7 +2,7 @@
 
 use super::run::RunError;
 use crate::cli::options::{InfluxOptions, Password};
-use crate::store::influx::{Influx, Tls, read_password};
+use crate::delivery::influx::{Influx, Tls, read_password};
 
 /// A client for what the flags say of InfluxDB. The error has a line for each problem.
 pub fn connect(options: &InfluxOptions, database: &str) -> Result<Influx, RunError> {

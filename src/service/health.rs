@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::metrics::Metrics;
 use super::stuck::Stuck;
 use super::{notify, summary};
 use crate::http::slots::{Slots, Turn};
 use crate::http::socket::Reach;
+use crate::metrics::Metrics;
 
 /// How often the server asks itself.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -4,10 +4,9 @@
 pub mod check_config;
 mod connect;
 pub mod health;
-pub mod logging;
 mod memory;
-pub mod metrics;
 pub mod notify;
+pub mod pipeline;
 pub mod reload;
 pub mod run;
 pub mod set_query_period;

@@ -13,8 +13,8 @@ use crate::cli::options::ConfigSources;
 use crate::config::watch::{File, Fingerprints, Look, SETTLED, Watch};
 use crate::config::{LoadError, Snapshot, changes};
 use crate::http::routes::App;
-use crate::service::metrics::Metrics;
-use crate::store::cardinality::Listed;
+use crate::metrics::Metrics;
+use crate::spool::cardinality::Listed;
 
 /// Problems in one line of the log; check-config shows all.
 const MOST_PROBLEMS: usize = 10;

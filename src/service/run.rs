@@ -13,20 +13,21 @@ use signal_hook::iterator::Signals;
 use super::connect::connect;
 use super::health::{self, Watched};
 use super::memory::Memory;
-use super::metrics::Metrics;
 use super::reload::Reload;
 use super::summary::{self, Summary};
-use super::{logging, notify, settings};
+use super::{notify, settings};
 use crate::cli::options::StartOptions;
 use crate::config::watch::Fingerprints;
 use crate::config::{LoadError, Snapshot};
+use crate::delivery::influx::Influx;
 use crate::http::listener::{self, Acceptor, Handler};
 use crate::http::metrics_page::MetricsPage;
 use crate::http::routes::App;
 use crate::http::socket::{self, BindError, Bound, Reach, SocketFile};
-use crate::store::cardinality::Listed;
-use crate::store::influx::Influx;
-use crate::store::{StartError, Store, StoreOptions};
+use crate::logging;
+use crate::metrics::Metrics;
+use crate::service::pipeline::{Pipeline, PipelineOptions, StartError};
+use crate::spool::cardinality::Listed;
 
 /// How often what happened is summed up in the log.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(300);
@@ -105,8 +106,8 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     metrics.config.loaded_now();
     let listed = Listed::of(&snapshot.response, snapshot.schema.as_ref());
     let listed = Arc::new(ArcSwap::from_pointee(listed));
-    let store_options = store_options(&options, database, influx, Arc::clone(&listed));
-    let (store, recorder) = Store::start(store_options, Arc::clone(&metrics), &tell)?;
+    let pipeline_options = pipeline_options(&options, database, influx, Arc::clone(&listed));
+    let (pipeline, recorder) = Pipeline::start(pipeline_options, Arc::clone(&metrics), &tell)?;
     settings::say(&options);
     let ready = ready_line(&options, &bound, &snapshot, &metrics);
     let app = Arc::new(App::new(
@@ -128,7 +129,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         None => None,
         Some(bound) => {
             log::info!("metrics on {}", bound.name);
-            let page = metrics_page(&metrics, &store, &acceptor);
+            let page = metrics_page(&metrics, &pipeline, &acceptor);
             let reaches = vec![bound.reach.clone()];
             let acceptor = accept(vec![bound], METRICS_CONNECTIONS, Arc::new(page))?;
             watch(&watched_metrics(reaches, &acceptor), &metrics, &tell)?;
@@ -152,7 +153,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     acceptor.stop();
     let most = if ended.is_ok() { Duration::MAX } else { HURRY };
     app.in_flight.finish(FINISH_REQUESTS.min(most));
-    let waiting = store.stop(LAST_DELIVERY.min(most));
+    let waiting = pipeline.stop(LAST_DELIVERY.min(most));
     if let Some(acceptor) = metrics_acceptor {
         acceptor.stop();
     }
@@ -205,10 +206,10 @@ fn no_thread(error: &std::io::Error) -> RunError {
     RunError::System(format!("cannot start a thread: {error}"))
 }
 
-fn metrics_page(metrics: &Arc<Metrics>, store: &Store, acceptor: &Acceptor) -> MetricsPage {
+fn metrics_page(metrics: &Arc<Metrics>, pipeline: &Pipeline, acceptor: &Acceptor) -> MetricsPage {
     MetricsPage {
         metrics: Arc::clone(metrics),
-        spool: store.spool(),
+        spool: pipeline.spool(),
         slots: Arc::clone(&acceptor.slots),
         started: Instant::now(),
     }
@@ -271,13 +272,13 @@ fn serve_until_stopped(
     }
 }
 
-fn store_options(
+fn pipeline_options(
     options: &StartOptions,
     database: String,
     influx: Option<Influx>,
     listed: Arc<ArcSwap<Listed>>,
-) -> StoreOptions {
-    StoreOptions {
+) -> PipelineOptions {
+    PipelineOptions {
         spool_dir: options.spool_dir.clone(),
         spool_max_size: options.spool_max_size,
         database,

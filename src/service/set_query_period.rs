@@ -8,8 +8,8 @@ use std::io::Write;
 use super::connect::connect;
 use super::run::RunError;
 use crate::cli::options::SetPeriodOptions;
-use crate::store::downsampling::{self, Existing};
-use crate::store::influx::{Influx, QueryError, TIMEOUT};
+use crate::delivery::influx::{Influx, QueryError, TIMEOUT};
+use crate::delivery::queries::downsampling::{self, Existing};
 
 /// Changes the period, or says what would be done.
 pub fn run(options: &SetPeriodOptions, out: &mut dyn Write) -> Result<(), RunError> {

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::logging::Throttle;
 use crate::http::slots::{Slots, Turn};
+use crate::logging::Throttle;
 
 /// A look later than this after the last one counts as so much: a pause of the whole machine is nobody's
 /// silence.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::metrics::{BUCKETS, Metrics, quantile};
+use crate::metrics::{BUCKETS, Metrics, quantile};
 
 /// Counts since the last time something was said.
 #[derive(Debug)]

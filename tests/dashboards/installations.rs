@@ -7,8 +7,9 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use serde_json::json;
-use upgrade_responder::checkin::geo::{GeoDb, Location, Lookup};
-use upgrade_responder::checkin::{Record, line, request};
+use upgrade_responder::checkin::request;
+use upgrade_responder::geo::{GeoDb, Location, Lookup};
+use upgrade_responder::line::{Record, encode as line};
 
 /// The query period in seconds.
 pub const PERIOD: i64 = 3600;

@@ -1,0 +1,177 @@
+//! The sender thread: sets InfluxDB up, delivers sealed segments, oldest first, and has the totals
+//! recomputed; and waits when InfluxDB does not do its part. The only thread that waits for InfluxDB.
+
+mod batch;
+pub mod influx;
+mod outage;
+pub mod queries;
+mod refused;
+mod rejected;
+mod segments;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use crate::metrics::Metrics;
+use crate::service::pipeline::PipelineOptions;
+use crate::spool::Spool;
+use influx::{Influx, Trouble};
+use outage::Outage;
+use queries::totals::Totals;
+use segments::{Delivery, Destination, Hindered, timeout};
+
+/// How often the sender looks whether a period has ended or is due.
+const TICK: Duration = Duration::from_secs(1);
+/// A file that cannot be opened, for want of file descriptors for example, is tried again then.
+const DISK_WAIT: Duration = Duration::from_secs(1);
+/// What a stop leaves for delivery.
+const LAST_ATTEMPT: Duration = Duration::from_secs(5);
+
+/// The state of the sender thread.
+#[derive(Debug)]
+pub struct Sender {
+    spool: Arc<Spool>,
+    metrics: Arc<Metrics>,
+    influx: Option<Influx>,
+    delivery: Delivery,
+    totals: Totals,
+    outage: Outage,
+    /// When the last attempt at a stop has to be over.
+    deadline: Option<Instant>,
+}
+
+/// Whether a step found something to do.
+enum Step {
+    Worked,
+    Idle,
+    /// Nothing can be done before that time has passed.
+    Wait(Duration),
+}
+
+impl Sender {
+    pub fn new(spool: Arc<Spool>, metrics: Arc<Metrics>, options: PipelineOptions) -> Sender {
+        let (writing, counting) = (Arc::clone(&spool), Arc::clone(&metrics));
+        Sender {
+            delivery: Delivery::new(writing, counting, options.batch_points),
+            totals: Totals::new(spool.dir(), options.query_period, options.extra_tags),
+            spool,
+            metrics,
+            influx: options.influx,
+            outage: Outage::default(),
+            deadline: None,
+        }
+    }
+
+    /// Runs until the writer has dropped its end of `woken` and everything is delivered, or the
+    /// last attempt has failed or taken too long.
+    pub fn run(mut self, woken: &Receiver<()>) {
+        loop {
+            let wait = match self.step() {
+                Step::Worked => continue,
+                Step::Idle if self.deadline.is_some() => break,
+                Step::Idle => Duration::ZERO,
+                Step::Wait(_) if self.deadline.is_some() => break,
+                Step::Wait(wait) => wait,
+            };
+            self.wait(woken, wait);
+        }
+        if let Err(error) = self.totals.save() {
+            self.delivery.say_disk(&error);
+        }
+    }
+
+    /// One unit of work: a set-up, a recomputed period, or a segment.
+    fn step(&mut self) -> Step {
+        if self.deadline.is_some_and(|at| at <= Instant::now()) {
+            return Step::Idle;
+        }
+        self.look_at_the_clock();
+        self.outage.asks();
+        match self.work() {
+            Ok(true) => Step::Worked,
+            Ok(false) => {
+                self.outage.over(&self.spool, &self.metrics);
+                Step::Idle
+            }
+            Err(Hindered::Influx(trouble)) => Step::Wait(self.trouble(&trouble)),
+            Err(Hindered::Disk(error)) => {
+                self.delivery.say_disk(&error);
+                Step::Wait(DISK_WAIT)
+            }
+        }
+    }
+
+    /// A segment and a period in turn, so that many periods do not keep fresh records waiting, nor
+    /// a large backlog the graph. While periods make trouble, segments go first.
+    fn work(&mut self) -> Result<bool, Hindered> {
+        let Some(influx) = &self.influx else {
+            return Ok(false);
+        };
+        // Writes count for themselves; without this, an outage before the first of them shows nowhere.
+        let count = |_: &Trouble| self.metrics.influx.retried.add(1);
+        let set_up = self.totals.set_up(influx, timeout(self.deadline));
+        if set_up.inspect_err(count)? {
+            self.outage.answered();
+        }
+        let delivered = self.delivery.deliver_oldest(&mut Destination {
+            influx,
+            totals: &mut self.totals,
+            outage: &mut self.outage,
+            deadline: self.deadline,
+        })?;
+        let recomputed = self.deadline.is_none() && self.totals.recompute_next(influx, &self.spool);
+        if recomputed {
+            self.outage.answered();
+        }
+        Ok(delivered || recomputed)
+    }
+
+    /// To be called every second.
+    fn look_at_the_clock(&mut self) {
+        if self.influx.is_none() || self.deadline.is_some() {
+            return;
+        }
+        // Whose version breaks the schema has checked in, though it is not recorded.
+        let not_recorded = self.metrics.check_ins.not_recordable.get();
+        let heard = self.metrics.records.accepted.get() + not_recorded;
+        if let Err(error) = self.totals.note_silent(heard) {
+            self.delivery.say_disk(&error);
+        }
+    }
+
+    /// What there is to do about trouble: how long to wait.
+    fn trouble(&mut self, trouble: &Trouble) -> Duration {
+        if *trouble == Trouble::DatabaseMissing {
+            // Set up again at the next step.
+            self.totals.forget_set_up();
+        }
+        let (mut url, mut password) = (String::new(), String::new());
+        if let Some(influx) = &mut self.influx {
+            url = influx.url().to_string();
+            if matches!(trouble, Trouble::Denied(_)) {
+                password = influx.denied();
+            }
+        }
+        self.outage
+            .failed(trouble, &url, &password, &self.spool, &self.metrics)
+    }
+
+    /// Waits for a sealed segment, or `at_least` that long, or for the end.
+    fn wait(&mut self, woken: &Receiver<()>, at_least: Duration) {
+        let until = Instant::now() + at_least;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let wait = if left.is_zero() { TICK } else { left.min(TICK) };
+            match woken.recv_timeout(wait) {
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.deadline.get_or_insert(Instant::now() + LAST_ATTEMPT);
+                    return;
+                }
+                Ok(()) | Err(RecvTimeoutError::Timeout) if Instant::now() >= until => return,
+                Ok(()) | Err(RecvTimeoutError::Timeout) => self.look_at_the_clock(),
+            }
+        }
+    }
+}

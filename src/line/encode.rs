@@ -1,0 +1,256 @@
+//! A check-in as InfluxDB line protocol.
+//!
+//! Whatever a client sends, one check-in is at most one line, and it parses back to exactly the
+//! tags and fields that are meant: InfluxDB's special characters are escaped, control characters
+//! become U+FFFD, and what line protocol cannot express is left out: backslashes of a key or a tag
+//! value that stand at its end or before a comma, equals sign or space. At the end one would escape
+//! the separator. Before a special character InfluxDB's parsers disagree: to find the end of a line,
+//! a backslash takes the next character along, whatever it is, so that in `\\ ` (a backslash and an
+//! escaped space) the space begins the fields, and a quote in a later tag then hides the newline:
+//! the lines behind it, other clients', were refused together with it.
+//!
+//! Rules: InfluxDB 1.x, "Line protocol reference", and the behaviour of 1.6.7.
+
+use std::io::Write;
+
+use crate::checkin::request::{CheckIn, FieldValue};
+use crate::geo::Location;
+
+/// The measurement every check-in is a point of; the original's name.
+pub const MEASUREMENT: &str = "upgrade_request";
+
+/// Keys an extra tag or field may not have: the point's own ones, and those InfluxDB keeps for
+/// itself: `time`, and as tags from 1.8 on `_field` and `_measurement`, with which it refuses a point.
+pub const RESERVED_KEYS: [&str; 9] = [
+    "_field",
+    "_measurement",
+    "app_version",
+    "city",
+    "country",
+    "country_isocode",
+    "time",
+    "value",
+    "x_request_id",
+];
+
+/// The bytes of a key or a tag value that stand in a line as they are.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        plain[byte as usize] = !matches!(byte, b',' | b'=' | b'\\');
+        byte += 1;
+    }
+    plain
+};
+
+/// Appends the point without timestamp and newline.
+pub fn encode(
+    check_in: &CheckIn<'_>,
+    location: &Location<'_>,
+    request_id: Option<&str>,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(MEASUREMENT.as_bytes());
+    let built_in = [
+        ("app_version", &*check_in.app_version),
+        ("city", location.city.unwrap_or_default()),
+        ("country", location.country.unwrap_or_default()),
+        (
+            "country_isocode",
+            location.country_isocode.unwrap_or_default(),
+        ),
+    ];
+    // InfluxDB advises tags sorted by key. Both lists are, and their keys differ, so they merge.
+    let mut extra = check_in
+        .tags
+        .iter()
+        .map(|(key, value)| (&**key, &**value))
+        .peekable();
+    for (key, value) in built_in {
+        while let Some((key, value)) = extra.next_if(|(extra_key, _)| *extra_key < key) {
+            tag(key, value, out);
+        }
+        tag(key, value, out);
+    }
+    for (key, value) in extra {
+        tag(key, value, out);
+    }
+    out.extend_from_slice(b" value=1i");
+    for (key, value) in &check_in.fields {
+        out.push(b',');
+        out.extend_from_slice(key.as_bytes());
+        out.push(b'=');
+        field_value(value, out);
+    }
+    if let Some(id) = request_id {
+        out.extend_from_slice(b",x_request_id=");
+        string(id, out);
+    }
+}
+
+/// Appends what ends a line: the timestamp in nanoseconds since 1970 and a newline.
+pub fn finish(timestamp_ns: i64, out: &mut Vec<u8>) {
+    // A Vec takes every write.
+    let _ = writeln!(out, " {timestamp_ns}");
+}
+
+/// The timestamp of a finished line (newline or not): what stands behind its last space.
+pub fn timestamp(line: &[u8]) -> Option<i64> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let space = line.iter().rposition(|&byte| byte == b' ')?;
+    std::str::from_utf8(&line[space + 1..]).ok()?.parse().ok()
+}
+
+/// A key, or the value of a tag, as it stands in a line.
+pub fn escaped(text: &str) -> String {
+    let mut out = Vec::new();
+    name(text, &mut out);
+    // Only whole characters are written.
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn tag(key: &str, value: &str, out: &mut Vec<u8>) {
+    if value.bytes().all(|byte| byte == b'\\') {
+        return;
+    }
+    out.push(b',');
+    out.extend_from_slice(key.as_bytes());
+    out.push(b'=');
+    name(value, out);
+}
+
+fn field_value(value: &FieldValue<'_>, out: &mut Vec<u8>) {
+    match value {
+        FieldValue::Boolean(true) => out.extend_from_slice(b"true"),
+        FieldValue::Boolean(false) => out.extend_from_slice(b"false"),
+        FieldValue::Number(number) => {
+            // Most are whole, and those are written as integers at a tenth of the cost.
+            let whole = *number as i64;
+            if (whole as f64).to_bits() == number.to_bits() {
+                return out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+            }
+            // The shortest text that reads back as the same float.
+            out.extend_from_slice(zmij::Buffer::new().format(*number).as_bytes());
+        }
+        FieldValue::Text(text) => string(text, out),
+    }
+}
+
+/// Escapes a key, or the value of a tag.
+fn name(text: &str, out: &mut Vec<u8>) {
+    if text.bytes().all(|byte| PLAIN[usize::from(byte)]) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    let mut backslashes = 0;
+    for character in text.chars() {
+        match character {
+            '\\' => {
+                backslashes += 1;
+                continue;
+            }
+            ',' | '=' | ' ' => out.push(b'\\'),
+            _ => out.extend(std::iter::repeat_n(b'\\', backslashes)),
+        }
+        backslashes = 0;
+        push(character, out);
+    }
+}
+
+/// The value of a text field.
+fn string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if text.bytes().all(plain) {
+        out.extend_from_slice(text.as_bytes());
+        return out.push(b'"');
+    }
+    for character in text.chars() {
+        if matches!(character, '"' | '\\') {
+            out.push(b'\\');
+        }
+        push(character, out);
+    }
+    out.push(b'"');
+}
+
+fn push(character: char, out: &mut Vec<u8>) {
+    let character = if character.is_control() {
+        '\u{fffd}'
+    } else {
+        character
+    };
+    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkin::request;
+
+    fn encoded(body: &str) -> String {
+        let check_in = request::parse(body.as_bytes(), None).unwrap();
+        let mut out = Vec::new();
+        encode(&check_in, &Location::default(), None, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn tags_are_sorted_with_the_built_in_ones() {
+        let check_in = request::parse(
+            br#"{"appVersion":"v1","extraTagInfo":{"zone":"z","arch":"a","b":"","cluster":"c"}}"#,
+            None,
+        )
+        .unwrap();
+        let location = Location {
+            city: Some("S\u{e3}o Paulo"),
+            country: Some("Brazil"),
+            country_isocode: Some("BR"),
+        };
+        let mut out = Vec::new();
+        encode(&check_in, &location, Some("id-1"), &mut out);
+        finish(42, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "upgrade_request,app_version=v1,arch=a,city=S\u{e3}o\\ Paulo,cluster=c,country=Brazil,\
+             country_isocode=BR,zone=z value=1i,x_request_id=\"id-1\" 42\n"
+        );
+    }
+
+    #[test]
+    fn fields_have_their_types() {
+        assert_eq!(
+            encoded(
+                r#"{"extraFieldInfo":{"nodeCount":3,"ratio":0.5,"on":true,"text":"a \"b\" \\"}}"#
+            ),
+            r#"upgrade_request value=1i,node_count=3,on=true,ratio=0.5,text="a \"b\" \\""#
+        );
+    }
+
+    #[test]
+    fn special_characters_cannot_make_another_tag_or_line() {
+        assert_eq!(
+            encoded(r#"{"appVersion":"a,b=c d\\\\","extraTagInfo":{"k":"x\ny value=1i 1\\"}}"#),
+            "upgrade_request,app_version=a\\,b\\=c\\ d,k=x\u{fffd}y\\ value\\=1i\\ 1 value=1i"
+        );
+    }
+
+    #[test]
+    fn backslashes_stay_but_at_the_end_and_before_a_special_character() {
+        assert_eq!(
+            encoded(r#"{"appVersion":"\\a\\\"b\\\\ c\\,d\\=\\","extraTagInfo":{"k":"\\\\"}}"#),
+            r#"upgrade_request,app_version=\a\"b\ c\,d\= value=1i"#
+        );
+    }
+
+    #[test]
+    fn the_timestamp_is_read_back() {
+        assert_eq!(
+            timestamp(b"upgrade_request,a=b\\ c value=1i 1700000000000000001\n"),
+            Some(1700000000000000001)
+        );
+        assert_eq!(timestamp(b"upgrade_request value=1i"), None);
+        assert_eq!(timestamp(b""), None);
+    }
+}

@@ -1,0 +1,324 @@
+//! Bounds on how many series clients can make: InfluxDB keeps an index of all of them in memory, and
+//! the endpoint is open to anybody.
+//!
+//! - A tag takes `--max-tag-values` new values after a start, and as many more in a day, spread over it:
+//!   real values appear slowly, and a flood uses up the budget but does not lock later ones out for
+//!   good. Beyond it a new value is stored as `other`.
+//! - Budgets per tag bound no product, so new tag sets end at `--max-series`: beyond it the extra
+//!   tags of a new set, and a new `appVersion`, become `other`. Since each version with each choice of
+//!   keys makes a set of its own even so, those are counted too: after [`MORE_SERIES`] of them extra
+//!   tags are left out. In all there are `--max-series` and 1000 sets, and one more for each version.
+//! - Where no schema lists the extra keys, [`MAX_EXTRA_KEYS`] of them are taken, and each stays what it
+//!   came as first: a tag, or a field of one type (see [`kind`]).
+//! - The values of all tags together take [`BYTES_PER_SERIES`] for each of `--max-series` at most, so that
+//!   memory is bounded however many days a flood goes on: 32 MB by default, beyond which a new value is
+//!   `other`. The hashes of tag sets take 3 MB more.
+//!
+//! Values the operator lists (in the schema, or as versions of the response config) need no budget;
+//! beyond `--max-series` that goes for versions only. Cities and countries come from the geo database
+//! and are not counted, neither as values nor in a tag set. What is known is kept in the file `known`
+//! of the spool (see [`known`]), so values already stored go on after a restart.
+//!
+//! All of this runs on the writer thread. A record of a known tag set, which is nearly every one,
+//! costs one hash of its tags. To forget what is known, delete `known` while the server is stopped.
+
+pub mod kind;
+mod known;
+mod limited;
+mod listed;
+
+use std::collections::HashSet;
+use std::hash::Hasher;
+use std::path::Path;
+
+use siphasher::sip::SipHasher13;
+
+use crate::line::encode::RESERVED_KEYS;
+use crate::line::parse as point;
+use kind::Kind;
+use known::{Key, Known};
+pub use limited::{Limited, OtherKind};
+pub use listed::Listed;
+
+/// Distinct extra tags and fields where no schema lists them.
+pub const MAX_EXTRA_KEYS: usize = 200;
+/// Tag sets beyond `--max-series`, in which all extra tags are `other`.
+const MORE_SERIES: usize = 1000;
+/// Memory for the values of tags for each tag set that there may be: room for three of usual length.
+const BYTES_PER_SERIES: usize = 320;
+/// Tag sets with their places that are remembered, to look no further.
+const MAX_SEEN: usize = 65_536;
+/// What a value beyond its budget is stored as.
+const OTHER: &[u8] = b"other";
+/// Tags that come from the geo database.
+const PLACES: [&[u8]; 3] = [b"city", b"country", b"country_isocode"];
+const APP_VERSION: &[u8] = b"app_version";
+
+/// How much is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// New values of a tag at once, and in a day.
+    pub tag_values: u64,
+    /// Tag sets.
+    pub series: usize,
+}
+
+/// Decides what of a point is stored as it came.
+#[derive(Debug)]
+pub struct Limiter {
+    limits: Limits,
+    known: Known,
+    said_series: bool,
+    said_keys: bool,
+    said_memory: bool,
+    /// Tag sets with their places that were stored as they came: the short way.
+    seen: HashSet<u64>,
+    /// Kept so that it need not be allocated anew.
+    set: Vec<u8>,
+}
+
+impl Limiter {
+    /// Reads what is known from an earlier run. Without a file everything is new.
+    pub fn open(spool_dir: &Path, limits: Limits) -> Limiter {
+        let max_bytes = limits.series.saturating_mul(BYTES_PER_SERIES);
+        Limiter {
+            limits,
+            known: Known::open(&spool_dir.join("known"), limits.tag_values, max_bytes),
+            said_series: false,
+            said_keys: false,
+            said_memory: false,
+            seen: HashSet::new(),
+            set: Vec::new(),
+        }
+    }
+
+    /// Appends the point to `out`, changed where it is beyond a limit.
+    pub fn admit(&mut self, point: &[u8], listed: &Listed, out: &mut Vec<u8>) -> Limited {
+        let mut limited = Limited::default();
+        let series = point::series(point);
+        if self.is_known(series) {
+            out.extend_from_slice(series);
+        } else {
+            self.admit_series(series, listed, &mut limited, out);
+        }
+        self.admit_fields(point, series.len(), listed, &mut limited, out);
+        limited
+    }
+
+    /// Brings what became known to the file.
+    pub fn save(&mut self) {
+        self.known.save();
+    }
+
+    /// Whether a tag set was stored as it is before, at whatever place.
+    fn is_known(&mut self, series: &[u8]) -> bool {
+        let whole = hash(series);
+        if self.seen.contains(&whole) {
+            return true;
+        }
+        let set = self.hash_of_set(series);
+        if !self.known.series.contains(&set) {
+            return false;
+        }
+        if self.seen.len() >= MAX_SEEN {
+            self.seen.clear();
+        }
+        self.seen.insert(whole);
+        true
+    }
+
+    /// The hash of a tag set without the place, of which there are as many as the geo database has.
+    fn hash_of_set(&mut self, series: &[u8]) -> u64 {
+        self.set.clear();
+        for (key, value) in point::tags(series).filter(|(key, _)| !PLACES.contains(key)) {
+            self.set.extend_from_slice(key);
+            self.set.push(b'=');
+            self.set.extend_from_slice(value);
+            self.set.push(b',');
+        }
+        hash(&self.set)
+    }
+
+    /// A tag set that is not known: each of its tags needs a place in its budget.
+    fn admit_series(
+        &mut self,
+        series: &[u8],
+        listed: &Listed,
+        limited: &mut Limited,
+        out: &mut Vec<u8>,
+    ) {
+        let full = self.known.series.len() >= self.limits.series;
+        let start = out.len();
+        out.extend_from_slice(point::measurement(series));
+        for (key, value) in point::tags(series) {
+            if !self.takes_key(key, Kind::Tag, listed, limited) {
+                continue;
+            }
+            let value = match self.takes_value(key, value, full, listed, limited) {
+                true => value,
+                false => OTHER,
+            };
+            push_tag(key, value, out);
+        }
+        let stored = self.hash_of_set(&out[start..]);
+        if !self.takes_series(stored) {
+            let set = out.split_off(start);
+            out.extend_from_slice(point::measurement(&set));
+            for (key, value) in point::tags(&set).filter(|(key, _)| !is_extra(key)) {
+                push_tag(key, value, out);
+            }
+            if out.len() < start + set.len() {
+                self.is_beyond_series(limited);
+            }
+        }
+    }
+
+    fn admit_fields(
+        &mut self,
+        point: &[u8],
+        series: usize,
+        listed: &Listed,
+        limited: &mut Limited,
+        out: &mut Vec<u8>,
+    ) {
+        if listed.keys {
+            return out.extend_from_slice(&point[series..]);
+        }
+        let mut separator = b' ';
+        for (key, value) in point::fields(point) {
+            let own = RESERVED_KEYS
+                .iter()
+                .any(|reserved| reserved.as_bytes() == key);
+            if own || self.takes_key(key, Kind::of_field(value), listed, limited) {
+                out.push(separator);
+                out.extend_from_slice(key);
+                out.push(b'=');
+                out.extend_from_slice(value);
+                separator = b',';
+            }
+        }
+    }
+
+    /// Whether an extra key may be stored as a tag, or as a field of that type.
+    fn takes_key(
+        &mut self,
+        key: &[u8],
+        kind: Kind,
+        listed: &Listed,
+        limited: &mut Limited,
+    ) -> bool {
+        if listed.keys || !is_extra(key) {
+            return true;
+        }
+        let full = self.known.keys.len() >= MAX_EXTRA_KEYS;
+        match self.known.keys.get_mut(key) {
+            Some(Key {
+                kind: Some(before),
+                said,
+            }) => {
+                if *before != kind {
+                    limited.changed = true;
+                    if !std::mem::replace(said, true) {
+                        limited.kinds.push(OtherKind {
+                            key: String::from_utf8_lossy(key).into_owned(),
+                            before: *before,
+                            now: kind,
+                        });
+                    }
+                    return false;
+                }
+            }
+            None if full => {
+                limited.changed = true;
+                limited.keys |= !std::mem::replace(&mut self.said_keys, true);
+                return false;
+            }
+            None | Some(Key { kind: None, .. }) => self.known.add_key(key, kind),
+        }
+        true
+    }
+
+    /// Whether a tag set may be stored, as it is after the limits of keys and values.
+    fn takes_series(&mut self, set: u64) -> bool {
+        let most = self.limits.series.saturating_add(MORE_SERIES);
+        if !self.known.series.contains(&set) && self.known.series.len() >= most {
+            return false;
+        }
+        self.known.add_series(set);
+        true
+    }
+
+    fn is_beyond_series(&mut self, limited: &mut Limited) {
+        limited.changed = true;
+        limited.series |= !std::mem::replace(&mut self.said_series, true);
+    }
+
+    /// Whether a value may be stored as it is.
+    fn takes_value(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        full: bool,
+        listed: &Listed,
+        limited: &mut Limited,
+    ) -> bool {
+        if PLACES.contains(&key) || value == OTHER {
+            return true;
+        }
+        let own = key == APP_VERSION;
+        let is_listed = own && listed.app_versions.contains(value) || listed.tags.contains(key);
+        if full {
+            // A version that is listed or known stays what it is: there are few.
+            let stays = own && (is_listed || self.known.tag(key).values.contains(value));
+            if !stays {
+                self.is_beyond_series(limited);
+            }
+            return stays;
+        }
+        if is_listed {
+            return true;
+        }
+        let room = self.known.has_room(key, value);
+        let tag = self.known.tag(key);
+        if tag.values.contains(value) {
+            return true;
+        }
+        if !room {
+            limited.changed = true;
+            limited.memory |= !std::mem::replace(&mut self.said_memory, true);
+            return false;
+        }
+        if !tag.budget.take() {
+            limited.changed = true;
+            if !std::mem::replace(&mut tag.said, true) {
+                limited.tags.push(String::from_utf8_lossy(key).into_owned());
+            }
+            return false;
+        }
+        self.known.add_value(key, value);
+        true
+    }
+}
+
+/// Neither the version nor a place.
+fn is_extra(key: &[u8]) -> bool {
+    key != APP_VERSION && !PLACES.contains(&key)
+}
+
+fn push_tag(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.push(b',');
+    out.extend_from_slice(key);
+    out.push(b'=');
+    out.extend_from_slice(value);
+}
+
+/// A tag set by its hash: a collision would let one set in 10^14 pass uncounted.
+fn hash(series: &[u8]) -> u64 {
+    // Not the standard library's, whose hashes are not promised to stay as they are.
+    let mut hasher = SipHasher13::new();
+    hasher.write(series);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! What is known of tags, values and tag sets, the budgets for what is new, and the file `known` that
+//! remembers it from start to start.
+//!
+//! The file has a line for each extra key and what it is (`key K tag`, or `float`, `boolean`, `string`
+//! for a field), tag value (`value KEY=VALUE`, escaped as in line protocol) and tag set
+//! (`series HASH`). What makes no sense in it, a torn end for instance, is skipped; without a file
+//! everything is new. Of two lines for one key the first says what it is; a line that does not say it
+//! (`key K`, as they were first) leaves it to the next one, or to a value, which only tags have.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::kind::Kind;
+use crate::line::parse as point;
+
+/// The time in which a budget that is used up fills again.
+const REFILL: Duration = Duration::from_secs(24 * 3600);
+
+/// News of that length are written at once.
+const MAX_NEWS: usize = 64 << 10;
+
+/// What is known, and its file.
+#[derive(Debug)]
+pub struct Known {
+    pub series: HashSet<u64>,
+    /// Extra keys.
+    pub keys: HashMap<Vec<u8>, Key>,
+    /// What the values of all tags take.
+    bytes: usize,
+    max_bytes: usize,
+    tags: HashMap<Vec<u8>, Tag>,
+    tag_values: u64,
+    file: Option<File>,
+    path: PathBuf,
+    /// To be appended to the file.
+    news: Vec<u8>,
+    /// It has been said that the file cannot be used.
+    said: bool,
+}
+
+/// What is known of an extra key.
+#[derive(Debug, Default)]
+pub struct Key {
+    /// What it came as first; unknown of one that was noted without.
+    pub kind: Option<Kind>,
+    /// It has been said that it came as another kind.
+    pub said: bool,
+}
+
+/// What is known of one tag.
+#[derive(Debug)]
+pub struct Tag {
+    pub values: HashSet<Box<[u8]>>,
+    pub budget: Budget,
+    /// It has been said that the budget is used up.
+    pub said: bool,
+}
+
+/// How many new values a tag takes.
+#[derive(Debug)]
+pub struct Budget {
+    capacity: f64,
+    left: f64,
+    filled: Instant,
+}
+
+impl Known {
+    /// Reads the file. `tag_values` is the budget of each tag, `max_bytes` what the values of all take.
+    pub fn open(path: &Path, tag_values: u64, max_bytes: usize) -> Known {
+        let mut known = Known {
+            series: HashSet::new(),
+            keys: HashMap::new(),
+            bytes: 0,
+            max_bytes,
+            tags: HashMap::new(),
+            tag_values,
+            file: None,
+            path: path.to_owned(),
+            news: Vec::new(),
+            said: false,
+        };
+        match File::open(path).and_then(|file| known.read(BufReader::new(file))) {
+            Err(error) if error.kind() != ErrorKind::NotFound => known.say("read", &error),
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        match options.create(true).append(true).open(path) {
+            Ok(file) => known.file = Some(file),
+            Err(error) => known.say("write", &error),
+        }
+        known
+    }
+
+    pub fn tag(&mut self, key: &[u8]) -> &mut Tag {
+        let capacity = self.tag_values as f64;
+        self.tags.entry(key.to_owned()).or_insert_with(|| Tag {
+            values: HashSet::new(),
+            budget: Budget::new(capacity),
+            said: false,
+        })
+    }
+
+    pub fn add_series(&mut self, hash: u64) {
+        if self.series.insert(hash) {
+            self.note(&[format!("series {hash:016x}").as_bytes()]);
+        }
+    }
+
+    pub fn add_key(&mut self, key: &[u8], kind: Kind) {
+        self.keys.entry(key.to_owned()).or_default().kind = Some(kind);
+        self.note(&[b"key ", key, b" ", kind.name().as_bytes()]);
+    }
+
+    /// Whether there is memory for a value.
+    pub fn has_room(&self, key: &[u8], value: &[u8]) -> bool {
+        self.bytes + cost(key, value) <= self.max_bytes
+    }
+
+    pub fn add_value(&mut self, key: &[u8], value: &[u8]) {
+        if self.insert_value(key, value) {
+            self.note(&[b"value ", key, b"=", value]);
+        }
+    }
+
+    /// Brings what became known to the file; one that cannot be written costs only its memory of it.
+    pub fn save(&mut self) {
+        let Some(file) = self.file.as_mut().filter(|_| !self.news.is_empty()) else {
+            return self.news.clear();
+        };
+        let written = file.write_all(&self.news);
+        self.news.clear();
+        if let Err(error) = written {
+            // The next line is not to go on where this ended.
+            self.news.push(b'\n');
+            self.say("write", &error);
+        }
+    }
+
+    fn say(&mut self, what: &str, error: &io::Error) {
+        if !std::mem::replace(&mut self.said, true) {
+            log::warn!(
+                "{}: cannot {what}: {error}; after a start, values that are stored already count as \
+                 new ones, and an extra key can become something else; make room, let the server \
+                 read and write the file, or delete it while the server is stopped",
+                self.path.display()
+            );
+        }
+    }
+
+    fn insert_value(&mut self, key: &[u8], value: &[u8]) -> bool {
+        let new = self.has_room(key, value) && self.tag(key).values.insert(value.into());
+        if new {
+            self.bytes += cost(key, value);
+        }
+        new
+    }
+
+    fn note(&mut self, line: &[&[u8]]) {
+        self.news.extend(line.concat());
+        self.news.push(b'\n');
+        // A flood does not gather here.
+        if self.news.len() >= MAX_NEWS {
+            self.save();
+        }
+    }
+
+    fn read(&mut self, mut lines: impl BufRead) -> io::Result<()> {
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line)? > 0 {
+            if line.pop() == Some(b'\n') {
+                self.read_line(&line);
+            } else {
+                // The next line is not to go on where this torn one ends.
+                self.news.push(b'\n');
+            }
+            line.clear();
+        }
+        Ok(())
+    }
+
+    fn read_line(&mut self, line: &[u8]) {
+        if let Some(set) = line.strip_prefix(b"series ") {
+            self.series.extend(hash_of(set));
+        } else if let Some(key) = line.strip_prefix(b"key ") {
+            self.read_key(key);
+        } else if let Some(pair) = line.strip_prefix(b"value ") {
+            // As in a tag set, behind the comma. It costs nothing of the budget: values that gathered
+            // over years must not leave none for tomorrow's version.
+            if let Some((key, value)) = point::tags(&[b",", pair].concat()).next() {
+                self.insert_value(key, value);
+                if let Some(key) = self.keys.get_mut(key) {
+                    key.kind.get_or_insert(Kind::Tag);
+                }
+            }
+        }
+    }
+
+    /// A key of letters, digits and `_`, and what it is where the line says that.
+    fn read_key(&mut self, text: &[u8]) {
+        let mut words = text.split(|byte| *byte == b' ');
+        let (key, kind) = (words.next().unwrap_or_default(), words.next());
+        let kind = match kind.map(Kind::named) {
+            Some(None) => return,
+            kind => kind.flatten(),
+        };
+        if words.next().is_none() {
+            let known = self.keys.entry(key.to_owned()).or_default();
+            known.kind = known.kind.or(kind);
+        }
+    }
+}
+
+impl Budget {
+    fn new(capacity: f64) -> Budget {
+        Budget {
+            capacity,
+            left: capacity,
+            filled: Instant::now(),
+        }
+    }
+
+    /// Takes one of what is left, after adding what has filled up since the last time.
+    pub fn take(&mut self) -> bool {
+        let since = self.filled.elapsed().as_secs_f64() / REFILL.as_secs_f64();
+        self.filled = Instant::now();
+        self.left = (self.left + since * self.capacity).min(self.capacity);
+        if self.left < 1.0 {
+            return false;
+        }
+        self.left -= 1.0;
+        true
+    }
+}
+
+/// What a value takes: in memory without its key, but with its place in a table that is half empty and
+/// what the allocator needs; in the file with its key.
+fn cost(key: &[u8], value: &[u8]) -> usize {
+    key.len() + value.len() + 64
+}
+
+/// A hash as it stands in the file.
+fn hash_of(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    u64::from_str_radix(text, 16).ok()
+}

@@ -1,0 +1,121 @@
+//! The queue between the connection threads and the writer thread: bounded by number and by bytes.
+//!
+//! A usual record has some hundred bytes, one of a hostile client 52 KB, of which the number alone would
+//! let several GB wait.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::line::Record;
+use crate::metrics::Metrics;
+
+/// Records that may wait for the writer thread.
+const MOST_RECORDS: usize = 65_536;
+/// Bytes of them: so much for each of that many that none but large ones are over it.
+const MOST_BYTES: usize = MOST_RECORDS * 1024;
+
+/// The connection threads' end.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    /// `None` once the store takes no records any more. A record is queued under the lock, so that none
+    /// comes after the writer has seen the end: that takes no longer than a `try_send`.
+    records: Arc<RwLock<Option<Sender<Record>>>>,
+    bytes: Arc<AtomicUsize>,
+    metrics: Arc<Metrics>,
+}
+
+/// The writer thread's end.
+#[derive(Debug)]
+pub struct Queue {
+    pub records: Receiver<Record>,
+    bytes: Arc<AtomicUsize>,
+}
+
+/// The store takes no records any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+pub fn new(metrics: Arc<Metrics>) -> (Recorder, Queue) {
+    let (sender, records) = bounded(MOST_RECORDS);
+    let bytes = Arc::new(AtomicUsize::new(0));
+    let recorder = Recorder {
+        records: Arc::new(RwLock::new(Some(sender))),
+        bytes: Arc::clone(&bytes),
+        metrics,
+    };
+    (recorder, Queue { records, bytes })
+}
+
+impl Recorder {
+    /// Queues a record. Never blocks: where the queue is full, the record is dropped and counted.
+    /// Fails only when the store has stopped: then the check-in was not accepted.
+    pub fn record(&self, record: Record) -> Result<(), Stopped> {
+        let counts = &self.metrics.records;
+        // Nothing that is done under the lock panics.
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(records) = records.as_ref() else {
+            return Err(Stopped);
+        };
+        let size = record.point().len();
+        // A bound, not an order: a few bytes more, of records that are being queued now, do not matter.
+        let sent = if self.bytes.fetch_add(size, Ordering::Relaxed) < MOST_BYTES {
+            records.try_send(record)
+        } else {
+            Err(TrySendError::Full(record))
+        };
+        match sent {
+            Ok(()) => counts.accepted.add(1),
+            Err(TrySendError::Full(_)) => {
+                self.bytes.fetch_sub(size, Ordering::Relaxed);
+                counts.accepted.add(1);
+                counts.dropped_channel_full.add(1);
+            }
+            Err(TrySendError::Disconnected(_)) => return Err(Stopped),
+        }
+        Ok(())
+    }
+
+    /// Lets no record in any more. The writer ends when it has written those that are queued.
+    pub fn close(&self) {
+        *self.records.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Queue {
+    /// So many bytes of records that were taken out are gone.
+    pub fn gone(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkin::request;
+    use crate::geo::Location;
+
+    #[test]
+    fn large_records_fill_it_before_there_are_many_and_are_counted() {
+        let body = format!("{{\"extraFieldInfo\":{{\"a\":\"{}\"}}}}", "x".repeat(190));
+        let check_in = request::parse(body.as_bytes(), None).unwrap();
+        let record = Record::new(&check_in, &Location::default(), None, &mut Vec::new());
+        let metrics = Arc::new(Metrics::default());
+        let (recorder, queue) = new(Arc::clone(&metrics));
+        // As if others were waiting.
+        let size = record.point().len();
+        recorder
+            .bytes
+            .store(MOST_BYTES - 2 * size, Ordering::Relaxed);
+        for _ in 0..5 {
+            recorder.record(record.clone()).unwrap();
+        }
+        assert_eq!(queue.records.len(), 2);
+        assert_eq!(metrics.records.accepted.get(), 5);
+        assert_eq!(metrics.records.dropped_channel_full.get(), 3);
+        queue.gone(size);
+        recorder.record(record).unwrap();
+        assert_eq!(queue.records.len(), 3);
+    }
+}

@@ -1,0 +1,112 @@
+//! The syncer thread: once a second it brings to the disk what was appended to the spool.
+//!
+//! A thread of its own, because the sender may wait 10 s for an InfluxDB that hangs, and a loss of
+//! power must not cost what came in meanwhile. It never delays an append: the lock is not held during
+//! a flush. What the sender has delivered within the second is never synced at all.
+
+use std::fs::{self, File};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::Spool;
+use super::segment::{Pending, Segment};
+use crate::logging::Throttle;
+
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Runs until `written` is disconnected, when the writer has sealed its last segment.
+pub fn run(spool: &Spool, written: &Receiver<()>) {
+    let mut said = Throttle::default();
+    loop {
+        let end = written.recv_timeout(SYNC_INTERVAL) == Err(RecvTimeoutError::Disconnected);
+        for trouble in spool.sync() {
+            if let Some(times) = said.tick(1) {
+                log::error!(
+                    "{}: cannot sync: {trouble}; failed {times} times; a loss of power now would \
+                     lose records; check the disk",
+                    spool.dir().display()
+                );
+            }
+        }
+        if end {
+            return;
+        }
+    }
+}
+
+impl Spool {
+    /// Brings everything that was appended to the disk. Returns what went wrong, each once.
+    pub fn sync(&self) -> Vec<io::Error> {
+        let mut troubles = Vec::new();
+        while let Some((segment, pending)) = self.first_pending() {
+            troubles.extend(self.finish(&segment, pending).err());
+        }
+        troubles.extend(self.sync_open().err());
+        troubles.extend(self.sync_dir().err());
+        troubles
+    }
+
+    fn first_pending(&self) -> Option<(Segment, Pending)> {
+        let state = self.lock();
+        let mut sealed = state.sealed.iter();
+        sealed.find_map(|segment| Some((segment.clone(), segment.pending.clone()?)))
+    }
+
+    /// Syncs and names a sealed segment, once.
+    fn finish(&self, segment: &Segment, pending: Pending) -> io::Result<()> {
+        let synced = match pending {
+            Pending::Sync(file) => file.sync_data(),
+            Pending::Name => Ok(()),
+        };
+        let named = fs::rename(segment.path(self.dir()), segment.final_path(self.dir()));
+        let mut state = self.lock();
+        state.dir_changed = true;
+        let sequence = segment.sequence;
+        if let Some(entry) = state.sealed.iter_mut().find(|s| s.sequence == sequence) {
+            entry.pending = None;
+            entry.named = named.is_ok();
+        }
+        drop(state);
+        match named {
+            // Delivered or deleted meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => synced,
+            named => synced.and(named),
+        }
+    }
+
+    fn sync_open(&self) -> io::Result<()> {
+        let (sequence, file, bytes) = match &self.lock().open {
+            Some(open) if !open.sync_failed && open.synced < open.bytes => {
+                (open.sequence, Arc::clone(&open.file), open.bytes)
+            }
+            _ => return Ok(()),
+        };
+        let synced = file.sync_data();
+        let mut state = self.lock();
+        if let Some(open) = state.open.as_mut().filter(|o| o.sequence == sequence) {
+            match synced {
+                Ok(()) => open.synced = bytes,
+                Err(_) => open.sync_failed = true,
+            }
+        } else if synced.is_err()
+            && let Some(entry) = state.sealed.iter_mut().find(|s| s.sequence == sequence)
+        {
+            // It was sealed meanwhile.
+            entry.pending = Some(Pending::Name);
+        }
+        synced
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        if !std::mem::take(&mut self.lock().dir_changed) {
+            return Ok(());
+        }
+        match File::open(self.dir()).and_then(|dir| dir.sync_all()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            synced => synced,
+        }
+    }
+}
