@@ -27,4 +27,5 @@ pub mod logging;
 pub mod metrics;
 pub mod service;
 pub mod spool;
+pub mod totals;
 pub mod units;

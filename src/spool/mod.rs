@@ -44,6 +44,7 @@ pub mod cardinality;
 pub mod clock;
 pub mod drops;
 pub mod durable;
+mod position;
 pub mod queue;
 pub mod recovery;
 pub mod segment;
@@ -51,6 +52,8 @@ mod sending;
 pub mod syncer;
 pub mod writer;
 mod writing;
+
+pub use position::Position;
 
 use std::collections::VecDeque;
 use std::fmt;
