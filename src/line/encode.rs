@@ -13,6 +13,7 @@
 
 use std::io::Write;
 
+use super::parse;
 use crate::checkin::request::{CheckIn, FieldValue};
 use crate::geo::Location;
 
@@ -98,8 +99,7 @@ pub fn finish(timestamp_ns: i64, out: &mut Vec<u8>) {
 /// The timestamp of a finished line (newline or not): what stands behind its last space.
 pub fn timestamp(line: &[u8]) -> Option<i64> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let space = line.iter().rposition(|&byte| byte == b' ')?;
-    std::str::from_utf8(&line[space + 1..]).ok()?.parse().ok()
+    parse::split_timestamp(line).map(|(_, stamp)| stamp)
 }
 
 /// A key, or the value of a tag, as it stands in a line.

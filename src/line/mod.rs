@@ -5,5 +5,6 @@ pub mod encode;
 pub mod parse;
 mod record;
 pub mod snake;
+pub mod value;
 
 pub use record::Record;

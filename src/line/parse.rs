@@ -3,6 +3,8 @@
 //! The lines are our own, so each special character is escaped and no value ends with a backslash: a
 //! separator is what has no backslash before it.
 
+use super::value;
+
 /// Where the tag set ends: measurement and tags, up to the first space that separates.
 pub fn series(point: &[u8]) -> &[u8] {
     &point[..separator(point, b' ').unwrap_or(point.len())]
@@ -34,7 +36,7 @@ pub fn fields(point: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     std::iter::from_fn(move || {
         let equals = separator(rest, b'=')?;
         let (key, value) = (&rest[..equals], &rest[equals + 1..]);
-        let end = value_end(value);
+        let end = value::end(value);
         rest = value.get(end + 1..).unwrap_or_default();
         Some((key, &value[..end]))
     })
@@ -45,19 +47,24 @@ fn separator(text: &[u8], wanted: u8) -> Option<usize> {
     memchr::memchr_iter(wanted, text).find(|&at| at == 0 || text[at - 1] != b'\\')
 }
 
-/// Where a field's value ends: at a comma or space outside its quotes.
-fn value_end(value: &[u8]) -> usize {
-    let (mut quoted, mut at) = (false, 0);
-    while at < value.len() {
-        match value[at] {
-            b'\\' if quoted => at += 1,
-            b'"' => quoted = !quoted,
-            b',' | b' ' if !quoted => return at,
-            _ => {}
+/// Splits a line (without its newline) at its last space: what stands before the timestamp, and the
+/// timestamp in nanoseconds since 1970.
+pub fn split_timestamp(line: &[u8]) -> Option<(&[u8], i64)> {
+    let space = memchr::memrchr(b' ', line)?;
+    let stamp = std::str::from_utf8(&line[space + 1..]).ok()?.parse().ok()?;
+    Some((&line[..space], stamp))
+}
+
+/// The text of a key, or of a tag's value, without the escapes of line protocol.
+pub fn unescaped(text: &[u8]) -> String {
+    let mut plain = Vec::with_capacity(text.len());
+    for (at, &byte) in text.iter().enumerate() {
+        let escapes = byte == b'\\' && matches!(text.get(at + 1), Some(b',' | b'=' | b' '));
+        if !escapes {
+            plain.push(byte);
         }
-        at += 1;
     }
-    value.len()
+    String::from_utf8_lossy(&plain).into_owned()
 }
 
 #[cfg(test)]
@@ -81,6 +88,16 @@ mod tests {
             fields,
             [(b"value".as_slice(), b"1i".as_slice()), text, (b"n", b"2")]
         );
+    }
+
+    #[test]
+    fn a_tag_is_read_as_it_was_before_it_was_escaped() {
+        for text in ["v1.0", "S\u{e3}o Paulo", "a,b=c d", r"\a\b", "", "\u{fffd}"] {
+            assert_eq!(
+                unescaped(crate::line::encode::escaped(text).as_bytes()),
+                text
+            );
+        }
     }
 
     #[test]

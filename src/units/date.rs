@@ -1,4 +1,4 @@
-//! Release dates as operators write them. Only what Go reads is a date: the original and its clients
+//! Dates as operators write them. Of a release, only what Go reads is a date: the original and its clients
 //! parse the same text.
 
 use jiff::Timestamp;
@@ -17,6 +17,23 @@ pub fn parse_date(text: &str) -> Option<Timestamp> {
         return None;
     }
     text.parse().ok()
+}
+
+/// Reads a moment: a date-time as [`parse_date`] does, or a date alone, which stands for its first moment in
+/// UTC. In seconds since 1970, without a fraction.
+pub fn parse_moment(text: &str) -> Option<i64> {
+    let date_time = if has_shape(text, "0000-00-00") {
+        parse_date(&format!("{text}T00:00:00Z"))
+    } else {
+        parse_date(text)
+    };
+    Some(date_time?.as_second())
+}
+
+/// A moment as RFC 3339 writes it, in UTC. The library's years end before those of `seconds` do; there the
+/// number itself has to do.
+pub fn rfc3339(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.to_string())
 }
 
 /// Whether `text` is `shape` with any digit in place of each `0`.
@@ -46,6 +63,22 @@ mod tests {
             let date = parse_date(text).unwrap_or_else(|| panic!("{text} was refused"));
             assert_eq!(date.to_string(), expected);
         }
+    }
+
+    #[test]
+    fn a_date_alone_is_its_first_moment() {
+        for (text, seconds) in [
+            ("1970-01-02", Some(86_400)),
+            ("1970-01-01T01:00:00+01:00", Some(0)),
+            ("1970-01-01T00:00:59.9Z", Some(59)),
+            ("2024-02-30", None),
+            ("1970-1-2", None),
+            ("1970-01-02T00:00", None),
+        ] {
+            assert_eq!(parse_moment(text), seconds, "of {text}");
+        }
+        assert_eq!(rfc3339(86_400), "1970-01-02T00:00:00Z");
+        assert_eq!(rfc3339(i64::MAX), i64::MAX.to_string());
     }
 
     #[test]

@@ -16,6 +16,9 @@ const UNITS: [(&str, u64); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
+/// Go's limit of a duration, in whole seconds: about 292 years.
+const LONGEST_SPAN: u64 = i64::MAX as u64 / 1_000_000_000;
+
 /// Reads a duration in Go's syntax, up to Go's limit of 2^63 - 1 ns (about 292 years). Parts of a
 /// nanosecond are cut off. The error says what is expected.
 pub fn parse_go_duration(text: &str) -> Result<Duration, String> {
@@ -42,6 +45,49 @@ pub fn parse_go_duration(text: &str) -> Result<Duration, String> {
     }
     let nanos = u64::try_from(total).map_err(|_| invalid())?;
     Ok(Duration::from_nanos(nanos))
+}
+
+/// Reads a span as people write it: days, then a duration in Go's syntax, and either alone: `30d`, `12h`,
+/// `1d12h`. The error says what is expected.
+pub fn parse_span(text: &str) -> Result<Duration, String> {
+    let expected = || "a span such as 30d, 12h or 1d12h".to_owned();
+    let (digits, rest) = split_digits(text);
+    let Some(rest) = rest.strip_prefix('d') else {
+        return parse_go_duration(text).map_err(|_| expected());
+    };
+    let days: u64 = digits.parse().map_err(|_| expected())?;
+    let days = days.checked_mul(86_400).ok_or_else(expected)?;
+    let rest = match rest.bytes().next() {
+        None => Duration::ZERO,
+        Some(b'0'..=b'9' | b'.') => parse_go_duration(rest).map_err(|_| expected())?,
+        Some(_) => return Err(expected()),
+    };
+    let span = Duration::from_secs(days).saturating_add(rest);
+    if span.as_secs() > LONGEST_SPAN {
+        return Err("a span of at most 292 years".to_owned());
+    }
+    Ok(span)
+}
+
+/// A length of time as people write it: `7d`, `1h30m`, `45s`.
+pub fn short(seconds: u64) -> String {
+    if seconds > 0 && seconds.is_multiple_of(86_400) {
+        return format!("{}d", seconds / 86_400);
+    }
+    let parts = [
+        (seconds / 3600, "h"),
+        (seconds / 60 % 60, "m"),
+        (seconds % 60, "s"),
+    ];
+    let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+    let text: String = parts
+        .map(|(count, unit)| format!("{count}{unit}"))
+        .collect();
+    if text.is_empty() {
+        "0s".to_owned()
+    } else {
+        text
+    }
 }
 
 /// The period of the continuous queries, which is also the interval between an application's
@@ -195,6 +241,61 @@ mod tests {
         for text in ["9223372036854775808ns", "2562048h", &long, &many] {
             let message = parse_go_duration(text).unwrap_err();
             assert!(message.ends_with("a duration of at most 292 years"));
+        }
+    }
+
+    #[test]
+    fn a_span_may_have_days_in_front() {
+        for (text, seconds) in [
+            ("30d", 30 * 86_400),
+            ("12h", 12 * 3600),
+            ("90m", 5400),
+            ("1d12h", 36 * 3600),
+            ("1d1.5h", 86_400 + 5400),
+            ("0d", 0),
+            ("106751d", 106_751 * 86_400),
+        ] {
+            assert_eq!(
+                parse_span(text),
+                Ok(Duration::from_secs(seconds)),
+                "of {text}"
+            );
+        }
+        for text in [
+            "",
+            "d",
+            "d1h",
+            "1.5d",
+            "1d+1h",
+            "1d-1h",
+            "-1d",
+            "1h1d",
+            "1dd",
+            "1d1",
+            "1 d",
+            "30D",
+            "1w",
+            "99999999999999999999d",
+            "213503982334602d",
+        ] {
+            let expected = "a span such as 30d, 12h or 1d12h".to_owned();
+            assert_eq!(parse_span(text), Err(expected), "of {text:?}");
+        }
+        assert!(parse_span("106752d").unwrap_err().contains("292 years"));
+    }
+
+    #[test]
+    fn a_length_of_time_is_written_shortly() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (45, "45s"),
+            (3600, "1h"),
+            (5400, "1h30m"),
+            (86_400, "1d"),
+            (30 * 86_400, "30d"),
+            (90_000, "25h"),
+        ] {
+            assert_eq!(short(seconds), text);
         }
     }
 
