@@ -9,7 +9,8 @@
 //! 3. [`config`] holds the `Snapshot` a request is answered from: response config, request schema
 //!    and geo database, always exchanged together.
 //! 4. [`spool`] takes the record over a bounded channel: the writer thread stamps it and appends it to
-//!    the log on disk, from which [`delivery`] sends it to InfluxDB.
+//!    the log on disk. Two readers follow it: [`totals`] counts records in the ledger, and [`delivery`] sends
+//!    them to InfluxDB.
 //! 5. [`service`] starts and stops all of it in the right order.
 //!
 //! [`cli`] turns what the user typed into what those modules need; [`metrics`], [`logging`], [`line`] and
@@ -27,5 +28,6 @@ pub mod logging;
 pub mod metrics;
 pub mod service;
 pub mod spool;
+pub mod state;
 pub mod totals;
 pub mod units;

@@ -43,6 +43,7 @@ pub struct Metrics {
     pub http: HttpMetrics,
     pub check_ins: CheckInMetrics,
     pub records: RecordMetrics,
+    pub totals: TotalMetrics,
     pub influx: InfluxMetrics,
     pub config: ConfigMetrics,
     pub health: HealthMetrics,
@@ -127,7 +128,7 @@ impl CheckInMetrics {
 }
 
 /// The life of records. At every moment
-/// `found + accepted = delivered + waiting + rejected + dropped`,
+/// `found + accepted = delivered + waiting + rejected + dropped + expired`,
 /// where waiting is what is in the channel and in the spool.
 #[derive(Debug, Default)]
 pub struct RecordMetrics {
@@ -141,13 +142,16 @@ pub struct RecordMetrics {
     pub rejected: Counter,
     /// Lost because the channel to the writer was full.
     pub dropped_channel_full: Counter,
-    /// Lost because the spool, or for those that InfluxDB refused the rejected files, could not be
-    /// written.
-    pub dropped_disk: Counter,
+    /// Lost because the spool could not be written.
+    pub dropped_unwritten: Counter,
+    /// Refused by InfluxDB, and lost because the rejected files could not be written.
+    pub dropped_unkept: Counter,
     /// Lost because the spool had reached its maximal size.
     pub dropped_spool_full: Counter,
     /// Lost because somebody removed or truncated spool files.
     pub dropped_vanished: Counter,
+    /// Deleted at the maximal size of a spool that no sender reads: that is no loss.
+    pub expired: Counter,
     /// Stored, but with `other` for a tag's value, or without a key.
     pub limited: Counter,
 }
@@ -173,15 +177,50 @@ impl RecordMetrics {
     /// Records lost for any reason.
     pub fn dropped(&self) -> u64 {
         self.dropped_channel_full.get()
-            + self.dropped_disk.get()
+            + self.dropped_disk()
             + self.dropped_spool_full.get()
             + self.dropped_vanished.get()
     }
 
+    /// Records lost because the disk refused.
+    pub fn dropped_disk(&self) -> u64 {
+        self.dropped_unwritten.get() + self.dropped_unkept.get()
+    }
+
     /// Records in channel and spool, by the equation above.
     pub fn waiting(&self) -> u64 {
-        let ended = self.delivered.get() + self.rejected.get() + self.dropped();
+        let ended =
+            self.delivered.get() + self.rejected.get() + self.dropped() + self.expired.get();
         (self.found.get() + self.accepted.get()).saturating_sub(ended)
+    }
+}
+
+/// What became of records in the ledger. At every moment
+/// `found + accepted = counted + uncounted + dropped`, where `accepted` is that of the records, and dropped are
+/// also those that never reached the spool.
+#[derive(Debug, Default)]
+pub struct TotalMetrics {
+    /// In the spool and not counted when the ledger was opened.
+    pub found: Counter,
+    pub counted: Counter,
+    /// Lost with a segment that was deleted before they were counted.
+    pub dropped: Counter,
+    pub commits: Counter,
+}
+
+impl Metrics {
+    /// Records that were lost before they were counted.
+    pub fn dropped_uncounted(&self) -> u64 {
+        let records = &self.records;
+        self.totals.dropped.get()
+            + records.dropped_channel_full.get()
+            + records.dropped_unwritten.get()
+    }
+
+    /// Records in queue and spool that are not counted yet, by the equation above.
+    pub fn uncounted(&self) -> u64 {
+        let begun = self.totals.found.get() + self.records.accepted.get();
+        begun.saturating_sub(self.totals.counted.get() + self.dropped_uncounted())
     }
 }
 
@@ -213,6 +252,8 @@ pub struct HealthMetrics {
     pub deaf: AtomicUsize,
     /// The last append to the spool did not work.
     pub disk_failing: AtomicBool,
+    /// The ledger cannot be written.
+    pub counting_failing: AtomicBool,
 }
 
 /// Upper bounds of the histogram's buckets in seconds; what is above them has a bucket too.

@@ -19,6 +19,7 @@ use upgrade_responder::http::routes::{App, Buffers};
 use upgrade_responder::metrics::Metrics;
 use upgrade_responder::service::pipeline::{Pipeline, PipelineOptions};
 use upgrade_responder::spool::cardinality::{Limits, Listed};
+use upgrade_responder::state::StateDir;
 use upgrade_responder::units::duration::QueryPeriod;
 
 use crate::common::{self, ADDRESSES, Workload};
@@ -39,10 +40,10 @@ pub fn run(workload: &Workload, count: u64) -> Result<()> {
     fs::create_dir_all(&folder.0)?;
     let snapshot = snapshot(&folder, workload)?;
     let metrics = Arc::new(Metrics::default());
-    let listed = Listed::of(&snapshot.response, snapshot.schema.as_ref());
+    let listed = Listed::of(&snapshot.response, snapshot.schema.as_ref(), &[]);
     let (fatal, _) = bounded(1);
     let (store, recorder) = Pipeline::start(
-        store_options(&folder, listed)?,
+        pipeline_options(&folder, listed)?,
         Arc::clone(&metrics),
         &fatal,
     )
@@ -110,12 +111,12 @@ fn snapshot(folder: &Folder, workload: &Workload) -> Result<Snapshot> {
     Ok(Snapshot::load(&sources, &files, None)?)
 }
 
-fn store_options(folder: &Folder, listed: Listed) -> Result<PipelineOptions> {
+fn pipeline_options(folder: &Folder, listed: Listed) -> Result<PipelineOptions> {
     Ok(PipelineOptions {
-        spool_dir: folder.0.join("spool"),
+        state: StateDir::new(&folder.0, "bench"),
         spool_max_size: 1 << 30,
-        database: "bench".to_owned(),
         query_period: QueryPeriod::parse("1h")?,
+        keep_periods: Duration::from_secs(92 * 86_400),
         extra_tags: Vec::new(),
         influx: None,
         sync_interval: Duration::from_secs(1),

@@ -28,7 +28,7 @@ fuzz_target!(|input: &[u8]| {
             fs::write(dir.join(&*name), content).unwrap();
         }
     }
-    let recovered = recover(&dir).unwrap();
+    let recovered = recover(&dir, 0).unwrap();
     assert!(recovered.segments.iter().map(|s| s.sequence).is_sorted());
     for segment in &recovered.segments {
         assert!(segment.sequence < recovered.next_sequence);
@@ -37,7 +37,7 @@ fuzz_target!(|input: &[u8]| {
         let _ = newest_timestamp(&segment.path(&dir));
     }
     // Once more, as after a crash right behind it: the same is found.
-    let again = recover(&dir).unwrap();
+    let again = recover(&dir, 0).unwrap();
     let parts = |segment: &upgrade_responder::spool::segment::Segment| {
         (segment.sequence, segment.lines, segment.bytes)
     };

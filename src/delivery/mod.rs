@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::metrics::Metrics;
-use crate::service::pipeline::PipelineOptions;
 use crate::spool::Spool;
+use crate::state::StateDir;
+use crate::units::duration::QueryPeriod;
 use influx::{Influx, Trouble};
 use outage::Outage;
 use queries::totals::Totals;
@@ -29,12 +30,23 @@ const DISK_WAIT: Duration = Duration::from_secs(1);
 /// What a stop leaves for delivery.
 const LAST_ATTEMPT: Duration = Duration::from_secs(5);
 
+/// What the sender needs to know.
+pub struct SenderOptions {
+    pub state: StateDir,
+    pub query_period: QueryPeriod,
+    /// Extra tags with a down-sampled measurement of their own.
+    pub extra_tags: Vec<String>,
+    pub influx: Influx,
+    /// Points in one request at most.
+    pub batch_points: usize,
+}
+
 /// The state of the sender thread.
 #[derive(Debug)]
 pub struct Sender {
     spool: Arc<Spool>,
     metrics: Arc<Metrics>,
-    influx: Option<Influx>,
+    influx: Influx,
     delivery: Delivery,
     totals: Totals,
     outage: Outage,
@@ -51,11 +63,20 @@ enum Step {
 }
 
 impl Sender {
-    pub fn new(spool: Arc<Spool>, metrics: Arc<Metrics>, options: PipelineOptions) -> Sender {
+    pub fn new(spool: Arc<Spool>, metrics: Arc<Metrics>, options: SenderOptions) -> Sender {
         let (writing, counting) = (Arc::clone(&spool), Arc::clone(&metrics));
         Sender {
-            delivery: Delivery::new(writing, counting, options.batch_points),
-            totals: Totals::new(spool.dir(), options.query_period, options.extra_tags),
+            delivery: Delivery::new(
+                writing,
+                counting,
+                &options.state.rejected(),
+                options.batch_points,
+            ),
+            totals: Totals::new(
+                options.state.path(),
+                options.query_period,
+                options.extra_tags,
+            ),
             spool,
             metrics,
             influx: options.influx,
@@ -106,9 +127,7 @@ impl Sender {
     /// A segment and a period in turn, so that many periods do not keep fresh records waiting, nor
     /// a large backlog the graph. While periods make trouble, segments go first.
     fn work(&mut self) -> Result<bool, Hindered> {
-        let Some(influx) = &self.influx else {
-            return Ok(false);
-        };
+        let influx = &self.influx;
         // Writes count for themselves; without this, an outage before the first of them shows nowhere.
         let count = |_: &Trouble| self.metrics.influx.retried.add(1);
         let set_up = self.totals.set_up(influx, timeout(self.deadline));
@@ -130,7 +149,7 @@ impl Sender {
 
     /// To be called every second.
     fn look_at_the_clock(&mut self) {
-        if self.influx.is_none() || self.deadline.is_some() {
+        if self.deadline.is_some() {
             return;
         }
         // Whose version breaks the schema has checked in, though it is not recorded.
@@ -147,13 +166,11 @@ impl Sender {
             // Set up again at the next step.
             self.totals.forget_set_up();
         }
-        let (mut url, mut password) = (String::new(), String::new());
-        if let Some(influx) = &mut self.influx {
-            url = influx.url().to_string();
-            if matches!(trouble, Trouble::Denied(_)) {
-                password = influx.denied();
-            }
-        }
+        let url = self.influx.url().to_string();
+        let password = match trouble {
+            Trouble::Denied(_) => self.influx.denied(),
+            _ => String::new(),
+        };
         self.outage
             .failed(trouble, &url, &password, &self.spool, &self.metrics)
     }

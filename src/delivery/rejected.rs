@@ -1,6 +1,6 @@
 //! Lines that InfluxDB refused for good, kept for a person to look at.
 //!
-//! `rejected/NNNNNNNNNNNNNNNNNNNN.lp` beside the segments: line protocol, with the reason as a
+//! `rejected/NNNNNNNNNNNNNNNNNNNN.lp` in the state directory: line protocol, with the reason as a
 //! comment above the lines it is for, so that a mended file can be fed to InfluxDB as it is. At most
 //! [`MAX_FILES`] files of about [`FILE_SIZE`]; the oldest goes when there is one more.
 
@@ -29,9 +29,9 @@ pub struct RejectedDir {
 }
 
 impl RejectedDir {
-    pub fn new(spool_dir: &Path) -> RejectedDir {
+    pub fn new(dir: &Path) -> RejectedDir {
         RejectedDir {
-            dir: spool_dir.join("rejected"),
+            dir: dir.to_owned(),
         }
     }
 

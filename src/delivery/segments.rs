@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::mem;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -93,9 +94,14 @@ impl From<io::Error> for Hindered {
 }
 
 impl Delivery {
-    pub fn new(spool: Arc<Spool>, metrics: Arc<Metrics>, batch_points: usize) -> Delivery {
+    pub fn new(
+        spool: Arc<Spool>,
+        metrics: Arc<Metrics>,
+        rejected: &Path,
+        batch_points: usize,
+    ) -> Delivery {
         Delivery {
-            rejected: RejectedDir::new(spool.dir()),
+            rejected: RejectedDir::new(rejected),
             spool,
             metrics,
             batch_points,
@@ -117,7 +123,7 @@ impl Delivery {
         };
         let delivered = self.deliver(&segment, to);
         if delivered.is_err() {
-            self.spool.put_back(segment.sequence);
+            self.spool.put_back();
             // What is stored of it, even if the rest is dropped one day to make room.
             self.save_new_periods(to.totals);
         }
@@ -160,11 +166,8 @@ impl Delivery {
         // Before the points' segment is deleted, so that no restart forgets their period; unless the
         // disk is so full that something has to be deleted first.
         self.save_new_periods(to.totals);
-        if let Err(error) = self.spool.keep_stamp() {
-            self.say_disk(&error);
-        }
         let gone = match readable {
-            Ok(()) => self.spool.remove(segment.sequence),
+            Ok(()) => self.spool.passed(segment.sequence),
             Err(error) => {
                 if let Some(times) = self.unreadable.tick(1) {
                     log::error!(
@@ -173,7 +176,8 @@ impl Delivery {
                         segment.final_path(self.spool.dir()).display()
                     );
                 }
-                self.spool.set_aside(segment.sequence)
+                let missed = self.spool.set_aside(segment.sequence);
+                missed.map(|missed| self.metrics.totals.dropped.add(missed.uncounted))
             }
         };
         if let Err(error) = gone {
@@ -241,7 +245,7 @@ impl Delivery {
         records.found.add(surplus.min(batch.lines));
         records.delivered.add(batch.lines - refused.all());
         records.rejected.add(refused.kept);
-        records.dropped_disk.add(refused.lost);
+        records.dropped_unkept.add(refused.lost);
         let settled = self.progress.lines;
         self.spool.settled(self.progress.sequence, settled);
     }

@@ -48,7 +48,6 @@ impl MetricsPage {
     /// 200, or 503 with a line for each reason.
     fn healthz(&self) -> Answer {
         let health = &self.metrics.health;
-        let (size, max) = self.spool.size();
         let reasons = [
             (
                 health.deaf.load(Ordering::Relaxed) > 0,
@@ -58,7 +57,14 @@ impl MetricsPage {
                 health.disk_failing.load(Ordering::Relaxed),
                 "disk: the spool cannot be written",
             ),
-            (size > max / 10 * 9, "spool: over 90 % of --spool-max-size"),
+            (
+                health.counting_failing.load(Ordering::Relaxed),
+                "totals: the ledger cannot be written, records wait to be counted",
+            ),
+            (
+                is_nearly_full(&self.spool),
+                "spool: over 90 % of --spool-max-size",
+            ),
             (
                 self.metrics.config.outdated.load(Ordering::Relaxed),
                 "configuration: the files on disk are invalid or go on changing, older ones are served",
@@ -80,6 +86,7 @@ impl MetricsPage {
         self.requests(&mut page);
         self.check_ins(&mut page);
         self.records(&mut page);
+        self.totals(&mut page);
         self.state(&mut page);
         page.into_text()
     }
@@ -181,10 +188,15 @@ impl MetricsPage {
             "reason",
             &[
                 ("channel_full", records.dropped_channel_full.get()),
-                ("disk", records.dropped_disk.get()),
+                ("disk", records.dropped_disk()),
                 ("spool_full", records.dropped_spool_full.get()),
                 ("vanished", records.dropped_vanished.get()),
             ],
+        );
+        page.counter(
+            "records_expired_total",
+            "Counted records deleted at the maximal size of a spool without a database.",
+            records.expired.get(),
         );
         page.counter(
             "records_limited_total",
@@ -201,6 +213,35 @@ impl MetricsPage {
                 ("refused", influx.refused.get()),
                 ("retried", influx.retried.get()),
             ],
+        );
+    }
+
+    fn totals(&self, page: &mut Page) {
+        let totals = &self.metrics.totals;
+        page.counter(
+            "totals_found_total",
+            "Records in the spool that were not counted yet when the ledger was opened.",
+            totals.found.get(),
+        );
+        page.counter(
+            "totals_counted_total",
+            "Records counted in the ledger.",
+            totals.counted.get(),
+        );
+        page.counter(
+            "totals_dropped_total",
+            "Records lost before they were counted.",
+            self.metrics.dropped_uncounted(),
+        );
+        page.gauge(
+            "totals_uncounted",
+            "Records in channel and spool that are not counted yet.",
+            self.metrics.uncounted(),
+        );
+        page.counter(
+            "totals_commits_total",
+            "Transactions of the ledger.",
+            totals.commits.get(),
         );
     }
 
@@ -264,4 +305,10 @@ impl MetricsPage {
             self.started.elapsed().as_secs(),
         );
     }
+}
+
+/// Without a database to deliver to, a spool is full most of the time, and nothing is lost by it.
+fn is_nearly_full(spool: &Spool) -> bool {
+    let (size, max) = spool.size();
+    spool.to_deliver().is_some() && size > max / 10 * 9
 }

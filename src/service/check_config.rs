@@ -51,10 +51,13 @@ pub fn run(options: &StartOptions, online: bool) -> Report {
     report.say("query period", options.sources.query_period);
     report.say("listen", &options.listen);
     report.say(
-        "spool",
-        options.spool_dir.join(options.database.name()).display(),
+        "state",
+        options
+            .state_dir
+            .join(&options.database.application)
+            .display(),
     );
-    spool(&options.spool_dir, &mut report);
+    state(&options.state_dir, &mut report);
     match &options.influxdb {
         Some(influxdb) => influx(influxdb, options, online, &mut report),
         None => report.say(
@@ -73,8 +76,8 @@ pub fn run(options: &StartOptions, online: bool) -> Report {
     report
 }
 
-/// Looks whether the spool can be made or written, without doing it.
-fn spool(dir: &Path, report: &mut Report) {
+/// Looks whether the state directory can be made or written, without doing it.
+fn state(dir: &Path, report: &mut Report) {
     let mut there = dir;
     while !there.exists() {
         there = match there.parent() {
@@ -84,11 +87,11 @@ fn spool(dir: &Path, report: &mut Report) {
     }
     let (flag, at) = (dir.display(), there.display());
     if !there.is_dir() {
-        let problem = format!("--spool-dir {flag}: {at} is a file, expected a directory");
+        let problem = format!("--state-dir {flag}: {at} is a file, expected a directory");
         report.errors.push(problem);
     } else if access(there, Access::WRITE_OK | Access::EXEC_OK).is_err() {
         report.warn(format!(
-            "--spool-dir {flag}: {at} cannot be written by the user who runs check-config; the \
+            "--state-dir {flag}: {at} cannot be written by the user who runs check-config; the \
              service's user must be able to"
         ));
     }

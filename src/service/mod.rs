@@ -1,5 +1,5 @@
-//! The running service: start and stop in the right order, counters, logging, systemd, and the two
-//! commands that look after it.
+//! The running service: start and stop in the right order, counters, logging, systemd, and the commands
+//! that look after it or read what it counted.
 
 pub mod check_config;
 mod connect;
@@ -8,6 +8,7 @@ mod memory;
 pub mod notify;
 pub mod pipeline;
 pub mod reload;
+pub mod report;
 pub mod run;
 pub mod set_query_period;
 pub mod settings;

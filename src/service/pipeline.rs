@@ -1,34 +1,43 @@
-//! The threads behind the channel, in the order in which they start and stop: the writer appends records
-//! to the spool, the syncer brings them to the disk, the sender delivers them to InfluxDB.
+//! The threads behind the queue, in the order in which they start and stop: the writer appends records
+//! to the log, the syncer brings them to the disk, the counter counts them in the ledger, and the sender
+//! delivers them to a time-series database.
 //!
 //! Architecture invariants: only [`Record`](crate::line::Record) crosses the channel, and only line
-//! protocol reaches the spool and InfluxDB. Nothing here is waited for by a request.
+//! protocol reaches the spool and the database. Nothing here is waited for by a request.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{self as channel, bounded};
 
-use crate::delivery::Sender;
 use crate::delivery::influx::Influx;
+use crate::delivery::{Sender, SenderOptions};
 use crate::metrics::Metrics;
-use crate::spool::cardinality::{Limits, Listed};
+use crate::spool::append::Appender;
+use crate::spool::cardinality::{Limiter, Limits, Listed};
+use crate::spool::clock::{Clock, now_seconds};
 use crate::spool::queue::{self, Recorder};
-use crate::spool::{Spool, SpoolError, syncer, writer};
+use crate::spool::writer::Writer;
+use crate::spool::{Position, Spool, SpoolError, SpoolOptions, syncer};
+use crate::state::StateDir;
+use crate::totals::counter::Counter;
+use crate::totals::presence::Presence;
+use crate::totals::{Ledger, Opening};
 use crate::units::duration::QueryPeriod;
 
 /// What the pipeline needs to know.
 #[derive(Debug)]
 pub struct PipelineOptions {
-    pub spool_dir: PathBuf,
+    pub state: StateDir,
     pub spool_max_size: u64,
-    pub database: String,
     pub query_period: QueryPeriod,
+    /// How long the ledger keeps periods in full detail.
+    pub keep_periods: Duration,
     /// Extra tags with a down-sampled measurement of their own.
     pub extra_tags: Vec<String>,
     /// Without it the spool is where records stay.
@@ -40,61 +49,113 @@ pub struct PipelineOptions {
     pub listed: Arc<ArcSwap<Listed>>,
 }
 
-/// The three running threads.
+/// The running threads.
 #[derive(Debug)]
 pub struct Pipeline {
     writer: JoinHandle<()>,
     syncer: JoinHandle<()>,
-    sender: JoinHandle<()>,
-    /// When it is closed, the writer writes what is queued and ends; the sender follows.
+    counter: JoinHandle<()>,
+    /// `None` without a database.
+    sender: Option<JoinHandle<()>>,
+    /// When it is closed, the writer writes what is queued and ends; the others follow.
     recorder: Recorder,
+    serving: Arc<AtomicBool>,
     spool: Arc<Spool>,
     metrics: Arc<Metrics>,
 }
 
 impl Pipeline {
-    /// Opens the spool, takes its lock, and starts the threads. InfluxDB is not waited for. `fatal`
-    /// is told if one of them does not live to its end.
+    /// Opens ledger and spool, takes the spool's lock, and starts the threads. A database is not waited
+    /// for. `fatal` is told if one of them does not live to its end.
     pub fn start(
         options: PipelineOptions,
         metrics: Arc<Metrics>,
         fatal: &channel::Sender<String>,
     ) -> Result<(Pipeline, Recorder), StartError> {
+        let opening = Opening {
+            path: options.state.totals(),
+            query_period: options.query_period,
+            keep: options.keep_periods,
+        };
+        let spool_dir = options.state.spool();
+        let instance = options.state.instance();
+        let instance = instance.map_err(|error| SpoolError::Unusable {
+            path: options.state.path().to_owned(),
+            error,
+        })?;
+        log::debug!("this server's own name is {instance:?}");
+        // Whatever is wrong with it, the counter finds it again and logs it.
+        let ledger = opening.open(now_seconds()).ok();
         let found = Spool::open(
-            &options.spool_dir.join(&options.database),
-            options.spool_max_size,
-            options.influx.is_some(),
+            &spool_dir,
+            SpoolOptions {
+                max_size: options.spool_max_size,
+                delivering: options.influx.is_some(),
+                counted: ledger
+                    .as_ref()
+                    .map_or_else(Position::default, Ledger::position),
+                oldest: ledger.as_ref().map_or(0, Ledger::oldest),
+            },
         )?;
         metrics.records.found.add(found.lines);
         let spool = Arc::new(found.spool);
-        let (recorder, queued) = queue::new(Arc::clone(&metrics));
+        let (recorder, queued) = queue::new(Arc::clone(&metrics), spool.losses());
         // One wake-up that is waiting is as good as many.
         let (wake, woken) = bounded(1);
+        let (append, appended) = bounded(1);
+        let (sync, synced) = bounded(1);
         // The writer drops its end when its last segment is sealed.
         let (writing, written) = bounded::<()>(0);
-        let writer = writer::Writer::new(
-            Arc::clone(&spool),
+        let serving = Arc::new(AtomicBool::new(false));
+        let writer = Writer::new(
+            Appender::new(
+                Arc::clone(&spool),
+                options.sync_interval,
+                options.batch_points,
+            ),
             Arc::clone(&metrics),
-            options.sync_interval,
-            options.batch_points,
-            found.newest_timestamp,
-            options.limits,
+            Clock::after(found.newest_timestamp.unwrap_or(i64::MIN)),
+            Limiter::open(options.state.path(), options.limits),
             Arc::clone(&options.listed),
         );
-        let sender = Sender::new(Arc::clone(&spool), Arc::clone(&metrics), options);
+        let counter = Counter::new(
+            Arc::clone(&spool),
+            Arc::clone(&metrics),
+            Arc::clone(&options.listed),
+            opening,
+            ledger,
+            Presence::new(Arc::clone(&serving), spool.losses()),
+        );
+        let sender = options.influx.map(|influx| {
+            let options = SenderOptions {
+                state: options.state,
+                query_period: options.query_period,
+                extra_tags: options.extra_tags,
+                influx,
+                batch_points: options.batch_points,
+            };
+            Sender::new(Arc::clone(&spool), Arc::clone(&metrics), options)
+        });
         let writer = spawn("writer", fatal, move || {
-            writer.run(&queued, &wake);
+            writer.run(&queued, &wake, &append);
             drop(writing);
         })?;
         let syncing = Arc::clone(&spool);
-        let syncer = spawn("syncer", fatal, move || syncer::run(&syncing, &written))?;
-        let sender = spawn("sender", fatal, move || sender.run(&woken))?;
+        let syncer = spawn("syncer", fatal, move || {
+            syncer::run(&syncing, &appended, &written, &sync);
+        })?;
+        let counter = spawn("counter", fatal, move || counter.run(&synced))?;
+        let sender = sender
+            .map(|sender| spawn("sender", fatal, move || sender.run(&woken)))
+            .transpose()?;
         Ok((
             Pipeline {
                 writer,
                 syncer,
+                counter,
                 sender,
                 recorder: recorder.clone(),
+                serving,
                 spool,
                 metrics,
             },
@@ -107,8 +168,13 @@ impl Pipeline {
         Arc::clone(&self.spool)
     }
 
-    /// Writes everything that is queued to the spool, then gives delivery `limit`. Returns how many
-    /// records wait in the files that are there, which is counted by them and not worked out from
+    /// Clients can connect: from here on the server counts as being there.
+    pub fn serves(&self) {
+        self.serving.store(true, Ordering::Relaxed);
+    }
+
+    /// Writes everything that is queued to the spool, then gives counting and delivery `limit`. Returns how
+    /// many records wait in the files that are there, which is counted by them and not worked out from
     /// the other numbers, so that the account at the end can show a loss.
     /// A request that is still in flight is refused from here on.
     pub fn stop(self, limit: Duration) -> u64 {
@@ -116,16 +182,23 @@ impl Pipeline {
         // A thread that panicked has nothing more to write; the panic hook has logged it.
         let _ = self.writer.join();
         let deadline = Instant::now() + limit;
-        let finished = || self.sender.is_finished() && self.syncer.is_finished();
-        while !finished() && Instant::now() < deadline {
+        let finished = |thread: &JoinHandle<()>| thread.is_finished();
+        let all_finished = || {
+            let sender = self.sender.as_ref().is_none_or(finished);
+            sender && finished(&self.counter) && finished(&self.syncer)
+        };
+        while !all_finished() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
         let vanished = self.spool.forget_vanished();
-        if vanished > 0 {
-            self.metrics.records.dropped_vanished.add(vanished);
+        let (records, totals) = (&self.metrics.records, &self.metrics.totals);
+        let deleted = vanished.records();
+        records.dropped_vanished.add(deleted);
+        totals.dropped.add(vanished.uncounted);
+        if deleted > 0 {
             log::error!(
-                "{}: somebody removed segments; {vanished} records that waited there are lost; leave \
-                 the spool to the server",
+                "{}: spool files were deleted; {deleted} records lost; do not modify the spool while the \
+                 server runs",
                 self.spool.dir().display()
             );
         }

@@ -219,7 +219,11 @@ impl Reload {
             [] => "nothing changed".to_owned(),
             changes => changes.join("; "),
         };
-        let listed = Listed::of(&snapshot.response, snapshot.schema.as_ref());
+        let listed = Listed::of(
+            &snapshot.response,
+            snapshot.schema.as_ref(),
+            &self.sources.down_sample_tags,
+        );
         self.listed.store(Arc::new(listed));
         self.app.snapshot.store(Arc::new(snapshot));
         counts.reloaded.add(1);

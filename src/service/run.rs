@@ -28,6 +28,7 @@ use crate::logging;
 use crate::metrics::Metrics;
 use crate::service::pipeline::{Pipeline, PipelineOptions, StartError};
 use crate::spool::cardinality::Listed;
+use crate::state::StateDir;
 
 /// How often what happened is summed up in the log.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(300);
@@ -104,9 +105,13 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     // What the process cannot go on with; the first of it counts.
     let (tell, fatal) = bounded(1);
     metrics.config.loaded_now();
-    let listed = Listed::of(&snapshot.response, snapshot.schema.as_ref());
+    let listed = Listed::of(
+        &snapshot.response,
+        snapshot.schema.as_ref(),
+        &options.sources.down_sample_tags,
+    );
     let listed = Arc::new(ArcSwap::from_pointee(listed));
-    let pipeline_options = pipeline_options(&options, database, influx, Arc::clone(&listed));
+    let pipeline_options = pipeline_options(&options, influx, Arc::clone(&listed));
     let (pipeline, recorder) = Pipeline::start(pipeline_options, Arc::clone(&metrics), &tell)?;
     settings::say(&options);
     let ready = ready_line(&options, &bound, &snapshot, &metrics);
@@ -119,6 +124,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     ));
     let reaches = bound.iter().map(|bound| bound.reach.clone()).collect();
     let acceptor = accept(bound, options.max_connections, Arc::clone(&app) as _)?;
+    pipeline.serves();
     let watched = watched_check_ins(reaches, options.client_timeout, &acceptor);
     watch(&watched, &metrics, &tell)?;
     let memory = Memory::new(&options, Arc::clone(&app));
@@ -274,15 +280,14 @@ fn serve_until_stopped(
 
 fn pipeline_options(
     options: &StartOptions,
-    database: String,
     influx: Option<Influx>,
     listed: Arc<ArcSwap<Listed>>,
 ) -> PipelineOptions {
     PipelineOptions {
-        spool_dir: options.spool_dir.clone(),
+        state: StateDir::new(&options.state_dir, &options.database.application),
         spool_max_size: options.spool_max_size,
-        database,
         query_period: options.sources.query_period,
+        keep_periods: options.keep_periods,
         extra_tags: options.sources.down_sample_tags.clone(),
         influx,
         sync_interval: options.sync_interval,

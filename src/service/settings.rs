@@ -31,12 +31,12 @@ pub fn say(options: &StartOptions) {
         options.trusted_proxies,
     );
     log::info!(
-        "InfluxDB {}; spool {} up to {} bytes; {} new values a tag, {} tag sets",
+        "InfluxDB {}; state directory {}, spool up to {} bytes; {} new values a tag, {} tag sets",
         match &options.influxdb {
             Some(influxdb) => delivery(influxdb, options),
             None => "none".to_owned(),
         },
-        options.spool_dir.display(),
+        options.state_dir.display(),
         options.spool_max_size,
         options.limits.tag_values,
         options.limits.series,
@@ -47,7 +47,7 @@ pub fn say(options: &StartOptions) {
     if options.influxdb.is_none() {
         log::info!(
             "no --influxdb-url: records stay in {}",
-            options.spool_dir.display()
+            options.state_dir.display()
         );
     }
     if options.scarf_given {

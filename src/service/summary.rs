@@ -99,11 +99,12 @@ pub fn status(metrics: &Metrics) -> String {
 pub fn totals(metrics: &Metrics, waiting: u64) -> String {
     let records = &metrics.records;
     format!(
-        "records found {} + accepted {} = delivered {} + waiting {waiting} + rejected {} + dropped {}",
+        "records found {} + accepted {} = delivered {} + waiting {waiting} + rejected {} + dropped {} + expired {}",
         records.found.get(),
         records.accepted.get(),
         records.delivered.get(),
         records.rejected.get(),
         records.dropped(),
+        records.expired.get(),
     )
 }

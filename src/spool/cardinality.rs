@@ -17,7 +17,7 @@
 //! Values the operator lists (in the schema, or as versions of the response config) need no budget;
 //! beyond `--max-series` that goes for versions only. Cities and countries come from the geo database
 //! and are not counted, neither as values nor in a tag set. What is known is kept in the file `known`
-//! of the spool (see [`known`]), so values already stored go on after a restart.
+//! of the state directory (see [`known`]), so values already stored go on after a restart.
 //!
 //! All of this runs on the writer thread. A record of a known tag set, which is nearly every one,
 //! costs one hash of its tags. To forget what is known, delete `known` while the server is stopped.
@@ -79,11 +79,11 @@ pub struct Limiter {
 
 impl Limiter {
     /// Reads what is known from an earlier run. Without a file everything is new.
-    pub fn open(spool_dir: &Path, limits: Limits) -> Limiter {
+    pub fn open(state_dir: &Path, limits: Limits) -> Limiter {
         let max_bytes = limits.series.saturating_mul(BYTES_PER_SERIES);
         Limiter {
             limits,
-            known: Known::open(&spool_dir.join("known"), limits.tag_values, max_bytes),
+            known: Known::open(&state_dir.join("known"), limits.tag_values, max_bytes),
             said_series: false,
             said_keys: false,
             said_memory: false,

@@ -6,64 +6,80 @@
 //! grow with the backlog. A person can read it with `tail -f` and feed it to `curl` or `influx`.
 //!
 //! # Layout
-//! One directory per database, with a `lock` that is held while a process uses it, and segments:
+//! One directory, with a `lock` that is held while a process uses it, and segments:
 //!
 //! - `NNNNNNNNNNNNNNNNNNNN.lp`: plain line protocol, appended to; 20 digits that only grow.
 //! - `NNNNNNNNNNNNNNNNNNNN-LINES.lp`: sealed, never changed again, with its number of lines in the
 //!   name, so that a backlog is counted without being read.
-//! - `stamp`: the last timestamp given to a record, once no segment is left that has it.
+//! - `stamp`: the last timestamp given to a record and the last segment's number, once no segment is left
+//!   that has them.
+//! - `delivered`: the number of the last segment that the sender is done with, where the counter keeps it.
 //!
-//! Beside them are `rejected/` (see [`super::rejected`]), `periods` (see [`super::periods`]) and
-//! `lengths` (see [`super::lengths`]).
+//! # Readers
+//! Two readers go through the log at their own pace, and neither waits for the other (see [`reading`]).
+//! The *counter* adds records up in the ledger, which keeps its [`Position`]; it reads what is synced, of the
+//! open segment too, so that no loss of power takes back what it has counted. The *sender*
+//! delivers sealed segments to a time-series database; what it sent twice is stored once, so its
+//! position need not survive a loss of power. A segment is deleted when both are past it. Without a
+//! database there is no sender, and segments stay until the maximal size.
 //!
 //! # Operations
 //! - *Append*, by the writer: one `write` of whole lines for all records that came in a few
-//!   milliseconds.
+//!   milliseconds. While the disk refuses, the writer tries the same lines again, and records wait in the
+//!   queue.
 //! - *Seal*, by the writer: after the sync interval if the sender has nothing to do, and after a full
 //!   batch unless a few wait already; while it is behind, after 8 MiB, so that an outage does not leave
 //!   a file a second.
-//! - *Sync*, by the syncer (see [`super::syncer`]), once a second: `fdatasync` of the sealed
+//! - *Sync*, by the syncer (see [`syncer`]), at most once a second: `fdatasync` of the sealed
 //!   segments and of the open one, then the names with the number of lines, then a sync of the
 //!   directory if its entries changed. A sync that failed is never repeated on the same file, because
 //!   the kernel may have dropped the dirty pages and would report success: the open segment is sealed
 //!   and a new one started.
-//! - *Settle*, by the sender: a segment is deleted when each of its lines is stored or rejected. The
-//!   oldest goes first. One that cannot be read to its end is set aside as `….lp.unreadable`.
+//! - *Settle*, by a reader: it is past a place for good. The segment before which no reader stands is
+//!   deleted, the oldest first. One that the sender cannot read to its end is set aside as `….lp.unreadable`.
 //!   Before the last one goes, `stamp` is written.
 //! - *Make room*, by the writer: over the maximal size the oldest segments are deleted, but never
-//!   the one that is being sent.
-//! - *Recreate*, by the writer: a directory that somebody removed is made again, and the segments
+//!   one that is being read. Without a sender such records have *expired*; with one, or uncounted, they are lost.
+//! - *Recreate*, by the writer: a directory that was deleted is created again, and the segments
 //!   that went with it are counted as lost.
 //!
 //! # Recovery
 //! Sealed segments are taken as they are. An unsealed one is read: whole lines count, and a last
-//! line without a newline is cut off, since a part of a number still looks like a number. What is
-//! no segment, or cannot be read, is left alone and said, and never keeps the service from starting.
+//! line without a newline is cut off, since a part of a number still looks like a number. Segments whose numbers
+//! a reader was past when their files were deleted (somebody put old files there) get new numbers. Files that
+//! are not segments, or cannot be read, are logged and left alone, and never prevent the start.
 
+pub mod append;
 pub mod cardinality;
 pub mod clock;
 pub mod drops;
 pub mod durable;
+mod losses;
 mod position;
 pub mod queue;
+pub mod reading;
 pub mod recovery;
 pub mod segment;
-mod sending;
+mod stamp;
 pub mod syncer;
+mod tail;
 pub mod writer;
 mod writing;
 
 pub use position::Position;
+pub use tail::{Chunk, Tail};
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use reading::Cursor;
 use segment::Segment;
+use stamp::Stamp;
 
 /// Room for the last line of a buffer, which may pass its bound.
 pub const LONGEST_LINE: usize = 128 * 1024;
@@ -75,10 +91,10 @@ const SEGMENT_SIZE: u64 = 8 * 1024 * 1024;
 pub struct Spool {
     dir: PathBuf,
     max_size: u64,
-    /// There is an InfluxDB to deliver to.
-    delivering: bool,
     /// The last timestamp given to a record, in ns since 1970.
     last_stamp: AtomicI64,
+    /// How often records were dropped instead of written: the time in which that happens is not covered.
+    losses: Arc<AtomicU64>,
     state: Mutex<State>,
 }
 
@@ -91,30 +107,50 @@ pub(super) struct State {
     /// Oldest first.
     pub sealed: VecDeque<Segment>,
     sealed_bytes: u64,
+    pub counter: Cursor,
+    /// `None` without a database to deliver to.
+    pub sender: Option<Cursor>,
     /// Files were created, renamed or deleted since the directory was synced.
     pub dir_changed: bool,
 }
 
-/// What the syncer needs to know of the open segment.
+/// What the other threads know of the open segment.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub sequence: u64,
     pub file: Arc<File>,
+    pub lines: u64,
     pub bytes: u64,
+    /// Bytes that would survive a loss of power.
     pub synced: u64,
     pub sync_failed: bool,
+}
+
+/// How a spool is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct SpoolOptions {
+    /// Bytes that the segments may take.
+    pub max_size: u64,
+    /// There is a database to deliver to.
+    pub delivering: bool,
+    /// Where the counter stands, and the oldest segment that it knows of.
+    pub counted: Position,
+    pub oldest: u64,
 }
 
 /// A spool and what an earlier run left in it.
 #[derive(Debug)]
 pub struct Opened {
     pub spool: Spool,
+    /// Records that the sender is not past; all of them without one.
     pub lines: u64,
+    /// Records that the counter is not past.
+    pub uncounted: u64,
     /// The newest timestamp of an earlier run, in ns: new ones go on behind it.
     pub newest_timestamp: Option<i64>,
 }
 
-/// The spool directory cannot be used. The operator's to mend.
+/// The spool directory cannot be used; the operator must fix this.
 #[derive(Debug)]
 pub enum SpoolError {
     Unusable { path: PathBuf, error: io::Error },
@@ -126,12 +162,12 @@ impl fmt::Display for SpoolError {
         match self {
             SpoolError::Unusable { path, error } => write!(
                 f,
-                "--spool-dir: {}: {error}; expected a directory this process can write to",
+                "--state-dir: {}: {error}; expected a directory this process can write to",
                 path.display()
             ),
             SpoolError::Locked { path } => write!(
                 f,
-                "--spool-dir: {} is in use by another upgrade-responder; stop it or choose \
+                "--state-dir: {} is in use by another upgrade-responder; stop it or choose \
                  another directory",
                 path.display()
             ),
@@ -143,37 +179,56 @@ impl std::error::Error for SpoolError {}
 
 impl Spool {
     /// Opens or creates the directory, takes the lock, and counts what is there.
-    pub fn open(dir: &Path, max_size: u64, delivering: bool) -> Result<Opened, SpoolError> {
+    pub fn open(dir: &Path, options: SpoolOptions) -> Result<Opened, SpoolError> {
         let unusable = |error| SpoolError::Unusable {
             path: dir.to_owned(),
             error,
         };
         fs::create_dir_all(dir).map_err(unusable)?;
         let lock = take_lock(dir)?;
-        let found = recovery::recover(dir).map_err(unusable)?;
+        let stamp = Stamp::read(dir);
+        // When the stamp was written no segment was left.
+        let oldest = options
+            .oldest
+            .max(stamp.map_or(0, |stamp| stamp.sequence + 1));
+        let found = recovery::recover(dir, oldest).map_err(unusable)?;
+        // The newest record is in the last segment, unless somebody put files there.
         let newest = found.segments.back();
-        let newest = newest.and_then(|segment| recovery::newest_timestamp(&segment.path(dir)));
-        // An older segment than the stamp may have been put there by somebody.
-        let newest_timestamp = newest.max(sending::kept_stamp(dir));
-        let lines = found.segments.iter().map(|segment| segment.lines).sum();
+        let newest = newest.and_then(|s| recovery::newest_timestamp(&s.path(dir)));
+        let newest_timestamp = newest.max(stamp.map(|stamp| stamp.timestamp));
+        let delivered = reading::delivered(dir);
+        // A number below a reader's position would never be read.
+        let used = [
+            options.counted.segment,
+            delivered.segment,
+            stamp.map_or(0, |stamp| stamp.sequence),
+        ];
+        let next_sequence = used
+            .into_iter()
+            .map(|sequence| sequence + 1)
+            .fold(found.next_sequence, u64::max);
         let state = State {
             _lock: lock,
-            next_sequence: found.next_sequence,
+            next_sequence,
             open: None,
             sealed_bytes: found.segments.iter().map(|segment| segment.bytes).sum(),
             sealed: found.segments,
+            counter: Cursor::at(options.counted),
+            sender: options.delivering.then(|| Cursor::at(delivered)),
             dir_changed: true,
         };
+        let (lines, uncounted) = (state.undelivered(), state.uncounted());
         let spool = Spool {
             dir: dir.to_owned(),
-            max_size,
-            delivering,
+            max_size: options.max_size,
             last_stamp: AtomicI64::new(newest_timestamp.unwrap_or(i64::MIN)),
+            losses: Arc::default(),
             state: Mutex::new(state),
         };
         Ok(Opened {
             spool,
             lines,
+            uncounted,
             newest_timestamp,
         })
     }
@@ -192,11 +247,6 @@ impl Spool {
         let state = self.lock();
         let open = state.open.as_ref().map_or(0, |open| open.bytes);
         (state.sealed_bytes + open, self.max_size)
-    }
-
-    /// How many sealed segments the sender has still to deliver; `None` where there is no sender.
-    pub fn to_deliver(&self) -> Option<usize> {
-        self.delivering.then(|| self.lock().sealed.len())
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

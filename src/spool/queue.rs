@@ -3,11 +3,12 @@
 //! A usual record has some hundred bytes, one of a hostile client 52 KB, of which the number alone would
 //! let several GB wait.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::clock::now_ns;
 use crate::line::Record;
 use crate::metrics::Metrics;
 
@@ -19,38 +20,59 @@ const MOST_BYTES: usize = MOST_RECORDS * 1024;
 /// The connection threads' end.
 #[derive(Clone, Debug)]
 pub struct Recorder {
-    /// `None` once the store takes no records any more. A record is queued under the lock, so that none
-    /// comes after the writer has seen the end: that takes no longer than a `try_send`.
-    records: Arc<RwLock<Option<Sender<Record>>>>,
+    records: Entrance,
     bytes: Arc<AtomicUsize>,
+    /// How often a record was dropped.
+    losses: Arc<AtomicU64>,
     metrics: Arc<Metrics>,
+}
+
+/// `None` once no records are taken any more. A record is queued under the lock, so that none comes after
+/// the writer has seen the end: that takes no longer than a `try_send`.
+type Entrance = Arc<RwLock<Option<Sender<Queued>>>>;
+
+/// A record and the moment at which it was accepted, in ns since 1970: a record that waits for the disk is
+/// counted in the period in which its client asked.
+#[derive(Debug)]
+pub struct Queued {
+    pub record: Record,
+    pub accepted: i64,
 }
 
 /// The writer thread's end.
 #[derive(Debug)]
 pub struct Queue {
-    pub records: Receiver<Record>,
+    pub records: Receiver<Queued>,
+    entrance: Entrance,
     bytes: Arc<AtomicUsize>,
 }
 
-/// The store takes no records any more.
+/// No records are taken any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
 
-pub fn new(metrics: Arc<Metrics>) -> (Recorder, Queue) {
+/// Both ends. `losses` is told of each record that was dropped.
+pub fn new(metrics: Arc<Metrics>, losses: Arc<AtomicU64>) -> (Recorder, Queue) {
     let (sender, records) = bounded(MOST_RECORDS);
     let bytes = Arc::new(AtomicUsize::new(0));
+    let entrance = Arc::new(RwLock::new(Some(sender)));
     let recorder = Recorder {
-        records: Arc::new(RwLock::new(Some(sender))),
+        records: Arc::clone(&entrance),
         bytes: Arc::clone(&bytes),
+        losses,
         metrics,
     };
-    (recorder, Queue { records, bytes })
+    let queue = Queue {
+        records,
+        entrance,
+        bytes,
+    };
+    (recorder, queue)
 }
 
 impl Recorder {
     /// Queues a record. Never blocks: where the queue is full, the record is dropped and counted.
-    /// Fails only when the store has stopped: then the check-in was not accepted.
+    /// Fails only when the recorder is closed: then the check-in was not accepted.
     pub fn record(&self, record: Record) -> Result<(), Stopped> {
         let counts = &self.metrics.records;
         // Nothing that is done under the lock panics.
@@ -59,11 +81,15 @@ impl Recorder {
             return Err(Stopped);
         };
         let size = record.point().len();
+        let queued = Queued {
+            record,
+            accepted: now_ns(),
+        };
         // A bound, not an order: a few bytes more, of records that are being queued now, do not matter.
         let sent = if self.bytes.fetch_add(size, Ordering::Relaxed) < MOST_BYTES {
-            records.try_send(record)
+            records.try_send(queued)
         } else {
-            Err(TrySendError::Full(record))
+            Err(TrySendError::Full(queued))
         };
         match sent {
             Ok(()) => counts.accepted.add(1),
@@ -71,6 +97,7 @@ impl Recorder {
                 self.bytes.fetch_sub(size, Ordering::Relaxed);
                 counts.accepted.add(1);
                 counts.dropped_channel_full.add(1);
+                self.losses.fetch_add(1, Ordering::Relaxed);
             }
             Err(TrySendError::Disconnected(_)) => return Err(Stopped),
         }
@@ -84,6 +111,12 @@ impl Recorder {
 }
 
 impl Queue {
+    /// No more records come than those that are queued.
+    pub fn is_closed(&self) -> bool {
+        let entrance = self.entrance.read();
+        entrance.unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     /// So many bytes of records that were taken out are gone.
     pub fn gone(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -102,7 +135,7 @@ mod tests {
         let check_in = request::parse(body.as_bytes(), None).unwrap();
         let record = Record::new(&check_in, &Location::default(), None, &mut Vec::new());
         let metrics = Arc::new(Metrics::default());
-        let (recorder, queue) = new(Arc::clone(&metrics));
+        let (recorder, queue) = new(Arc::clone(&metrics), Arc::default());
         // As if others were waiting.
         let size = record.point().len();
         recorder

@@ -21,11 +21,12 @@ pub struct Recovered {
     pub next_sequence: u64,
 }
 
-/// Lists the segments and seals those a killed process left open. Only a directory that cannot be
-/// listed is an error; a file that cannot be used is left where it is.
-pub fn recover(dir: &Path) -> io::Result<Recovered> {
+/// Lists the segments and seals those a killed process left open. Those below the number `oldest` were put
+/// there by somebody: readers are past that number. Only a directory that cannot be listed is an error; a
+/// file that cannot be used is left where it is.
+pub fn recover(dir: &Path, oldest: u64) -> io::Result<Recovered> {
     let mut segments = Vec::new();
-    let mut next_sequence = 1;
+    let mut next_sequence = oldest.max(1);
     // All names first: a file that is renamed while they are read may be met twice.
     let entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
     for entry in entries {
@@ -43,25 +44,31 @@ pub fn recover(dir: &Path) -> io::Result<Recovered> {
         }
     }
     segments.sort_by_key(|segment| segment.sequence);
-    part_twins(dir, &mut segments, &mut next_sequence)?;
+    renumber(dir, oldest, &mut segments, &mut next_sequence)?;
     Ok(Recovered {
         segments: segments.into(),
         next_sequence,
     })
 }
 
-/// Two segments have one number where somebody put the files of another spool into this one: the
-/// second one gets a number of its own.
-fn part_twins(dir: &Path, segments: &mut [Segment], next_sequence: &mut u64) -> io::Result<()> {
+/// Gives numbers of their own to segments that somebody put there: the second of two that have one number,
+/// and those of numbers that readers are past.
+fn renumber(
+    dir: &Path,
+    oldest: u64,
+    segments: &mut [Segment],
+    next_sequence: &mut u64,
+) -> io::Result<()> {
     let mut last = None;
     for segment in segments.iter_mut() {
-        if last.replace(segment.sequence) != Some(segment.sequence) {
+        let twin = last.replace(segment.sequence) == Some(segment.sequence);
+        if !twin && segment.sequence >= oldest {
             continue;
         }
-        let twin = segment.path(dir);
+        let before = segment.path(dir);
         segment.sequence = *next_sequence;
         *next_sequence += 1;
-        fs::rename(twin, segment.path(dir))?;
+        fs::rename(before, segment.path(dir))?;
     }
     segments.sort_by_key(|segment| segment.sequence);
     Ok(())
@@ -81,8 +88,6 @@ fn take_over(dir: &Path, entry: &fs::DirEntry, name: SegmentName) -> io::Result<
         sequence: name.sequence,
         lines,
         bytes,
-        settled: 0,
-        in_hand: false,
         pending: None,
         named: true,
     };

@@ -135,10 +135,6 @@ pub struct Segment {
     pub sequence: u64,
     pub lines: u64,
     pub bytes: u64,
-    /// Lines that are stored or rejected already.
-    pub settled: u64,
-    /// Being sent: not to be deleted to make room.
-    pub in_hand: bool,
     pub pending: Option<Pending>,
     /// Its number of lines stands in its file's name.
     pub named: bool,

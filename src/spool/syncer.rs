@@ -1,27 +1,31 @@
-//! The syncer thread: once a second it brings to the disk what was appended to the spool.
+//! The syncer thread: it brings to the disk what was appended to the spool, at most once a second.
 //!
-//! A thread of its own, because the sender may wait 10 s for an InfluxDB that hangs, and a loss of
-//! power must not cost what came in meanwhile. It never delays an append: the lock is not held during
-//! a flush. What the sender has delivered within the second is never synced at all.
+//! A thread of its own, because a loss of power must not cost what came in while the sender waits for a
+//! database or the counter for the ledger. It never delays an append: the lock is not held during a flush.
+//! The counter reads nothing that is not synced, so it is woken after each sync.
 
 use std::fs::{self, File};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::Spool;
 use super::segment::{Pending, Segment};
 use crate::logging::Throttle;
 
+/// The least time from one sync to the next.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Runs until `written` is disconnected, when the writer has sealed its last segment.
-pub fn run(spool: &Spool, written: &Receiver<()>) {
+/// Syncs after a message on `appended`, and tells `synced`. Runs until `written` is disconnected, when the
+/// writer has sealed its last segment.
+pub fn run(spool: &Spool, appended: &Receiver<()>, written: &Receiver<()>, synced: &Sender<()>) {
     let mut said = Throttle::default();
     loop {
-        let end = written.recv_timeout(SYNC_INTERVAL) == Err(RecvTimeoutError::Disconnected);
+        // Disconnected at the same time as `written`, which is looked at below.
+        let _ = appended.recv();
+        let began = Instant::now();
         for trouble in spool.sync() {
             if let Some(times) = said.tick(1) {
                 log::error!(
@@ -31,7 +35,12 @@ pub fn run(spool: &Spool, written: &Receiver<()>) {
                 );
             }
         }
-        if end {
+        // Full means that the counter is about to wake up anyway.
+        let _ = synced.try_send(());
+        let pause = SYNC_INTERVAL.saturating_sub(began.elapsed());
+        if written.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
+            // What came since.
+            spool.sync();
             return;
         }
     }

@@ -1,7 +1,7 @@
-//! The writer thread: takes records from the channel, stamps them, and appends them to the spool.
+//! The writer thread: takes records from the queue, stamps them, and appends them to the log.
 //!
-//! It never waits for InfluxDB nor for a flush, and it goes on whatever the disk does: what cannot
-//! be written is counted as dropped and said.
+//! It never waits for a reader nor for a flush. While the disk refuses, it tries the same lines again, and
+//! records wait in the queue; only records that do not fit there are dropped, counted and logged.
 
 use std::io;
 use std::sync::Arc;
@@ -13,14 +13,12 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{RecvTimeoutError, Sender};
 
 use super::LONGEST_LINE;
-use super::Spool;
-use super::cardinality::{Limited, Limiter, Limits, Listed};
-use super::clock::{Clock, now_ns};
-use super::drops::Drops;
-use super::queue::Queue;
-use super::segment::{AppendError, OpenSegment};
-use crate::line::{Record, encode as line};
-use crate::logging::Throttle;
+use super::append::Appender;
+use super::cardinality::{Limited, Limiter, Listed};
+use super::clock::Clock;
+use super::losses::Losses;
+use super::queue::{Queue, Queued};
+use crate::line::encode as line;
 use crate::metrics::Metrics;
 
 /// How long the first record of a group waits for others. While the thread sleeps, queueing a
@@ -33,70 +31,53 @@ const GROUP_RECORDS: usize = 4096;
 const GROUP_BYTES: usize = 256 * 1024;
 /// The buffer for them.
 const BUFFER: usize = GROUP_BYTES + LONGEST_LINE;
-/// Full batches that may wait for the sender before segments grow, as they do in an outage.
-const FULL_BATCHES: usize = 8;
 /// How often an open segment is looked at while no records come.
 const SEAL_CHECK: Duration = Duration::from_millis(250);
-/// A disk that took records for this long is mended.
-const DISK_QUIET: Duration = Duration::from_secs(5);
-/// Over the maximal size a segment goes at a time, which at a quiet hour is once in many minutes.
-const FULL_QUIET: Duration = Duration::from_secs(3600);
+/// How soon a disk that refused is tried again.
+const RETRY: Duration = Duration::from_millis(50);
+/// How long a stop waits for a disk that refuses.
+const LAST_RETRIES: Duration = Duration::from_secs(2);
 
 /// The state of the writer thread.
 #[derive(Debug)]
 pub struct Writer {
-    spool: Arc<Spool>,
     metrics: Arc<Metrics>,
-    sync_interval: Duration,
-    batch_points: u64,
-    open: Option<OpenSegment>,
-    opened: Instant,
+    appender: Appender,
     clock: Clock,
     limiter: Limiter,
     listed: Arc<ArcSwap<Listed>>,
+    /// Lines that the disk has not taken yet.
     buffer: Vec<u8>,
-    disk: Drops,
-    full: Drops,
-    channel: Drops,
-    /// What of the counter of the full channel is said already.
-    channel_said: u64,
-    vanished: Throttle,
+    lines: u64,
+    losses: Losses,
 }
 
 impl Writer {
     pub fn new(
-        spool: Arc<Spool>,
+        appender: Appender,
         metrics: Arc<Metrics>,
-        sync_interval: Duration,
-        batch_points: usize,
-        newest_timestamp: Option<i64>,
-        limits: Limits,
+        clock: Clock,
+        limiter: Limiter,
         listed: Arc<ArcSwap<Listed>>,
     ) -> Writer {
         Writer {
-            limiter: Limiter::open(spool.dir(), limits),
-            listed,
-            spool,
+            losses: Losses::new(appender.dir()),
             metrics,
-            sync_interval,
-            batch_points: batch_points as u64,
-            open: None,
-            opened: Instant::now(),
-            clock: Clock::after(newest_timestamp.unwrap_or(i64::MIN)),
+            appender,
+            clock,
+            limiter,
+            listed,
             buffer: Vec::with_capacity(BUFFER),
-            disk: Drops::new("writing to the spool", DISK_QUIET),
-            full: Drops::new("the full spool", FULL_QUIET),
-            channel: Drops::new("too many check-ins at once", DISK_QUIET),
-            channel_said: 0,
-            vanished: Throttle::default(),
+            lines: 0,
         }
     }
 
     /// Runs until nobody can queue a record any more and all are written, and seals then. `wake` tells
-    /// the sender of sealed segments, and of the end by being dropped.
-    pub fn run(mut self, queued: &Queue, wake: &Sender<()>) {
+    /// the sender of sealed segments, `appended` the syncer of everything else too; both learn of the end by
+    /// its being dropped.
+    pub fn run(mut self, queued: &Queue, wake: &Sender<()>, appended: &Sender<()>) {
         loop {
-            let look_again = if self.open.is_some() || self.is_dropping() {
+            let look_again = if self.appender.is_open() || self.losses.are_going_on() {
                 SEAL_CHECK
             } else {
                 Duration::MAX
@@ -105,204 +86,107 @@ impl Writer {
                 Ok(record) => {
                     thread::sleep(GROUP);
                     self.write_group(record, queued, wake);
+                    // Full means that the syncer is about to wake up anyway.
+                    let _ = appended.try_send(());
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            self.seal_if_due(wake);
-            self.say_drops();
+            self.seal_if_due(wake, appended);
+            self.losses.look(&self.metrics);
         }
-        self.seal(wake);
+        self.appender.seal();
     }
 
     /// Writes a record and those that are queued behind it now, in parts where a batch is full.
-    fn write_group(&mut self, first: Record, queued: &Queue, wake: &Sender<()>) {
+    fn write_group(&mut self, first: Queued, queued: &Queue, wake: &Sender<()>) {
         let mut left = 1 + queued.records.len();
         let mut records = std::iter::once(first).chain(queued.records.try_iter());
         while left > 0 {
-            let (written, bytes) = self.write(&mut records, left.min(self.room()));
-            queued.gone(bytes);
+            let room = self.appender.room().min(GROUP_RECORDS);
+            let written = self.encode(&mut records, left.min(room), queued);
+            self.write(queued);
             left -= written;
-            self.seal_if_due(wake);
+            if self.appender.is_due() && self.appender.seal() {
+                let _ = wake.try_send(());
+            }
             if written == 0 {
                 return;
             }
         }
     }
 
-    /// How many records go into the next append at most: a request takes a full batch, and a few
-    /// records more would be a request of their own.
-    fn room(&self) -> usize {
-        let lines = self.open.as_ref().map_or(0, |open| open.lines);
-        match self.batch_points.saturating_sub(lines) {
-            0 => GROUP_RECORDS,
-            missing => GROUP_RECORDS.min(usize::try_from(missing).unwrap_or(usize::MAX)),
-        }
-    }
-
-    /// Writes the next records, `most` at most; how many, and their bytes in the queue.
-    fn write(&mut self, records: &mut impl Iterator<Item = Record>, most: usize) -> (usize, usize) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
+    /// Makes lines of the next records, `most` at most; returns how many.
+    fn encode(
+        &mut self,
+        records: &mut impl Iterator<Item = Queued>,
+        most: usize,
+        queued: &Queue,
+    ) -> usize {
         let (mut count, mut bytes) = (0, 0);
-        let now = now_ns();
         let listed = self.listed.load_full();
-        while count < most && buffer.len() < GROUP_BYTES {
-            let Some(record) = records.next() else { break };
+        while count < most && self.buffer.len() < GROUP_BYTES {
+            let Some(Queued { record, accepted }) = records.next() else {
+                break;
+            };
             bytes += record.point().len();
-            let limited = self.limiter.admit(record.point(), &listed, &mut buffer);
+            let limited = self
+                .limiter
+                .admit(record.point(), &listed, &mut self.buffer);
             if limited != Limited::default() {
                 self.metrics.records.limited.add(u64::from(limited.changed));
                 limited.say();
             }
-            line::finish(self.clock.stamp(now), &mut buffer);
+            line::finish(self.clock.stamp(accepted), &mut self.buffer);
             count += 1;
         }
-        // Before the sender can see them.
-        self.spool.stamped(self.clock.last());
-        let lines = count as u64;
-        let appended = self.append(&buffer, lines);
+        queued.gone(bytes);
+        self.lines = count as u64;
+        count
+    }
+
+    /// Appends the lines, however often the disk has to be asked. A stop waits a few seconds for it, and
+    /// drops them then.
+    fn write(&mut self, queued: &Queue) {
+        // Before a reader can see them.
+        self.appender.stamped(self.clock.last());
+        let mut closed = None;
+        while let Err(error) = self.append() {
+            self.losses.look(&self.metrics);
+            thread::sleep(RETRY);
+            if !queued.is_closed() {
+                continue;
+            }
+            let since: &mut Instant = closed.get_or_insert_with(Instant::now);
+            if since.elapsed() >= LAST_RETRIES {
+                self.metrics.records.dropped_unwritten.add(self.lines);
+                self.losses.unwritten(self.lines, &error);
+                break;
+            }
+        }
         self.limiter.save();
+        self.buffer.clear();
+        self.buffer.shrink_to(BUFFER);
+    }
+
+    fn append(&mut self) -> io::Result<()> {
+        let appended = self.appender.append(&self.buffer, self.lines);
         let failing = &self.metrics.health.disk_failing;
         failing.store(appended.is_err(), Ordering::Relaxed);
-        if appended.is_ok() {
-            for drops in [&mut self.disk, &mut self.full, &mut self.channel] {
-                drops.kept();
-            }
+        let missed = self.appender.take_missed();
+        self.losses.missed(missed, &self.metrics);
+        match &appended {
+            Ok(()) => self.losses.kept(),
+            Err(error) => self.losses.refused(error),
         }
-        if let Err(error) = appended {
-            self.metrics.records.dropped_disk.add(lines);
-            let dir = self.spool.dir().display();
-            let why = format!(
-                "{dir}: cannot write: {error}; check-ins are still answered, but not recorded; make \
-                 room or mend the disk"
-            );
-            self.disk.add(lines, why);
-        }
-        buffer.clear();
-        buffer.shrink_to(BUFFER);
-        self.buffer = buffer;
-        (count, bytes)
+        appended
     }
 
-    fn append(&mut self, lines: &[u8], count: u64) -> io::Result<()> {
-        self.give_up_gone();
-        let dropped = self.spool.make_room(lines.len() as u64);
-        if dropped > 0 {
-            self.metrics.records.dropped_spool_full.add(dropped);
-            let dir = self.spool.dir().display();
-            let why = format!(
-                "{dir}: --spool-max-size is reached and the oldest records go; bring InfluxDB back \
-                 or raise it"
-            );
-            self.full.add(dropped, why);
-        }
-        let mut open = match self.open.take() {
-            Some(open) => open,
-            None => self.create()?,
-        };
-        let appended = open.append(lines, count);
-        self.spool.appended(&open);
-        match appended {
-            Ok(()) => self.open = Some(open),
-            Err(AppendError::Undone(error)) => {
-                self.open = Some(open);
-                return Err(error);
-            }
-            Err(AppendError::Torn(error)) => {
-                self.spool.seal(open);
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    fn create(&mut self) -> io::Result<OpenSegment> {
-        self.opened = Instant::now();
-        match self.spool.create_segment() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let vanished = self.spool.recreate()?;
-                self.metrics.records.dropped_vanished.add(vanished);
-                self.say_vanished("the directory, it is made again", vanished);
-                self.spool.create_segment()
-            }
-            created => created,
-        }
-    }
-
-    /// A deleted file can still be written to, but nobody will find it.
-    fn give_up_gone(&mut self) {
-        let dir = self.spool.dir();
-        let Some(open) = self.open.take_if(|open| open.is_gone(dir)) else {
-            return;
-        };
-        self.spool.forget_open();
-        self.metrics.records.dropped_vanished.add(open.lines);
-        self.say_vanished("the segment that was written to", open.lines);
-    }
-
-    fn say_vanished(&mut self, what: &str, records: u64) {
-        if let Some(records) = self.vanished.tick(records) {
-            log::error!(
-                "{}: somebody removed {what}; {records} records that waited there are lost; leave \
-                 the spool to the server",
-                self.spool.dir().display()
-            );
-        }
-    }
-
-    fn is_dropping(&self) -> bool {
-        [&self.disk, &self.full, &self.channel]
-            .iter()
-            .any(|drops| drops.is_going_on())
-    }
-
-    fn say_drops(&mut self) {
-        // The connection threads only count.
-        let dropped = self.metrics.records.dropped_channel_full.get();
-        if dropped > self.channel_said {
-            let why = "more check-ins at once than can be written down; if that goes on, a faster \
-                       disk or lower limits in the proxy help";
-            self.channel.add(dropped - self.channel_said, why);
-            self.channel_said = dropped;
-        }
-        for drops in [&mut self.disk, &mut self.full, &mut self.channel] {
-            drops.look();
-        }
-    }
-
-    /// While the sender is far behind, segments grow; else they are sealed by time or by number.
-    fn is_due(&self) -> bool {
-        let Some(open) = &self.open else { return false };
-        if open.bytes >= self.spool.segment_size() || self.spool.is_sync_failed() {
-            return true;
-        }
-        let old = self.opened.elapsed() >= self.sync_interval;
-        let full = open.lines >= self.batch_points;
-        match self.spool.to_deliver() {
-            Some(0) => old || full,
-            Some(waiting) => full && waiting < FULL_BATCHES,
-            None => false,
-        }
-    }
-
-    fn seal_if_due(&mut self, wake: &Sender<()>) {
-        if self.is_due() {
-            self.seal(wake);
-        }
-    }
-
-    fn seal(&mut self, wake: &Sender<()>) {
-        self.give_up_gone();
-        if let Some(open) = self.open.take() {
-            log::debug!(
-                "sealed a segment of {} records, {} bytes",
-                open.lines,
-                open.bytes
-            );
-            self.spool.seal(open);
-            // Full means that the sender is about to wake up anyway.
+    fn seal_if_due(&mut self, wake: &Sender<()>, appended: &Sender<()>) {
+        if self.appender.is_due() && self.appender.seal() {
+            // Full means that they are about to wake up anyway.
             let _ = wake.try_send(());
+            let _ = appended.try_send(());
         }
     }
 }

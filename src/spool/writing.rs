@@ -5,8 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::reading::Missed;
+use super::segment::{OpenSegment, Pending, Segment};
 use super::{Shared, Spool, take_lock};
-use crate::spool::segment::{OpenSegment, Pending, Segment};
 
 impl Spool {
     /// Starts a segment. The error is `NotFound` if somebody removed the directory.
@@ -25,6 +26,7 @@ impl Spool {
         state.open = Some(Shared {
             sequence,
             file: Arc::clone(&open.file),
+            lines: 0,
             bytes: 0,
             synced: 0,
             sync_failed: false,
@@ -32,8 +34,8 @@ impl Spool {
         Ok(open)
     }
 
-    /// Makes the directory again. Returns how many records are gone with the files that were in it.
-    pub fn recreate(&self) -> io::Result<u64> {
+    /// Creates the directory again. Returns what readers miss of the files that were in it.
+    pub fn recreate(&self) -> io::Result<Missed> {
         fs::create_dir_all(&self.dir)?;
         let lock = take_lock(&self.dir).map_err(io::Error::other)?;
         let mut state = self.lock();
@@ -43,25 +45,26 @@ impl Spool {
         Ok(self.forget_vanished())
     }
 
-    /// Forgets the sealed segments that somebody removed. Returns how many records are gone with them.
-    pub fn forget_vanished(&self) -> u64 {
+    /// Forgets the sealed segments that somebody deleted. Returns what readers miss of them.
+    pub fn forget_vanished(&self) -> Missed {
         let mut state = self.lock();
-        let mut vanished = 0;
-        let mut bytes = 0;
-        state.sealed.retain(|segment| {
-            // The sender finds out by itself about the one it holds.
-            let there = segment.in_hand
-                || !segment
-                    .with_path(&self.dir, |path| fs::symlink_metadata(path))
-                    .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-            if !there {
-                vanished += segment.lines.saturating_sub(segment.settled);
-                bytes += segment.bytes;
+        // A reader finds out by itself about the one that it reads.
+        let vanished = |segment: &Segment| {
+            let there = segment.with_path(&self.dir, |path| fs::symlink_metadata(path));
+            there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let mut missed = Missed::default();
+        let mut index = 0;
+        while index < state.sealed.len() {
+            let segment = &state.sealed[index];
+            if state.is_read(segment) || !vanished(segment) {
+                index += 1;
+                continue;
             }
-            there
-        });
-        state.sealed_bytes -= bytes;
-        vanished
+            missed += state.missed(segment);
+            state.take_out(index);
+        }
+        missed
     }
 
     /// Tells which timestamp was given to a record last.
@@ -72,7 +75,7 @@ impl Spool {
     /// Tells how far the open segment has come.
     pub fn appended(&self, open: &OpenSegment) {
         if let Some(shared) = &mut self.lock().open {
-            shared.bytes = open.bytes;
+            (shared.lines, shared.bytes) = (open.lines, open.bytes);
         }
     }
 
@@ -84,7 +87,7 @@ impl Spool {
             .is_some_and(|open| open.sync_failed)
     }
 
-    /// Hands the segment over to the sender.
+    /// Hands the segment over to the readers.
     pub fn seal(&self, open: OpenSegment) {
         let mut state = self.lock();
         let shared = state.open.take();
@@ -97,39 +100,61 @@ impl Spool {
             sequence: open.sequence,
             lines: open.lines,
             bytes: open.bytes,
-            settled: 0,
-            in_hand: false,
             pending: Some(pending),
             named: false,
         });
     }
 
-    /// Forgets the open segment, whose file is gone.
-    pub fn forget_open(&self) {
-        self.lock().open = None;
+    /// Forgets the open segment, whose file is gone. Returns what readers miss of it.
+    pub fn forget_open(&self) -> Missed {
+        let mut state = self.lock();
+        let Some(open) = state.open.take() else {
+            return Missed::default();
+        };
+        Missed {
+            undelivered: open.lines,
+            expired: 0,
+            uncounted: state.counter.left(open.sequence, open.lines),
+        }
     }
 
-    /// Deletes the oldest segments until `bytes` more fit. Returns how many records went with them.
-    pub fn make_room(&self, bytes: u64) -> u64 {
-        let mut dropped = 0;
+    /// Deletes the oldest segments until `bytes` more fit. Returns what readers miss of them.
+    pub fn make_room(&self, bytes: u64) -> Missed {
+        let mut missed = Missed::default();
         loop {
-            let mut state = self.lock();
+            let state = self.lock();
             let open = state.open.as_ref().map_or(0, |open| open.bytes);
             if state.sealed_bytes + open + bytes <= self.max_size {
-                return dropped;
+                return missed;
             }
-            let Some(index) = state.sealed.iter().position(|segment| !segment.in_hand) else {
-                return dropped;
-            };
-            let Some(segment) = state.sealed.remove(index) else {
-                return dropped;
-            };
-            state.sealed_bytes -= segment.bytes;
-            state.dir_changed = true;
             drop(state);
-            dropped += segment.lines.saturating_sub(segment.settled);
-            // One that is gone already takes no room either.
-            let _ = segment.with_path(&self.dir, |path| fs::remove_file(path));
+            match self.delete_oldest() {
+                Some(more) => missed += more,
+                None => return missed,
+            }
         }
+    }
+
+    /// Deletes the oldest segment that is not being read, if there is one. Returns what readers miss of it.
+    pub fn delete_oldest(&self) -> Option<Missed> {
+        let mut state = self.lock();
+        let mut sealed = state.sealed.iter();
+        let index = sealed.position(|segment| !state.is_read(segment))?;
+        let missed = state.missed(&state.sealed[index]);
+        let segment = state.take_out(index);
+        drop(state);
+        // One that is gone already takes no room either.
+        let _ = segment.with_path(&self.dir, |path| fs::remove_file(path));
+        Some(missed)
+    }
+
+    /// Deletes the oldest segment that nobody needs any more: it is counted, and there is no sender.
+    pub fn delete_expired(&self) -> Option<Missed> {
+        let state = self.lock();
+        let oldest = state.sealed.front()?;
+        let needed =
+            state.sender.is_some() || state.counter.left(oldest.sequence, oldest.lines) > 0;
+        drop(state);
+        if needed { None } else { self.delete_oldest() }
     }
 }

@@ -5,4 +5,25 @@
 //! the spool are committed in one transaction, so no record is counted twice or left out, whatever ends the
 //! process when. A request never waits for the ledger.
 
+mod commit;
+pub mod counter;
+mod counts;
+mod days;
+mod error;
+mod fields;
+mod ledger;
+mod opening;
+mod periods;
+pub mod presence;
+mod reader;
 pub mod report;
+mod rows;
+mod schema;
+mod values;
+
+pub use counts::Counts;
+pub use error::{Fault, LedgerError};
+pub use ledger::Ledger;
+pub use opening::Opening;
+pub use periods::Lengths;
+pub use reader::LedgerReader;

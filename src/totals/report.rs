@@ -81,3 +81,9 @@ pub struct Numbers {
     pub least: f64,
     pub greatest: f64,
 }
+
+/// Whether a period is covered well enough for a mean: at least 99 % of it, so that a restart of seconds does
+/// not make a day unknown.
+pub fn counts_as_covered(seconds: u64, covered_seconds: u64) -> bool {
+    u128::from(covered_seconds) * 100 >= u128::from(seconds) * 99
+}

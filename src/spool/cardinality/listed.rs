@@ -16,11 +16,18 @@ pub struct Listed {
     pub app_versions: HashSet<Vec<u8>>,
     /// A schema lists the extra keys, so that they need no limit here.
     pub keys: bool,
+    /// Extra tags whose values are counted, as they are stored: those of the schema, or without one those that
+    /// the operator named, since strangers choose the others.
+    pub counted: Vec<String>,
 }
 
 impl Listed {
-    /// What a response config and a request schema list.
-    pub fn of(response: &ResponseConfig, schema: Option<&RequestSchema>) -> Listed {
+    /// What a response config, a request schema and `--down-sample-tags` list.
+    pub fn of(
+        response: &ResponseConfig,
+        schema: Option<&RequestSchema>,
+        down_sample_tags: &[String],
+    ) -> Listed {
         let versions = response.versions().iter();
         Listed {
             tags: schema.map(listed_tags).unwrap_or_default(),
@@ -28,6 +35,10 @@ impl Listed {
                 .map(|version| line::escaped(&version.name).into_bytes())
                 .collect(),
             keys: schema.is_some(),
+            counted: match schema {
+                Some(schema) => stored_tags(schema),
+                None => down_sample_tags.to_vec(),
+            },
         }
     }
 }
@@ -42,5 +53,15 @@ fn listed_tags(schema: &RequestSchema) -> HashSet<Vec<u8>> {
     if schema.app_version().allowed.is_some() {
         tags.insert(APP_VERSION.to_vec());
     }
+    tags
+}
+
+fn stored_tags(schema: &RequestSchema) -> Vec<String> {
+    let tags = schema.tags().iter();
+    let mut tags: Vec<String> = tags
+        .filter_map(|(_, rule)| Some(rule.line_key.as_deref()?.to_owned()))
+        .collect();
+    tags.sort_unstable();
+    tags.dedup();
     tags
 }

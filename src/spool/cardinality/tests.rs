@@ -56,6 +56,7 @@ fn listed_values_need_no_budget() {
         tags: HashSet::from([b"arch".to_vec()]),
         app_versions: HashSet::from([b"v1".to_vec()]),
         keys: true,
+        ..Listed::default()
     };
     let (stored, _) = admit_listed(
         &mut limiter,

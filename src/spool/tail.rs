@@ -1,0 +1,323 @@
+//! The counter's way through the log: whole lines, of what is synced, wherever the last chunk ended.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::segment::{Pending, Segment, SegmentName};
+use super::{Position, Spool};
+
+/// Bytes read at once.
+const CHUNK: usize = 256 * 1024;
+
+/// A reader that follows the log to its synced end.
+#[derive(Debug)]
+pub struct Tail {
+    spool: Arc<Spool>,
+    position: Position,
+    /// Whole lines, and behind them the beginning of one.
+    buffer: Vec<u8>,
+}
+
+/// Lines that were read, and what the end of a segment told about it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Chunk<'a> {
+    /// Whole lines.
+    pub lines: &'a [u8],
+    pub count: u64,
+    /// Lines that the segment has beyond those that its name tells.
+    pub surplus: u64,
+    /// Lines that it lacks, or that cannot be read.
+    pub missing: u64,
+}
+
+/// What stands at a position.
+enum Found {
+    /// So many bytes of whole lines.
+    Lines(usize),
+    /// A line of so many bytes, which is none of this server's.
+    Long(u64),
+    /// No whole line.
+    End,
+}
+
+/// The part of a segment that can be read.
+struct Extent {
+    sequence: u64,
+    path: Vec<PathBuf>,
+    /// The end of what is synced.
+    end: u64,
+    /// The lines of a sealed segment, of which no more will come.
+    sealed: Option<u64>,
+}
+
+impl Tail {
+    pub fn new(spool: Arc<Spool>, position: Position) -> Tail {
+        Tail {
+            spool,
+            position,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Behind the last chunk.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Goes back, to read again what could not be counted.
+    pub fn go_to(&mut self, position: Position) {
+        self.position = position;
+    }
+
+    /// The next lines; `None` at the end of what is synced. An error may pass; the same lines are read
+    /// again then.
+    pub fn next_chunk(&mut self) -> io::Result<Option<Chunk<'_>>> {
+        let Some(extent) = self.spool.extent(self.position.segment) else {
+            return Ok(None);
+        };
+        if extent.sequence > self.position.segment {
+            self.position = start_of(extent.sequence);
+        }
+        if self.position.offset >= extent.end {
+            let Some(lines) = extent.sealed else {
+                return Ok(None);
+            };
+            return Ok(Some(self.finish(lines)));
+        }
+        match self.read(&extent) {
+            Ok(Found::Lines(bytes)) => {
+                let count = memchr::memchr_iter(b'\n', &self.buffer[..bytes]).count() as u64;
+                Ok(Some(self.passed(bytes as u64, count)))
+            }
+            Ok(Found::Long(bytes)) => {
+                self.buffer.clear();
+                Ok(Some(self.passed(bytes, 1)))
+            }
+            Ok(Found::End) => Ok(extent.sealed.map(|lines| self.finish(lines))),
+            // Deleted by hand, or set aside because it cannot be read: what is left of it is missing.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Ok(extent.sealed.map(|lines| self.finish(lines)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The lines in the buffer, which take so many bytes of the segment.
+    fn passed(&mut self, bytes: u64, count: u64) -> Chunk<'_> {
+        self.position.offset += bytes;
+        self.position.lines += count;
+        let end = memchr::memrchr(b'\n', &self.buffer).map_or(0, |last| last + 1);
+        Chunk {
+            lines: &self.buffer[..end],
+            count,
+            ..Chunk::default()
+        }
+    }
+
+    /// Fills the buffer.
+    fn read(&mut self, extent: &Extent) -> io::Result<Found> {
+        let mut file = open(&extent.path)?;
+        file.seek(SeekFrom::Start(self.position.offset))?;
+        let mut left = file.take(extent.end - self.position.offset);
+        self.buffer.clear();
+        left.by_ref()
+            .take(CHUNK as u64)
+            .read_to_end(&mut self.buffer)?;
+        if let Some(last) = memchr::memrchr(b'\n', &self.buffer) {
+            return Ok(Found::Lines(last + 1));
+        }
+        // The end, or a longer line than this server writes, which is passed over.
+        let before = self.buffer.len() as u64;
+        let rest = BufReader::new(left).skip_until(b'\n')? as u64;
+        match before == CHUNK as u64 && rest > 0 {
+            true => Ok(Found::Long(before + rest)),
+            false => Ok(Found::End),
+        }
+    }
+
+    /// The end of a sealed segment of so many lines.
+    fn finish(&mut self, lines: u64) -> Chunk<'static> {
+        let read = self.position.lines;
+        self.position = start_of(self.position.segment + 1);
+        Chunk {
+            surplus: read.saturating_sub(lines),
+            missing: lines.saturating_sub(read),
+            ..Chunk::default()
+        }
+    }
+}
+
+fn start_of(segment: u64) -> Position {
+    Position {
+        segment,
+        ..Position::default()
+    }
+}
+
+/// The syncer may be renaming the file at this moment.
+fn open(paths: &[PathBuf]) -> io::Result<File> {
+    let mut opened = Err(ErrorKind::NotFound.into());
+    for path in paths {
+        opened = File::open(path);
+        if !matches!(&opened, Err(error) if error.kind() == ErrorKind::NotFound) {
+            break;
+        }
+    }
+    opened
+}
+
+impl Spool {
+    /// The first segment from a number on, and how much of it the counter may read. Until it is counted, the
+    /// segment is not deleted to make room.
+    fn extent(&self, from: u64) -> Option<Extent> {
+        let mut state = self.lock();
+        let sealed = state.sealed.iter().find(|segment| segment.sequence >= from);
+        let extent = match (sealed, &state.open) {
+            (Some(segment), _) => self.extent_of(segment)?,
+            (None, Some(open)) if open.sequence >= from => {
+                let name = SegmentName {
+                    sequence: open.sequence,
+                    lines: None,
+                };
+                Extent {
+                    sequence: open.sequence,
+                    path: vec![self.dir.join(name.to_string())],
+                    end: open.synced,
+                    sealed: None,
+                }
+            }
+            _ => return None,
+        };
+        state.counter.reading = Some(extent.sequence);
+        Some(extent)
+    }
+
+    fn extent_of(&self, segment: &Segment) -> Option<Extent> {
+        if matches!(segment.pending, Some(Pending::Sync(_))) {
+            return None;
+        }
+        Some(Extent {
+            sequence: segment.sequence,
+            path: vec![segment.path(&self.dir), segment.final_path(&self.dir)],
+            end: segment.bytes,
+            sealed: Some(segment.lines),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::spool::SpoolOptions;
+    use crate::spool::append::Appender;
+
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Append(usize),
+        Seal,
+        Sync,
+        Read,
+        /// What was read is counted for good.
+        Settle,
+        /// The sender is past the oldest segment.
+        Send,
+        /// What was read since the last settling is forgotten, as after a crash.
+        Crash,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (1usize..2000).prop_map(Step::Append),
+            2 => Just(Step::Seal),
+            3 => Just(Step::Sync),
+            4 => Just(Step::Read),
+            2 => Just(Step::Settle),
+            2 => Just(Step::Send),
+            1 => Just(Step::Crash),
+        ]
+    }
+
+    fn lines(numbers: std::ops::Range<u64>) -> String {
+        let line = |number| format!("upgrade_request,n={number} value=1i {number}\n");
+        numbers.map(line).collect()
+    }
+
+    /// Reads one chunk; false at the end.
+    fn read(tail: &mut Tail, seen: &mut Vec<u8>) -> bool {
+        let chunk = tail.next_chunk().unwrap();
+        let Some(chunk) = chunk else { return false };
+        assert_eq!((chunk.surplus, chunk.missing), (0, 0));
+        seen.extend_from_slice(chunk.lines);
+        true
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn every_line_is_read_once_in_order_and_no_segment_goes_before(
+            steps in prop::collection::vec(step(), 1..60),
+        ) {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let dir = std::env::temp_dir().join(format!("tail-{}-{number}", std::process::id()));
+            let options = SpoolOptions {
+                max_size: 1 << 30,
+                delivering: true,
+                counted: Position::default(),
+                oldest: 0,
+            };
+            let spool = Arc::new(Spool::open(&dir, options).unwrap().spool);
+            let mut appender = Appender::new(Arc::clone(&spool), Duration::from_secs(1), 5000);
+            let mut tail = Tail::new(Arc::clone(&spool), Position::default());
+            let (mut seen, mut settled, mut written) = (Vec::new(), 0, 0);
+            for step in steps {
+                match step {
+                    Step::Append(count) => {
+                        let text = lines(written..written + count as u64);
+                        appender.append(text.as_bytes(), count as u64).unwrap();
+                        written += count as u64;
+                    }
+                    Step::Seal => drop(appender.seal()),
+                    Step::Sync => assert!(spool.sync().is_empty()),
+                    Step::Read => drop(read(&mut tail, &mut seen)),
+                    Step::Settle => {
+                        spool.counted(tail.position()).unwrap();
+                        settled = seen.len();
+                    }
+                    Step::Send => {
+                        if let Some(segment) = spool.take_oldest() {
+                            spool.passed(segment.sequence).unwrap();
+                        }
+                    }
+                    Step::Crash => {
+                        let state = spool.lock().counter.settled;
+                        tail.go_to(state);
+                        seen.truncate(settled);
+                    }
+                }
+            }
+            appender.seal();
+            spool.sync();
+            while read(&mut tail, &mut seen) {}
+            prop_assert_eq!(String::from_utf8(seen).unwrap(), lines(0..written));
+            spool.counted(tail.position()).unwrap();
+            prop_assert_eq!(spool.uncounted(), 0);
+            while let Some(segment) = spool.take_oldest() {
+                spool.passed(segment.sequence).unwrap();
+            }
+            let names = fs::read_dir(&dir).unwrap().map(|file| file.unwrap().path());
+            let left = names.filter(|path| path.extension().is_some_and(|end| end == "lp"));
+            prop_assert_eq!(left.count(), 0);
+            fs::remove_dir_all(&dir).unwrap();
+        }
+    }
+}

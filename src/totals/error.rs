@@ -1,0 +1,77 @@
+//! What can be wrong with the ledger, by what can be done about it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// Why the ledger cannot be used now.
+#[derive(Debug)]
+pub struct LedgerError {
+    pub path: PathBuf,
+    pub fault: Fault,
+}
+
+/// What is wrong.
+#[derive(Debug)]
+pub enum Fault {
+    /// The file is damaged, or something else: it has to make room for a new one.
+    Corrupt(String),
+    /// A newer program wrote it.
+    Newer(i64),
+    /// Another process holds it.
+    Busy,
+    /// The disk is full, failing or read-only, or the rights are missing.
+    Disk(String),
+    /// It does not exist, or holds nothing of what was asked for.
+    Missing(String),
+}
+
+impl LedgerError {
+    pub(super) fn new(path: &Path, fault: Fault) -> LedgerError {
+        LedgerError {
+            path: path.to_owned(),
+            fault,
+        }
+    }
+
+    pub(super) fn of(path: &Path, error: &rusqlite::Error) -> LedgerError {
+        let fault = match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Fault::Busy,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => {
+                Fault::Corrupt(error.to_string())
+            }
+            // A table or column that this program made is not there.
+            Some(ErrorCode::Unknown) => Fault::Corrupt(error.to_string()),
+            Some(_) => Fault::Disk(error.to_string()),
+        };
+        LedgerError::new(path, fault)
+    }
+}
+
+impl fmt::Display for LedgerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.fault {
+            Fault::Corrupt(what) => write!(f, "{path}: the ledger is damaged ({what})"),
+            Fault::Newer(version) => write!(
+                f,
+                "{path}: the ledger has version {version}, expected at most {}: a newer \
+                 upgrade-responder wrote it; install that one, or move the file away",
+                super::schema::VERSION
+            ),
+            Fault::Busy => write!(
+                f,
+                "{path}: another process holds the ledger; end it (sqlite3, a backup)"
+            ),
+            Fault::Disk(what) => write!(
+                f,
+                "{path}: {what}; free disk space, and let the server read and write the file and its \
+                 directory"
+            ),
+            Fault::Missing(what) => write!(f, "{path}: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for LedgerError {}

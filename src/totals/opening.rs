@@ -1,0 +1,33 @@
+//! How the ledger is opened, again and again where it has to be.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::error::LedgerError;
+use super::ledger::{self, Ledger};
+use crate::units::duration::QueryPeriod;
+
+/// What it takes to open the ledger.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    pub path: PathBuf,
+    pub query_period: QueryPeriod,
+    /// How long periods are kept in full detail.
+    pub keep: Duration,
+}
+
+impl Opening {
+    /// Opens or creates the ledger; `now` is in seconds since 1970.
+    pub fn open(&self, now: i64) -> Result<Ledger, LedgerError> {
+        Ledger::open(&self.path, self.query_period, self.keep, now)
+    }
+
+    /// Renames a ledger that cannot be used; `None` where it is not there any more.
+    pub fn set_aside(&self, now: i64) -> io::Result<Option<PathBuf>> {
+        match ledger::set_aside(&self.path, now) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            renamed => renamed.map(Some),
+        }
+    }
+}
