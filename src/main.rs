@@ -5,8 +5,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use upgrade_responder::cli::options::StartOptions;
-use upgrade_responder::cli::{self, Command};
+use upgrade_responder::cli::{self, Command, CommandError};
 use upgrade_responder::logging;
+use upgrade_responder::service::report::{self, ReportError, ReportOptions};
 use upgrade_responder::service::run::{self, RunError};
 use upgrade_responder::service::{check_config, set_query_period};
 
@@ -18,7 +19,8 @@ const CONFIGURATION: u8 = 78;
 fn main() -> ExitCode {
     let command = match cli::from_process() {
         Ok(command) => command,
-        Err(error) => return fail(&error, USAGE),
+        Err(error @ CommandError::Usage(_)) => return fail(&error, USAGE),
+        Err(error @ CommandError::Settings(_)) => return fail(&error, CONFIGURATION),
     };
     let ended = match command {
         Command::Help => return say(&cli::help()),
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
                 env!("CARGO_PKG_VERSION")
             ));
         }
+        Command::Report(options) => return show(&options),
         Command::CheckConfig { options, online } => return check(&options, online),
         Command::Start(options) => run::run(*options),
         Command::SetQueryPeriod(options) => set_query_period::run(&options, &mut std::io::stdout()),
@@ -36,6 +39,15 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ RunError::Configuration(_)) => fail(&error, CONFIGURATION),
         Err(error @ RunError::System(_)) => fail(&error, FAILED),
+    }
+}
+
+fn show(options: &ReportOptions) -> ExitCode {
+    match report::run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ ReportError::Usage(_)) => fail(&error, USAGE),
+        Err(error @ ReportError::Configuration(_)) => fail(&error, CONFIGURATION),
+        Err(error @ ReportError::Ledger(_)) => fail(&error, FAILED),
     }
 }
 

@@ -23,9 +23,10 @@ const FLAGS: &[&str] = &[
     "--port",
     "--listen",
     "--trusted-proxies",
-    "--spool-dir",
+    "--state-dir",
     "--max-connections",
     "--client-timeout",
+    "--keep-periods",
     "--cache-sync-interval",
     "--cache-size",
     "--scarf-endpoint",
@@ -109,6 +110,8 @@ fn wrong_value_is_one_line_that_names_flag_value_and_what_is_expected() {
         ("--down-sample-tags", "host_arch,app_version", "\"app_version\" is a name of the server's own"),
         ("--down-sample-tags", "time", "city or country"),
         ("--down-sample-tags", "country_code", "city or country"),
+        ("--keep-periods", "23h", "at least 1d"),
+        ("--keep-periods", "92", "30d, 12h or 1d12h"),
         ("--max-connections", "0", "from 1 to"),
         ("--client-timeout", "75", "duration"),
         ("--client-timeout", "0s", "from 1s to 1h"),
@@ -140,6 +143,49 @@ fn wrong_value_is_one_line_that_names_flag_value_and_what_is_expected() {
     assert!(!with_password.expect_exit(2).stderr.contains("secret"));
     let switch = Server::new(&scratch).switch("--debug=maybe").expect_exit(2);
     assert_one_line(&switch.stderr, &["--debug", "\"maybe\"", "true or false"]);
+}
+
+#[test]
+fn report_takes_flags_of_its_own_and_needs_a_state_directory() {
+    let scratch = Scratch::new();
+    #[rustfmt::skip]
+    let rows: &[(&[&str], i32, &[&str])] = &[
+        (&["--by", "hostArch"], 2, &["--by", "\"hostArch\"", "snake case"]),
+        (&["--last", "30"], 2, &["--last", "\"30\"", "30d, 12h or 1d12h"]),
+        (&["--last", "30s"], 2, &["--last", "at least 1m"]),
+        (&["--from", "yesterday"], 2, &["--from", "2024-05-31T12:00:00Z, or a date"]),
+        (&["--from", "2026-11-23", "--to", "2026-11-23T00:00:00Z"], 2, &["--from", "before --to"]),
+        (&["--from", "2026-11-23", "--last", "1d"], 2, &["--from and --last exclude each other"]),
+        (&["--every", "12h"], 2, &["--every", "1d or 7d"]),
+        (&["--every", "0d"], 2, &["--every", "1d or 7d"]),
+        (&["--format", "xml"], 2, &["--format", "text, csv or json"]),
+        (&["--online"], 2, &["--online is a flag of the command 'check-config'"]),
+        (&[], 78, &["--state-dir ./upgrade-responder-data", "start the server"]),
+        (&["--state-dir", "empty"], 78, &["--state-dir empty", "no server has run"]),
+        (&["--state-dir", "one", "--application-name", "a/b"], 2, &["slashes"]),
+        (&["--state-dir", "one", "--application-name", "c"], 78, &["no such application", "expected \"a\""]),
+        (&["--state-dir", "two"], 2, &["--application-name", "\"a\" or \"b\""]),
+    ];
+    for folder in [
+        "empty",
+        "one/a/spool",
+        "one/file",
+        "two/a/spool",
+        "two/b/spool",
+    ] {
+        fs::create_dir_all(scratch.join(folder)).unwrap();
+    }
+    for (flags, code, pieces) in rows {
+        let ended = server::run(&scratch, &[&["report"], *flags].concat());
+        assert_eq!(ended.code, Some(*code), "{flags:?}: {}", ended.stderr);
+        assert_one_line(&ended.stderr, pieces);
+    }
+    for flag in ["--by", "--last", "--from", "--to", "--every", "--format"] {
+        let ended = server::run(&scratch, &["check-config", flag, "x"]);
+        let said = format!("{flag} is a flag of the command 'report'");
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        assert_one_line(&ended.stderr, &[&said]);
+    }
 }
 
 #[track_caller]
@@ -282,7 +328,7 @@ fn environment_alone_is_enough_and_an_empty_variable_is_an_unset_one() {
         "--application-name",
         "--geodb",
         "--listen",
-        "--spool-dir",
+        "--state-dir",
     ];
     let server = names.into_iter().fold(server, Server::without);
     let server = server
@@ -291,7 +337,7 @@ fn environment_alone_is_enough_and_an_empty_variable_is_an_unset_one() {
             scratch.join("response-config.json"),
         )
         .env("APPLICATION_NAME", "from-environment")
-        .env("SPOOL_DIR", scratch.join("spool"))
+        .env("STATE_DIR", scratch.join("state"))
         .env("PORT", free_port().to_string())
         .env("QUERY_PERIOD", "")
         .env("GEODB", "")
@@ -367,16 +413,16 @@ fn ready_is_said_with_address_application_database_and_versions() {
 }
 
 #[test]
-fn spool_lies_in_the_state_directory_or_where_the_server_is_started() {
+fn state_lies_in_systemds_directory_or_where_the_server_is_started() {
     let scratch = Scratch::new();
-    let server = Server::new(&scratch).without("--spool-dir");
+    let server = Server::new(&scratch).without("--state-dir");
     let state = scratch.join("state");
     let in_state = server.clone().env("STATE_DIRECTORY", &state).start();
     assert_eq!(in_state.terminate().code, Some(0));
-    assert!(state.join("spool").join(DATABASE).is_dir());
+    assert!(state.join(APPLICATION).join("spool").is_dir());
     let running = server.start();
     running.connect().post_checkin("{}", &[]).unwrap();
-    let folder = scratch.join("upgrade-responder-spool").join(DATABASE);
+    let folder = scratch.join("upgrade-responder-data/myapp/spool");
     wait_for(std::time::Duration::from_secs(10), "a segment", || {
         let entries = fs::read_dir(&folder).unwrap();
         entries.count() > 1

@@ -11,7 +11,7 @@ use crate::support::client::Address;
 use crate::support::process::Process;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{self, Running, Server};
-use crate::support::{skip, wait_for};
+use crate::support::{account, skip, wait_for};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -272,8 +272,9 @@ fn requests_that_the_shipped_nginx_site_refuses_do_not_fill_the_disk() {
 }
 
 fn spooled(scratch: &Scratch) -> String {
-    let folder = scratch.join("spool").join(server::DATABASE);
-    let files = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    let files = fs::read_dir(account::spool(scratch))
+        .unwrap()
+        .map(|e| e.unwrap().path());
     let segments = files.filter(|path| path.extension().is_some_and(|e| e == "lp"));
     segments
         .map(|path| fs::read_to_string(path).unwrap_or_default())

@@ -15,12 +15,14 @@ _upgrade_responder() {
     case $value in
         FILE) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
         DIR) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
+        FORMAT) mapfile -t COMPREPLY < <(compgen -W 'text csv json' -- "$word") ;;
+        WHAT) mapfile -t COMPREPLY < <(compgen -W 'all app_version country city' -- "$word") ;;
         ?*) COMPREPLY=() ;;
         *)
             if [[ $word == -* ]]; then
                 value="$(sed -n 's/^  \(--[a-z-]*\).*/\1/p' <<<"$help") --help --version"
             else
-                value='start check-config set-query-period help'
+                value='start report check-config set-query-period help'
             fi
             mapfile -t COMPREPLY < <(compgen -W "$value" -- "$word")
             ;;

@@ -1,6 +1,8 @@
 //! The one table of flags: name, environment variable, default and help text. Everything that
 //! knows a flag (the parser, the help page, the tests) reads it from here.
 
+use super::command::{For, Name};
+
 /// What follows a flag on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
@@ -10,33 +12,10 @@ pub enum Takes {
     Value(&'static str),
 }
 
-/// The commands that take flags.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum For {
-    /// A flag for all of them; those that a command has no use for are ignored, so that one
-    /// environment file serves all.
-    All,
-    Start,
-    CheckConfig,
-    SetQueryPeriod,
-}
-
-impl For {
-    /// The command's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            For::All => "any command",
-            For::Start => "start",
-            For::CheckConfig => "check-config",
-            For::SetQueryPeriod => "set-query-period",
-        }
-    }
-}
-
 /// One flag.
 #[derive(Debug)]
 pub struct Flag {
-    pub command: For,
+    pub commands: For,
     /// The name as it is typed, with both dashes.
     pub name: &'static str,
     /// The environment variable that is read when the flag is absent.
@@ -56,7 +35,7 @@ const fn value(
     help: &'static str,
 ) -> Flag {
     Flag {
-        command: For::All,
+        commands: For::All,
         name,
         env,
         takes: Takes::Value(metavar),
@@ -67,7 +46,7 @@ const fn value(
 
 const fn switch(name: &'static str, env: &'static str, help: &'static str) -> Flag {
     Flag {
-        command: For::All,
+        commands: For::All,
         name,
         env,
         takes: Takes::Switch,
@@ -76,8 +55,8 @@ const fn switch(name: &'static str, env: &'static str, help: &'static str) -> Fl
     }
 }
 
-const fn only(command: For, flag: Flag) -> Flag {
-    Flag { command, ..flag }
+const fn of(commands: For, flag: Flag) -> Flag {
+    Flag { commands, ..flag }
 }
 
 /// Every flag, in the order of the help page.
@@ -94,7 +73,8 @@ pub static FLAGS: &[Flag] = &[
         "APPLICATION_NAME",
         "NAME",
         "",
-        "the InfluxDB database is NAME_upgrade_responder; required",
+        "the InfluxDB database is NAME_upgrade_responder; required, but by\n\
+         report where the state directory holds one application",
     ),
     value(
         "--request-schema",
@@ -224,12 +204,20 @@ pub static FLAGS: &[Flag] = &[
          costs InfluxDB a request every 100 points)",
     ),
     value(
-        "--spool-dir",
-        "SPOOL_DIR",
+        "--state-dir",
+        "STATE_DIR",
         "DIR",
         "",
-        "where records wait for InfluxDB (default: $STATE_DIRECTORY/spool,\n\
-         else ./upgrade-responder-spool)",
+        "what the server keeps, a directory for each application (default:\n\
+         $STATE_DIRECTORY, else ./upgrade-responder-data)",
+    ),
+    value(
+        "--keep-periods",
+        "KEEP_PERIODS",
+        "SPAN",
+        "92d",
+        "how long totals are kept for each period, such as 92d or 2208h; for\n\
+         each day they are kept for good",
     ),
     value(
         "--spool-max-size",
@@ -273,10 +261,78 @@ pub static FLAGS: &[Flag] = &[
         "",
         "accepted; nothing is sent",
     ),
-    only(For::CheckConfig, switch("--online", "", "ask InfluxDB too")),
-    only(
-        For::SetQueryPeriod,
+    of(
+        For::Only(Name::Report),
+        value(
+            "--by",
+            "",
+            "WHAT",
+            "all",
+            "all, app_version, country, city, or an extra tag or field, in snake case",
+        ),
+    ),
+    of(
+        For::Only(Name::Report),
+        value(
+            "--last",
+            "",
+            "SPAN",
+            "30d",
+            "the time before --to or now: 30d, 12h, 90m, 1d12h",
+        ),
+    ),
+    of(
+        For::Only(Name::Report),
+        value(
+            "--from",
+            "",
+            "TIME",
+            "",
+            "in place of --last: an RFC 3339 date with time, or a date (UTC)",
+        ),
+    ),
+    of(
+        For::Only(Name::Report),
+        value(
+            "--to",
+            "",
+            "TIME",
+            "",
+            "the end, not a part of the report (default: now)",
+        ),
+    ),
+    of(
+        For::Only(Name::Report),
+        value(
+            "--every",
+            "",
+            "SPAN",
+            "period",
+            "what a row stands for: period, 1d, 7d; of days the mean of their periods",
+        ),
+    ),
+    of(
+        For::Only(Name::Report),
+        value("--format", "", "FORMAT", "text", "text, csv or json"),
+    ),
+    of(
+        For::Only(Name::CheckConfig),
+        switch("--online", "", "ask InfluxDB too"),
+    ),
+    of(
+        For::Only(Name::SetQueryPeriod),
         switch("--dry-run", "", "say what would be done, and do nothing"),
+    ),
+    of(
+        For::NotStart,
+        value(
+            "--settings",
+            "",
+            "FILE",
+            "",
+            "the service's environment file; flags and variables win over it\n\
+             (default: /etc/upgrade-responder/upgrade-responder.env, if there)",
+        ),
     ),
     switch(
         "--debug",
@@ -288,45 +344,4 @@ pub static FLAGS: &[Flag] = &[
 /// Looks a flag up by its name with dashes.
 pub fn find(name: &str) -> Option<&'static Flag> {
     FLAGS.iter().find(|flag| flag.name == name)
-}
-
-/// The help page.
-pub fn help() -> String {
-    let mut page = String::from(
-        "upgrade-responder answers upgrade checks and counts them in InfluxDB.\n\n\
-         usage: upgrade-responder [--debug] start <flags>\n\
-         \x20      upgrade-responder check-config [--online] <the flags of start>\n\
-         \x20      upgrade-responder set-query-period [--dry-run] <the flags of start>\n\
-         \x20      upgrade-responder help | --help | --version\n\n\
-         start             serves until SIGTERM or SIGINT; SIGHUP loads the files again\n\
-         check-config      says what start would serve and every problem in the files\n\
-         set-query-period  gives the continuous queries in InfluxDB another period\n\n\
-         Each flag can also be set by the environment variable in brackets; the flag wins.\n\n",
-    );
-    for flag in FLAGS {
-        page.push_str(&describe(flag));
-    }
-    page.push_str(
-        "\nexit status: 0 asked to stop, 1 failed while running, 2 wrong usage, \
-         78 wrong configuration\n",
-    );
-    page
-}
-
-fn describe(flag: &Flag) -> String {
-    let metavar = match flag.takes {
-        Takes::Switch => String::new(),
-        Takes::Value(metavar) => format!(" {metavar}"),
-    };
-    let mut text = match (flag.command, flag.env) {
-        (For::All, env) => format!("  {}{metavar} [{env}]\n", flag.name),
-        (command, _) => format!("  {}{metavar} (of {})\n", flag.name, command.name()),
-    };
-    for line in flag.help.lines() {
-        text.push_str(&format!("        {line}\n"));
-    }
-    if !flag.default.is_empty() {
-        text.push_str(&format!("        default: {}\n", flag.default));
-    }
-    text
 }

@@ -5,7 +5,9 @@ use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 
 use super::UsageError;
-use super::flags::{FLAGS, Flag, For, Takes, find};
+use super::command::Name;
+use super::flags::{FLAGS, Flag, Takes, find};
+use super::settings::Settings;
 
 /// The command line and environment, reduced to a command word and the flags' values.
 #[derive(Debug)]
@@ -15,15 +17,25 @@ pub struct LowArgs {
     pub help: bool,
     pub version: bool,
     settings: Vec<Setting>,
+    has_settings_file: bool,
 }
 
 /// The value of one flag and where it was found.
 #[derive(Clone, Debug)]
 pub struct Setting {
     pub flag: &'static Flag,
+    pub source: Source,
     /// `--port` or `PORT`, as an error message names it.
-    pub source: String,
+    pub named: String,
     pub value: OsString,
+}
+
+/// Where a value was found; a later one wins over an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    SettingsFile,
+    Environment,
+    CommandLine,
 }
 
 impl LowArgs {
@@ -54,22 +66,40 @@ impl LowArgs {
             help,
             version,
             settings,
+            has_settings_file: false,
         })
     }
 
-    /// Refuses the flags that only another command takes.
-    pub fn refuse_flags_of_others(&self, command: For) -> Result<(), UsageError> {
-        let wrong = |s: &&Setting| s.flag.command != For::All && s.flag.command != command;
-        match self.settings.iter().find(wrong) {
-            Some(setting) => {
-                let (name, owner) = (setting.flag.name, setting.flag.command.name());
-                Err(UsageError::WrongCommand(name.to_owned(), owner))
-            }
+    /// Refuses the flags that other commands take.
+    pub fn refuse_flags_of_others(&self, command: Name) -> Result<(), UsageError> {
+        let flags = self.settings.iter().map(|setting| setting.flag);
+        match flags.into_iter().find(|flag| !flag.commands.takes(command)) {
+            Some(flag) => Err(UsageError::WrongCommand(flag.name, flag.commands)),
             None => Ok(()),
         }
     }
 
-    /// The setting of a flag, if it was given by argument or environment.
+    /// Takes from the settings file what neither the command line nor the environment has.
+    pub fn add(&mut self, settings: &Settings) {
+        self.has_settings_file = true;
+        for flag in FLAGS.iter().filter(|flag| !flag.env.is_empty()) {
+            if let (None, Some(value)) = (self.get(flag.name), settings.get(flag.env)) {
+                self.settings.push(Setting {
+                    flag,
+                    source: Source::SettingsFile,
+                    named: format!("{} in {}", flag.env, settings.path.display()),
+                    value,
+                });
+            }
+        }
+    }
+
+    /// Whether a settings file was read.
+    pub fn has_settings_file(&self) -> bool {
+        self.has_settings_file
+    }
+
+    /// The setting of a flag, if it was given.
     pub fn get(&self, name: &str) -> Option<&Setting> {
         self.settings
             .iter()
@@ -88,7 +118,8 @@ fn from_args(
         .pop();
     Ok(found.map(|value| Setting {
         flag,
-        source: name.to_owned(),
+        source: Source::CommandLine,
+        named: name.to_owned(),
         value,
     }))
 }
@@ -100,7 +131,8 @@ fn from_env(env: &dyn Fn(&str) -> Option<OsString>, flag: &'static Flag) -> Opti
     let value = env(flag.env).filter(|value| !value.is_empty())?;
     Some(Setting {
         flag,
-        source: flag.env.to_owned(),
+        source: Source::Environment,
+        named: flag.env.to_owned(),
         value,
     })
 }

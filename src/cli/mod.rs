@@ -1,21 +1,31 @@
 //! The command line: what the user typed becomes what the program needs, in one place.
 //!
-//! Nothing outside this module reads arguments or environment variables, and nothing in it opens
-//! a socket, a spool or a response config.
+//! Nothing outside this module reads arguments, environment variables or the settings file, and nothing in
+//! it opens a socket, a spool or a response config.
 
+mod command;
+mod environment_file;
 mod flags;
+mod help;
 mod lowargs;
 pub mod options;
+mod report;
+mod settings;
 mod usage;
 pub mod values;
 
 use std::ffi::OsString;
+use std::fmt;
 
-use flags::For;
+use command::Name;
 use lowargs::LowArgs;
 use options::{SetPeriodOptions, StartOptions};
+use settings::Settings;
 
-pub use flags::help;
+use crate::service::report::ReportOptions;
+
+pub use help::help;
+pub use settings::SettingsError;
 pub use usage::UsageError;
 
 /// What the user asked for.
@@ -24,6 +34,7 @@ pub enum Command {
     Help,
     Version,
     Start(Box<StartOptions>),
+    Report(Box<ReportOptions>),
     CheckConfig {
         options: Box<StartOptions>,
         /// Ask InfluxDB too.
@@ -32,42 +43,73 @@ pub enum Command {
     SetQueryPeriod(Box<SetPeriodOptions>),
 }
 
+/// Why it is not known what the user asked for.
+#[derive(Debug)]
+pub enum CommandError {
+    Usage(UsageError),
+    Settings(SettingsError),
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CommandError::Usage(error) => error.fmt(f),
+            CommandError::Settings(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<UsageError> for CommandError {
+    fn from(error: UsageError) -> Self {
+        CommandError::Usage(error)
+    }
+}
+
+impl From<SettingsError> for CommandError {
+    fn from(error: SettingsError) -> Self {
+        CommandError::Settings(error)
+    }
+}
+
 /// Understands the command line and the environment of this process.
-pub fn from_process() -> Result<Command, UsageError> {
+pub fn from_process() -> Result<Command, CommandError> {
     let args = std::env::args_os().skip(1).collect();
     parse(args, &|name| std::env::var_os(name))
 }
 
 /// Understands `args` (without the program's name); `env` looks up environment variables.
-pub fn parse(
+fn parse(
     args: Vec<OsString>,
     env: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Command, UsageError> {
-    let low = LowArgs::parse(args, env)?;
+) -> Result<Command, CommandError> {
+    let mut low = LowArgs::parse(args, env)?;
     if low.help {
         return Ok(Command::Help);
     }
     if low.version {
         return Ok(Command::Version);
     }
-    match low.command.as_deref() {
-        Some("help") => Ok(Command::Help),
-        Some("start") => {
-            low.refuse_flags_of_others(For::Start)?;
-            Ok(Command::Start(Box::new(StartOptions::from(&low, env)?)))
-        }
-        Some("check-config") => {
-            low.refuse_flags_of_others(For::CheckConfig)?;
-            let online = options::switch(&low, "--online")?;
-            let options = Box::new(StartOptions::from(&low, env)?);
-            Ok(Command::CheckConfig { options, online })
-        }
-        Some("set-query-period") => {
-            low.refuse_flags_of_others(For::SetQueryPeriod)?;
-            let options = SetPeriodOptions::from(&low, env)?;
-            Ok(Command::SetQueryPeriod(Box::new(options)))
-        }
-        Some(other) => Err(UsageError::UnknownCommand(other.to_owned())),
-        None => Err(UsageError::NoCommand),
+    let word = low.command.as_deref().ok_or(UsageError::NoCommand)?;
+    if word == "help" {
+        return Ok(Command::Help);
     }
+    let command = Name::ALL.into_iter().find(|name| name.as_str() == word);
+    let command = command.ok_or_else(|| UsageError::UnknownCommand(word.to_owned()))?;
+    low.refuse_flags_of_others(command)?;
+    if command != Name::Start
+        && let Some(settings) = Settings::find(&low)?
+    {
+        low.add(&settings);
+    }
+    Ok(match command {
+        Name::Start => Command::Start(Box::new(StartOptions::from(&low, env)?)),
+        Name::Report => Command::Report(Box::new(report::options(&low, env)?)),
+        Name::CheckConfig => Command::CheckConfig {
+            options: Box::new(StartOptions::from(&low, env)?),
+            online: options::switch(&low, "--online")?,
+        },
+        Name::SetQueryPeriod => {
+            Command::SetQueryPeriod(Box::new(SetPeriodOptions::from(&low, env)?))
+        }
+    })
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::flags;
-use super::lowargs::LowArgs;
+use super::lowargs::{LowArgs, Source};
 use super::usage::UsageError;
 use super::values;
 use crate::delivery::influx::InfluxUrl;
@@ -35,7 +35,10 @@ pub struct StartOptions {
     pub sync_interval: Duration,
     /// Points in one request at most, 1 to 100,000.
     pub batch_points: usize,
-    pub spool_dir: PathBuf,
+    /// A directory for each application.
+    pub state_dir: PathBuf,
+    /// How long the ledger keeps each period; at least a day.
+    pub keep_periods: Duration,
     /// Bytes the waiting records may take on disk.
     pub spool_max_size: u64,
     pub limits: Limits,
@@ -146,7 +149,10 @@ impl fmt::Debug for Password {
     }
 }
 
-type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+/// Where the packaged service has its state (`StateDirectory=` of the unit).
+const SERVICE_STATE_DIR: &str = "/var/lib/upgrade-responder";
+
+pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 impl StartOptions {
     pub(super) fn from(low: &LowArgs, env: Env<'_>) -> Result<StartOptions, UsageError> {
@@ -182,7 +188,8 @@ impl StartOptions {
             batch_points: typed(low, "--cache-size", |text| {
                 values::number(text, 1, 100_000, "a number of points")
             })?,
-            spool_dir: path(low, "--spool-dir").unwrap_or_else(|| default_spool_dir(env)),
+            state_dir: state_dir(low, env).0,
+            keep_periods: typed(low, "--keep-periods", values::keep_periods)?,
             spool_max_size: typed(low, "--spool-max-size", values::size)?,
             limits: Limits {
                 tag_values: typed(low, "--max-tag-values", |text| {
@@ -220,14 +227,14 @@ impl SetPeriodOptions {
 }
 
 /// The value of a flag, or its default, understood by `parse`, whose error says what is expected.
-fn typed<T>(
+pub(super) fn typed<T>(
     low: &LowArgs,
     name: &'static str,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Result<T, UsageError> {
     let (source, found) = match low.get(name) {
         Some(setting) => (
-            setting.source.clone(),
+            setting.named.clone(),
             setting.value.to_string_lossy().into_owned(),
         ),
         None => {
@@ -269,23 +276,22 @@ fn database(low: &LowArgs) -> Result<Database, UsageError> {
     }
 }
 
-/// `--listen` wins over `--port`, except that a flag wins over a variable.
+/// `--listen` wins over `--port`, unless that one is from a source that wins.
 fn listen(low: &LowArgs) -> Result<Listen, UsageError> {
     let port = typed(low, "--port", |text| {
         values::number(text, 1, u16::MAX, "a port number")
     })?;
     match low.get("--listen") {
-        Some(_) if is_flag(low, "--listen") || !is_flag(low, "--port") => {
+        Some(_) if source(low, "--listen") >= source(low, "--port") => {
             typed(low, "--listen", values::listen)
         }
         _ => Ok(Listen::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))),
     }
 }
 
-/// Whether it was given as a flag, not by a variable or not at all.
-fn is_flag(low: &LowArgs, name: &str) -> bool {
-    low.get(name)
-        .is_some_and(|setting| setting.source.starts_with('-'))
+/// Where a flag's value is from; `None`, which is less than any source, where it has none.
+pub(super) fn source(low: &LowArgs, name: &str) -> Option<Source> {
+    low.get(name).map(|setting| setting.source)
 }
 
 fn influxdb(low: &LowArgs, env: Env<'_>) -> Result<Option<InfluxOptions>, UsageError> {
@@ -302,12 +308,12 @@ fn influxdb(low: &LowArgs, env: Env<'_>) -> Result<Option<InfluxOptions>, UsageE
     }))
 }
 
-/// The password itself before a file with it, except that a flag wins over a variable; what the operator
+/// The password itself before a file with it, unless that one is from a source that wins; what the operator
 /// named before what systemd offers.
 fn password(low: &LowArgs, env: Env<'_>) -> Password {
     let text = text(low, "--influxdb-pass");
     let file = path(low, "--influxdb-pass-file");
-    let file_wins = is_flag(low, "--influxdb-pass-file") && !is_flag(low, "--influxdb-pass");
+    let file_wins = source(low, "--influxdb-pass-file") > source(low, "--influxdb-pass");
     match (text, file) {
         (Some(text), None) => return Password::Text(text),
         (Some(text), Some(_)) if !file_wins => return Password::Text(text),
@@ -322,10 +328,18 @@ fn password(low: &LowArgs, env: Env<'_>) -> Password {
     }
 }
 
-/// `$STATE_DIRECTORY` is set by systemd for a unit with `StateDirectory=`.
-fn default_spool_dir(env: Env<'_>) -> PathBuf {
-    match env("STATE_DIRECTORY").filter(|dir| !dir.is_empty()) {
-        Some(dir) => PathBuf::from(dir).join("spool"),
-        None => PathBuf::from("./upgrade-responder-spool"),
+/// The state directory, and where it is from; `None`: from nobody. `$STATE_DIRECTORY` is set by systemd for a
+/// unit with `StateDirectory=`.
+pub(super) fn state_dir(low: &LowArgs, env: Env<'_>) -> (PathBuf, Option<Source>) {
+    let given = low.get("--state-dir");
+    if let Some(setting) = given {
+        return (PathBuf::from(&setting.value), Some(setting.source));
     }
+    if let Some(dir) = env("STATE_DIRECTORY").filter(|dir| !dir.is_empty()) {
+        return (PathBuf::from(dir), Some(Source::Environment));
+    }
+    if low.has_settings_file() {
+        return (PathBuf::from(SERVICE_STATE_DIR), Some(Source::SettingsFile));
+    }
+    (PathBuf::from("./upgrade-responder-data"), None)
 }

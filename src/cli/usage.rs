@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::command::{For, Name};
+
 /// The user's mistake; the program ends with exit status 2.
 #[derive(Debug, PartialEq, Eq)]
 pub enum UsageError {
@@ -13,8 +15,10 @@ pub enum UsageError {
     /// The value is spelt like a flag.
     FlagAsValue(String),
     Missing(&'static str, &'static str),
-    /// The flag belongs to another command.
-    WrongCommand(String, &'static str),
+    /// The flag belongs to other commands.
+    WrongCommand(&'static str, For),
+    /// Two flags that exclude each other.
+    Both(&'static str, &'static str),
     BadValue {
         source: String,
         /// `None` where a password may stand in it.
@@ -42,14 +46,10 @@ impl UsageError {
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            UsageError::NoCommand => {
-                f.write_str("no command given, expected 'start', 'check-config' or 'set-query-period' (see upgrade-responder --help)")
+            UsageError::NoCommand => write!(f, "no command given, expected {}", commands()),
+            UsageError::UnknownCommand(found) => {
+                write!(f, "unknown command {found:?}, expected {}", commands())
             }
-            UsageError::UnknownCommand(found) => write!(
-                f,
-                "unknown command {found:?}, expected 'start', 'check-config' or 'set-query-period' \
-                 (see upgrade-responder --help)"
-            ),
             UsageError::UnknownFlag(found) => {
                 write!(f, "unknown flag {found:?} (see upgrade-responder --help)")
             }
@@ -60,7 +60,10 @@ impl fmt::Display for UsageError {
                 )
             }
             UsageError::FlagAsValue(flag) => {
-                write!(f, "{flag}: the value is spelt like a flag, expected another one")
+                write!(
+                    f,
+                    "{flag}: the value is spelt like a flag, expected another one"
+                )
             }
             UsageError::NoValue(flag) => write!(f, "{flag} needs a value"),
             UsageError::Missing(flag, env) => {
@@ -80,11 +83,24 @@ impl fmt::Display for UsageError {
             } => {
                 write!(f, "{source}: the value is not usable, expected {expected}")
             }
-            UsageError::WrongCommand(flag, command) => {
-                write!(f, "{flag} is a flag of the command '{command}'")
+            UsageError::WrongCommand(flag, For::Only(command)) => {
+                write!(f, "{flag} is a flag of the command '{}'", command.as_str())
+            }
+            UsageError::WrongCommand(flag, commands) => write!(f, "{flag} is a flag of {commands}"),
+            UsageError::Both(flag, other) => {
+                write!(
+                    f,
+                    "{flag} and {other} exclude each other, expected one of them"
+                )
             }
         }
     }
+}
+
+/// The commands as an error lists them.
+fn commands() -> String {
+    let names = Name::ALL.map(|name| format!("'{}'", name.as_str()));
+    format!("{} (see upgrade-responder --help)", names.join(", "))
 }
 
 impl std::error::Error for UsageError {}

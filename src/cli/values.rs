@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::options::{Database, Listen};
 use crate::line::encode::RESERVED_KEYS;
-use crate::units::duration::parse_go_duration;
+use crate::units::duration::{parse_go_duration, parse_span};
 
 /// The spellings Go's `strconv.ParseBool` takes, which the original's `DEBUG` is read with.
 pub fn parse_bool(text: &str) -> Result<bool, String> {
@@ -84,6 +84,14 @@ pub fn listen(text: &str) -> Result<Listen, String> {
             "ADDRESS:PORT, such as 127.0.0.1:8314 or [::]:8314, or unix:/path".to_owned()
         }),
     }
+}
+
+pub fn keep_periods(text: &str) -> Result<Duration, String> {
+    let span = parse_span(text)?;
+    if span < Duration::from_secs(86_400) {
+        return Err("a span of at least 1d, such as 92d or 2208h".to_owned());
+    }
+    Ok(span)
 }
 
 /// `None` for `0`: not at all.

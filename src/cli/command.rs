@@ -1,0 +1,61 @@
+//! The commands by name, and which flags belong to which.
+
+use std::fmt;
+
+/// A command that takes flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    Start,
+    Report,
+    CheckConfig,
+    SetQueryPeriod,
+}
+
+impl Name {
+    pub const ALL: [Name; 4] = [
+        Name::Start,
+        Name::Report,
+        Name::CheckConfig,
+        Name::SetQueryPeriod,
+    ];
+
+    /// The word that is typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Name::Start => "start",
+            Name::Report => "report",
+            Name::CheckConfig => "check-config",
+            Name::SetQueryPeriod => "set-query-period",
+        }
+    }
+}
+
+/// The commands that a flag belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// All of them; those that a command has no use for are ignored, so that one environment file serves all.
+    All,
+    Only(Name),
+    /// All but `start`, which gets its settings from whoever starts it.
+    NotStart,
+}
+
+impl For {
+    pub fn takes(self, command: Name) -> bool {
+        match self {
+            For::All => true,
+            For::Only(name) => name == command,
+            For::NotStart => command != Name::Start,
+        }
+    }
+}
+
+impl fmt::Display for For {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            For::All => f.write_str("every command"),
+            For::Only(name) => f.write_str(name.as_str()),
+            For::NotStart => f.write_str("every command but start"),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The help page, from the table of flags.
+
+use super::command::For;
+use super::flags::{FLAGS, Flag, Takes};
+
+/// The help page.
+pub fn help() -> String {
+    let mut page = String::from(
+        "upgrade-responder answers upgrade checks and counts them.\n\n\
+         usage: upgrade-responder [--debug] start <flags>\n\
+         \x20      upgrade-responder report [--by WHAT] [--last SPAN] [--every SPAN] [--format FORMAT]\n\
+         \x20      upgrade-responder check-config [--online] <the flags of start>\n\
+         \x20      upgrade-responder set-query-period [--dry-run] <the flags of start>\n\
+         \x20      upgrade-responder help | --help | --version\n\n\
+         start             serves until SIGTERM or SIGINT; SIGHUP loads the files again\n\
+         report            shows how many installations there are, by version, country or tag\n\
+         check-config      says what start would serve and every problem in the files\n\
+         set-query-period  gives the continuous queries in InfluxDB another period\n\n\
+         Each flag can also be set by the environment variable in brackets; the flag wins.\n\
+         All commands but start read the settings of the packaged service too: see --settings.\n\n",
+    );
+    for flag in FLAGS {
+        page.push_str(&describe(flag));
+    }
+    page.push_str(
+        "\nexit status: 0 asked to stop, 1 failed while running, 2 wrong usage, \
+         78 wrong configuration\n",
+    );
+    page
+}
+
+fn describe(flag: &Flag) -> String {
+    let metavar = match flag.takes {
+        Takes::Switch => String::new(),
+        Takes::Value(metavar) => format!(" {metavar}"),
+    };
+    let mut text = match (flag.commands, flag.env) {
+        (For::All, env) => format!("  {}{metavar} [{env}]\n", flag.name),
+        (commands, _) => format!("  {}{metavar} (of {commands})\n", flag.name),
+    };
+    for line in flag.help.lines() {
+        text.push_str(&format!("        {line}\n"));
+    }
+    if !flag.default.is_empty() {
+        text.push_str(&format!("        default: {}\n", flag.default));
+    }
+    text
+}

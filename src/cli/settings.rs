@@ -1,0 +1,97 @@
+//! The settings of the packaged service, for every command but `start`, to which systemd gives them.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::environment_file;
+use super::lowargs::LowArgs;
+
+/// Where the package puts them.
+const PACKAGED: &str = "/etc/upgrade-responder/upgrade-responder.env";
+/// Far more than settings take: a larger file is another one.
+const LARGEST: u64 = 1024 * 1024;
+
+/// The variables of a settings file.
+#[derive(Debug)]
+pub struct Settings {
+    pub path: PathBuf,
+    variables: Vec<(String, String)>,
+}
+
+/// A settings file that cannot be used.
+#[derive(Debug)]
+pub struct SettingsError {
+    path: PathBuf,
+    what: String,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "settings file {}: {}", self.path.display(), self.what)
+    }
+}
+
+impl Settings {
+    /// Reads the file that `--settings` names, else the package's; `None` where there is neither.
+    pub fn find(low: &LowArgs) -> Result<Option<Settings>, SettingsError> {
+        if let Some(named) = low.get("--settings") {
+            return Settings::read(Path::new(&named.value)).map(Some);
+        }
+        let packaged = Path::new(PACKAGED);
+        match packaged.symlink_metadata() {
+            Err(error) if is_absent(&error) => Ok(None),
+            // Whatever else hinders also hinders reading, which says so.
+            _ => Settings::read(packaged).map(Some),
+        }
+    }
+
+    fn read(path: &Path) -> Result<Settings, SettingsError> {
+        let refused = |what| SettingsError {
+            path: path.to_owned(),
+            what,
+        };
+        let mut text = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text))
+            .map_err(|error| refused(unreadable(&error)))?;
+        if text.len() as u64 > LARGEST {
+            let what = "larger than 1 MiB, expected an environment file as systemd reads it";
+            return Err(refused(what.to_owned()));
+        }
+        let variables = environment_file::parse(&text).map_err(|error| {
+            refused(format!(
+                "{error}, expected an environment file as systemd reads it"
+            ))
+        })?;
+        Ok(Settings {
+            path: path.to_owned(),
+            variables,
+        })
+    }
+
+    /// The value of a variable. An empty one is an unset one, as in the environment.
+    pub fn get(&self, name: &str) -> Option<OsString> {
+        let (_, value) = self.variables.iter().rfind(|(other, _)| other == name)?;
+        (!value.is_empty()).then(|| OsString::from(value))
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "{error}; run this as root, or name a file that you can read with --settings (/dev/null \
+             for no settings)"
+        ),
+        _ => format!("{error}; expected an environment file as systemd reads it"),
+    }
+}
