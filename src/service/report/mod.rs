@@ -1,0 +1,231 @@
+//! `upgrade-responder report`: how many installations there are, from the ledger, whether the server runs
+//! or not.
+//!
+//! It reads and never locks or writes, so it is never in the server's way.
+
+pub mod csv;
+#[cfg(test)]
+mod examples;
+mod figures;
+mod fresh;
+pub mod json;
+mod state;
+pub mod text;
+
+use std::fmt;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::logging;
+use crate::totals::report::{Every, Query, Report};
+use crate::totals::{LedgerError, LedgerReader};
+use text::Text;
+
+/// What `report` needs to know.
+#[derive(Debug)]
+pub struct ReportOptions {
+    pub state_dir: PathBuf,
+    /// `None`: the only one of the state directory.
+    pub application: Option<String>,
+    pub by: String,
+    pub span: Span,
+    pub every: Every,
+    pub format: Format,
+    /// Colours are wanted where there is a terminal.
+    pub colour: bool,
+}
+
+/// The time to report on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// So many seconds before `to`, or before now.
+    Last { seconds: i64, to: Option<i64> },
+    /// In seconds since 1970; up to now where there is no `to`.
+    From { from: i64, to: Option<i64> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Text,
+    Csv,
+    Json,
+}
+
+/// Why there is no report, by exit status.
+#[derive(Debug)]
+pub enum ReportError {
+    /// What was asked for does not exist: 2.
+    Usage(String),
+    /// The state directory cannot be used: 78.
+    Configuration(String),
+    /// The ledger cannot be read: 1.
+    Ledger(String),
+}
+
+impl fmt::Display for ReportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReportError::Usage(text)
+            | ReportError::Configuration(text)
+            | ReportError::Ledger(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<LedgerError> for ReportError {
+    fn from(error: LedgerError) -> Self {
+        ReportError::Ledger(error.to_string())
+    }
+}
+
+/// Reads the ledger once the newest check-ins are counted, and writes the report to standard output.
+pub fn run(options: &ReportOptions) -> Result<(), ReportError> {
+    let application = state::find(&options.state_dir, options.application.as_deref())?;
+    let ledger = LedgerReader::open(&application.ledger())?;
+    let counted = fresh::wait(&application.spool(), || ledger.position())?;
+    let now = Timestamp::now().as_second();
+    let asked = Asked::new(options.span, now);
+    let known = ledger.span()?;
+    check_dimension(&options.by, &ledger)?;
+    let read = |from: i64, to: i64| {
+        ledger.report(&Query {
+            by: options.by.clone(),
+            from,
+            to,
+            every: options.every,
+            now,
+        })
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    let written = match options.format {
+        Format::Text => {
+            if !counted {
+                let what = "the newest check-ins are not counted yet, so they are not shown; the running \
+                            server counts them within seconds";
+                logging::say_error("upgrade-responder", &what);
+            }
+            // The same span before is what the change is against.
+            let from = asked
+                .from
+                .saturating_sub(asked.to.saturating_sub(asked.from));
+            let report = read(asked.within(from, known), asked.to)?;
+            let text = Text {
+                application: &application.name,
+                report: &report,
+                from: asked.from,
+                to: asked.to,
+                every: options.every,
+                now,
+                known,
+                colour: options.colour && io::stdout().is_terminal(),
+            };
+            out.write_all(text.to_string().as_bytes())
+        }
+        Format::Csv | Format::Json => {
+            let from = asked.within(asked.from, known);
+            let report: Report = read(from, asked.to)?;
+            match options.format {
+                Format::Json => json::write(&application.name, &report, &mut out),
+                _ => csv::write(&report, &mut out),
+            }
+        }
+    };
+    match written.and_then(|()| out.flush()) {
+        // A reader that has closed the pipe has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(ReportError::Ledger(format!("standard output: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// The span that was asked for, in seconds since 1970; `to` is not a part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Asked {
+    from: i64,
+    to: i64,
+}
+
+impl Asked {
+    fn new(span: Span, now: i64) -> Asked {
+        // The period that began in this second is a part of it. Of the future there is nothing to say.
+        let end = now.saturating_add(1);
+        match span {
+            Span::Last { seconds, to } => {
+                let to = to.unwrap_or(end).min(end);
+                let from = to.saturating_sub(seconds);
+                Asked { from, to }
+            }
+            Span::From { from, to } => {
+                let to = to.unwrap_or(end).min(end);
+                Asked {
+                    from,
+                    to: to.max(from),
+                }
+            }
+        }
+    }
+
+    /// Not before the ledger's beginning: ten years of rows that say nothing would hide the first one.
+    fn within(&self, from: i64, known: Option<(i64, i64)>) -> i64 {
+        let begin = known.map_or(from, |(begin, _)| begin);
+        from.max(begin).min(self.to)
+    }
+}
+
+/// Refuses what the ledger does not count, unless it has counted nothing yet.
+fn check_dimension(by: &str, ledger: &LedgerReader) -> Result<(), ReportError> {
+    const ALWAYS: [&str; 4] = ["all", "app_version", "country", "city"];
+    let counted = ledger.dimensions()?;
+    if ALWAYS.contains(&by) || counted.iter().any(|dimension| dimension == by) {
+        return Ok(());
+    }
+    let more = counted.iter().map(String::as_str);
+    let more = more.filter(|dimension| !ALWAYS.contains(dimension));
+    let all: Vec<&str> = ALWAYS.into_iter().chain(more).collect();
+    Err(ReportError::Usage(format!(
+        "--by: found {by:?}, expected one of {}",
+        all.join(", ")
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_ends_now_at_the_latest_and_begins_with_what_is_known() {
+        let last = |to| Asked::new(Span::Last { seconds: 100, to }, 999);
+        assert_eq!(
+            last(None),
+            Asked {
+                from: 900,
+                to: 1000
+            }
+        );
+        assert_eq!(last(Some(500)), Asked { from: 400, to: 500 });
+        assert_eq!(
+            last(Some(5000)),
+            Asked {
+                from: 900,
+                to: 1000
+            }
+        );
+        let from = |from, to| Asked::new(Span::From { from, to }, 999);
+        assert_eq!(from(10, None), Asked { from: 10, to: 1000 });
+        assert_eq!(
+            from(2000, Some(3000)),
+            Asked {
+                from: 2000,
+                to: 2000
+            }
+        );
+
+        let asked = last(None);
+        assert_eq!(asked.within(asked.from, Some((950, 990))), 950);
+        assert_eq!(asked.within(asked.from, Some((0, 990))), 900);
+        assert_eq!(asked.within(asked.from, Some((5000, 6000))), 1000);
+        assert_eq!(asked.within(asked.from, None), 900);
+    }
+}

@@ -1,0 +1,134 @@
+//! Text of strangers in a column of a terminal: nothing in it can move what stands beside it.
+
+use unicode_width::UnicodeWidthChar;
+
+/// Stands for a character that a terminal does not simply show.
+const REPLACED: char = '\u{fffd}';
+/// Makes what follows run from left to right; it takes no room.
+const LEFT_TO_RIGHT: char = '\u{200e}';
+/// Marks that one letter may carry.
+const MARKS: usize = 2;
+
+/// The text in at most `most` columns, with `…` for what does not fit.
+pub fn fit(text: &str, most: usize) -> String {
+    let safe = safe(text);
+    let fitted = if width(&safe) <= most {
+        safe
+    } else {
+        let mut columns = 0;
+        let room = most.saturating_sub(1);
+        let fits = |c: &char| {
+            columns += columns_of(*c);
+            columns <= room
+        };
+        let mut start: String = safe.chars().take_while(fits).collect();
+        start.push('…');
+        start
+    };
+    if fitted.chars().any(is_right_to_left) {
+        // Else the figures behind it, or the whole line, would run the other way too.
+        return format!("{LEFT_TO_RIGHT}{fitted}{LEFT_TO_RIGHT}");
+    }
+    fitted
+}
+
+/// Columns that a text takes, each character by itself: terminals disagree about those that join.
+pub fn width(text: &str) -> usize {
+    text.chars().map(columns_of).sum()
+}
+
+/// Fills up with spaces, in front for figures.
+pub fn pad(text: &str, columns: usize, in_front: bool) -> String {
+    let spaces = " ".repeat(columns.saturating_sub(width(text)));
+    if in_front {
+        spaces + text
+    } else {
+        text.to_owned() + &spaces
+    }
+}
+
+fn columns_of(c: char) -> usize {
+    c.width().unwrap_or(0)
+}
+
+fn safe(text: &str) -> String {
+    let mut marks = MARKS;
+    text.chars()
+        .map(|c| match c.width() {
+            None => REPLACED,
+            Some(_) if is_invisible(c) => REPLACED,
+            // One in front would be drawn on the column before.
+            Some(0) if marks >= MARKS => REPLACED,
+            Some(0) => {
+                marks += 1;
+                c
+            }
+            Some(_) => {
+                marks = 0;
+                c
+            }
+        })
+        .collect()
+}
+
+/// Characters that show nothing themselves and change how others are shown: joiners, directions, fillers,
+/// variants, tags.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        u32::from(c),
+        0xad | 0x34f
+            | 0x61c
+            | 0x115f..=0x1160
+            | 0x17b4..=0x17b5
+            | 0x180b..=0x180f
+            | 0x200b..=0x200f
+            | 0x2028..=0x202e
+            | 0x2060..=0x206f
+            | 0x3164
+            | 0xfe00..=0xfe0f
+            | 0xfeff
+            | 0xffa0
+            | 0xfff0..=0xfffb
+            | 0x1bca0..=0x1bca3
+            | 0x1d173..=0x1d17a
+            | 0xe0000..=0xe0fff
+    )
+}
+
+/// In a block of a script that runs from right to left.
+fn is_right_to_left(c: char) -> bool {
+    matches!(
+        u32::from(c),
+        0x590..=0x8ff | 0xfb1d..=0xfdff | 0xfe70..=0xfefe | 0x10800..=0x10fff | 0x1e800..=0x1efff
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_leaves_its_columns() {
+        for (text, fitted) in [
+            ("v1.8.0", "v1.8.0"),
+            ("exactly 10", "exactly 10"),
+            ("eleven cols", "eleven co…"),
+            ("東京都千代田区", "東京都千…"),
+            ("Zu\u{308}rich", "Zu\u{308}rich"),
+            ("a\u{308}\u{308}\u{308}", "a\u{308}\u{308}\u{fffd}"),
+            ("\u{308}a", "\u{fffd}a"),
+            ("\u{1b}[31m", "\u{fffd}[31m"),
+            ("a\tb\r\n", "a\u{fffd}b\u{fffd}\u{fffd}"),
+            ("\u{202e}abc", "\u{fffd}abc"),
+            ("a\u{200b}b\u{2028}", "a\u{fffd}b\u{fffd}"),
+            ("חיפה 12", "\u{200e}חיפה 12\u{200e}"),
+            ("", ""),
+        ] {
+            assert_eq!(fit(text, 10), fitted, "of {text:?}");
+            assert!(width(&fit(text, 10)) <= 10, "of {text:?}");
+        }
+        assert_eq!(pad("東", 4, false), "東  ");
+        assert_eq!(pad("12", 4, true), "  12");
+        assert_eq!(pad("12345", 4, true), "12345");
+    }
+}
