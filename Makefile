@@ -1,9 +1,10 @@
 # make          builds ./bin/upgrade-responder
-# make run      builds and starts it with the sample configuration, and prints a request to try
+# make run      builds and starts it with the sample configuration, and prints a check-in and a report to try
 # make test     installs what the tests need (Debian), then runs the format check, lints and all tests
 # make soak     10 minutes of random faults against the store; SOAK_SECONDS and SOAK_SEED change them
 # make bench    measures the whole program beside a bare listener, and says which targets are met; minutes
 # make bench-check  counts the instructions of a check-in; fails where they are over 5 % more than before
+# make bench-ledger  five years of totals: their size, and the time of reports; takes minutes
 # make tried    runs the tests and writes tests/TRIED.md: what was tried on the server, what came of it
 # make fuzz     runs every fuzz target for SECONDS=600 each, or those in FUZZ; needs cargo-fuzz
 # make deny     checks licences, sources, versions and advisories of all dependencies; needs cargo-deny
@@ -21,7 +22,7 @@ SAMPLE_GEODB := $(TARGET)/sample.mmdb
 SECONDS ?= 600
 FUZZ ?= request_body forwarded_for response_config request_schema spool_recovery line_protocol
 
-.PHONY: build run test soak bench bench-check tried fuzz deny deb copyright vm-test clean
+.PHONY: build run test soak bench bench-check bench-ledger tried fuzz deny deb copyright vm-test clean
 
 build:
 	cargo build --release --locked
@@ -34,14 +35,16 @@ run: build $(SAMPLE_GEODB)
 	  'Once the server says that it is ready, send it a check-in from another terminal:' '' \
 	  "  curl -H 'X-Forwarded-For: 203.0.113.7' http://127.0.0.1:$(PORT)/v1/checkupgrade \\" \
 	  "    -d '{\"appVersion\":\"v1.0.0\",\"extraTagInfo\":{\"kubernetesVersion\":\"v1.31.2\"},\"extraFieldInfo\":{\"nodeCount\":3}}'" '' \
-	  'See what it recorded:  cat upgrade-responder-spool/*/*.lp' 'Ctrl-C stops it.' ''
+	  'See how many installations there are, by version:' '' \
+	  '  ./bin/upgrade-responder report --by app_version' '' \
+	  'What it recorded:  cat upgrade-responder-data/sample/spool/*.lp' 'Ctrl-C stops it.' ''
 	@exec ./bin/upgrade-responder start \
 	  --port $(PORT) \
 	  --application-name sample \
 	  --upgrade-response-config examples/response-config.json \
 	  --request-schema examples/request-schema.json \
 	  --geodb $(SAMPLE_GEODB) \
-	  --spool-dir ./upgrade-responder-spool
+	  --state-dir ./upgrade-responder-data
 
 # Elsewhere not as a release: the tests have built it already, and optimising it takes longer than running it.
 $(SAMPLE_GEODB): examples/sample-geodb.rs
@@ -52,7 +55,7 @@ test:
 	tests/install-debian-packages
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
-	cargo clippy --bench load --bench instructions --locked -- -D warnings
+	cargo clippy --bench load --bench instructions --bench ledger --locked -- -D warnings
 	cargo test --locked
 
 soak:
@@ -67,6 +70,9 @@ bench:
 bench-check:
 	tests/install-debian-packages valgrind:valgrind
 	cargo bench --locked --bench instructions -- $(SAVE)
+
+bench-ledger:
+	cargo bench --locked --bench ledger -- $(SAVE)
 
 tried:
 	rm -rf $(TARGET)/tmp/tried

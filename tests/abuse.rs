@@ -63,7 +63,7 @@ impl Abused {
             .arg("--client-timeout", "5s");
         let control = server.clone();
         let control = control.arg("--listen", Address::local(free_port()).to_string());
-        let control = control.arg("--spool-dir", scratch.join("control")).start();
+        let control = control.arg("--state-dir", scratch.join("control")).start();
         let running = configure(&scratch, server).start();
         check_in(running.addr()).unwrap();
         let (threads, memory) = (
@@ -153,7 +153,7 @@ impl Abused {
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
         let account = ended.stderr.lines().last().unwrap_or_default();
-        assert!(account.ends_with("dropped 0"), "{account}");
+        assert!(account.ends_with("dropped 0 + expired 0"), "{account}");
         let of = |tags: &str| format!("upgrade_request,{tags} value=1i");
         let points = spool::points(&self.scratch);
         let count = |point: &str| points.iter().filter(|found| *found == point).count();

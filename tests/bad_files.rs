@@ -152,12 +152,12 @@ fn spool_folder_that_cannot_be_written_is_refused() {
     let server = Server::new(&scratch);
     let file = scratch.write("file", "");
     // Root may write everywhere else.
-    for folder in [file.join("spool"), "/proc/upgrade-responder".into()] {
-        let server = server.clone().arg("--spool-dir", &folder);
+    for folder in [file.join("state"), "/proc/upgrade-responder".into()] {
+        let server = server.clone().arg("--state-dir", &folder);
         let folder = folder.to_str().unwrap();
         assert_refused(
             &server,
-            &["--spool-dir", folder, "this process can write to"],
+            &["--state-dir", folder, "this process can write to"],
         );
     }
 }

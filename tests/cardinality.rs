@@ -5,6 +5,7 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use crate::support::account::state;
 use crate::support::client::Address;
 use crate::support::influx::Influx;
 use crate::support::metrics;
@@ -376,9 +377,7 @@ fn million_distinct_values_take_little_memory() {
     }
     let peak = proc_status(running.pid(), "VmHWM");
     running.terminate();
-    let known = fs::metadata(scratch.join("spool").join(DATABASE).join("known"))
-        .unwrap()
-        .len();
+    let known = fs::metadata(state(&scratch).join("known")).unwrap().len();
     // 65 tags of 1000 values, and 100,000 series at most.
     assert!(
         peak < before + 96 * 1024,
@@ -429,9 +428,7 @@ fn long_values_of_commas_take_little_memory() {
         1,
         "{log}"
     );
-    let known = fs::metadata(scratch.join("spool").join(DATABASE).join("known"))
-        .unwrap()
-        .len();
+    let known = fs::metadata(state(&scratch).join("known")).unwrap().len();
     let running = server.start();
     let again = proc_status(running.pid(), "VmHWM");
     running.terminate();
@@ -463,7 +460,7 @@ fn file_of_known_values_that_cannot_be_used_is_said_once() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
     // A directory cannot be read nor written, by root either.
-    fs::create_dir_all(scratch.join("spool").join(DATABASE).join("known")).unwrap();
+    fs::create_dir_all(state(&scratch).join("known")).unwrap();
     let running = Server::new(&scratch)
         .arg("--influxdb-url", influx.url())
         .start();

@@ -76,7 +76,7 @@ fn every_problem_of_every_file_is_listed() {
         .arg("--upgrade-response-config", scratch.write("r.json", config))
         .arg("--request-schema", scratch.write("s.json", schema))
         .arg("--geodb", scratch.write("g.mmdb", "nonsense"))
-        .arg("--spool-dir", scratch.join("r.json").join("spool"))
+        .arg("--state-dir", scratch.join("r.json").join("state"))
         .arg("--influxdb-url", "https://localhost")
         .arg("--influxdb-user", "me")
         .arg("--influxdb-pass-file", scratch.join("no-password"))
@@ -94,7 +94,7 @@ fn every_problem_of_every_file_is_listed() {
         "s.json: extraFieldInfoSchema, \"c\", dataType: found \"int\"",
         "s.json: extraFieldInfoSchema, \"c\", maxLen: found -1",
         "g.mmdb: not a whole MaxMind DB file",
-        "--spool-dir",
+        "--state-dir",
         "--influxdb-pass-file",
         "--influxdb-ca-file",
     ];
@@ -145,7 +145,7 @@ fn it_runs_beside_the_server_and_writes_nothing() {
     let running = server.start();
     let mut connection = running.connect();
     connection.post_checkin("{}", &[]).unwrap();
-    let spool = scratch.join("spool");
+    let spool = scratch.join("state");
     // Written at most 10 ms after the answer; from then on nothing changes.
     crate::support::wait_for(std::time::Duration::from_secs(10), "the record", || {
         let is_segment = |path: &Path| path.extension().is_some_and(|e| e == "lp");

@@ -2,7 +2,6 @@
 //! was accepted in the last 10 ms, and nothing is ever stored twice.
 
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use upgrade_responder::line::Record;
 use upgrade_responder::metrics::Metrics;
 use upgrade_responder::service::pipeline::{Pipeline, PipelineOptions};
 use upgrade_responder::spool::cardinality::{Limits, Listed};
+use upgrade_responder::state::StateDir;
 use upgrade_responder::units::duration::QueryPeriod;
 
 use crate::support::account::{
@@ -35,14 +35,14 @@ fn wait_for_more(load: &Running, more: usize) {
 }
 
 #[test]
-fn a_record_that_comes_while_the_store_stops_is_written_or_refused() {
+fn a_record_that_comes_while_the_server_stops_is_written_or_refused() {
     let scratch = Scratch::new();
     for round in 0..20 {
-        let spool_dir = scratch.join(&format!("spool-{round}"));
+        let state = StateDir::new(scratch.path(), &format!("round-{round}"));
         let metrics = Arc::new(Metrics::default());
         let (fatal, _) = bounded(1);
-        let options = store_options(spool_dir.clone());
-        let (store, recorder) = Pipeline::start(options, Arc::clone(&metrics), &fatal).unwrap();
+        let options = pipeline_options(state.clone());
+        let (pipeline, recorder) = Pipeline::start(options, Arc::clone(&metrics), &fatal).unwrap();
         let written = || metrics.records.accepted.get();
         let (recorded, waiting) = thread::scope(|scope| {
             let record_until_stopped = || {
@@ -54,14 +54,14 @@ fn a_record_that_comes_while_the_store_stops_is_written_or_refused() {
             };
             let threads = [(); 3].map(|()| scope.spawn(record_until_stopped));
             wait_for(SOON, "records", || written() > 1000);
-            let waiting = store.stop(SOON);
+            let waiting = pipeline.stop(SOON);
             (threads.map(|thread| thread.join().unwrap()), waiting)
         });
         let recorded: usize = recorded.iter().sum();
         let records = &metrics.records;
         assert_eq!(records.accepted.get(), recorded as u64);
         assert_eq!(records.accepted.get(), waiting + records.dropped());
-        let lines: usize = fs::read_dir(spool_dir.join(DATABASE))
+        let lines: usize = fs::read_dir(state.spool())
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .filter(|path| path.extension().is_some_and(|extension| extension == "lp"))
@@ -71,12 +71,12 @@ fn a_record_that_comes_while_the_store_stops_is_written_or_refused() {
     }
 }
 
-fn store_options(spool_dir: PathBuf) -> PipelineOptions {
+fn pipeline_options(state: StateDir) -> PipelineOptions {
     PipelineOptions {
-        spool_dir,
+        state,
         spool_max_size: 1 << 30,
-        database: DATABASE.to_owned(),
         query_period: QueryPeriod::parse("1h").unwrap(),
+        keep_periods: Duration::from_secs(92 * 86_400),
         extra_tags: Vec::new(),
         influx: None,
         sync_interval: Duration::from_secs(1),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::support::account;
 use crate::support::influx::Influx;
 use crate::support::load::{Load, Outcome};
 use crate::support::nginx::Nginx;
@@ -161,7 +162,7 @@ fn records_kept_without_influxdb_are_delivered_the_day_it_is_configured() {
     let kept = spool::lines(&scratch);
     assert_eq!(kept.len(), 50);
     // Sealed, with the number of lines in its name, so that the next start need not count them.
-    let folder = scratch.join("spool").join(DATABASE);
+    let folder = account::spool(&scratch);
     assert!(folder.join("00000000000000000001-50.lp").exists());
     // Once more: what is found is kept, and new records come behind it.
     let second = Load::new(&without.address()).run_on(&without);
@@ -234,9 +235,9 @@ fn spool_in_use_is_refused_to_a_second_process() {
     // `new` chooses another port.
     let second = Server::new(&scratch);
     let refused = second.expect_exit(78).stderr;
-    let folder = scratch.join("spool").join(DATABASE);
+    let folder = account::spool(&scratch);
     let expected = format!(
-        "--spool-dir: {} is in use by another upgrade-responder",
+        "--state-dir: {} is in use by another upgrade-responder",
         folder.display()
     );
     assert!(refused.contains(&expected), "{refused}");
@@ -261,7 +262,7 @@ fn torn_last_line_is_dropped_at_the_start_and_the_whole_ones_are_delivered() {
         .unwrap();
     wait_for(LIMIT, "the line", || spool::lines(&scratch).len() == 1);
     running.kill();
-    let folder = scratch.join("spool").join(DATABASE);
+    let folder = account::spool(&scratch);
     let segment = folder.join("00000000000000000001.lp");
     let mut bytes = fs::read(&segment).unwrap();
     // A part of a number would still look like a time.

@@ -31,7 +31,7 @@ fn server_starts_answers_over_tcp_and_unix_socket_and_stops() {
     let tcp = Server::new(&scratch);
     let socket = format!("unix:{}", scratch.join("socket").display());
     let unix = Server::new(&scratch).arg("--listen", &socket);
-    let unix = unix.arg("--spool-dir", scratch.join("spool-of-unix"));
+    let unix = unix.arg("--state-dir", scratch.join("state-of-unix"));
     for server in [tcp, unix] {
         let running = server.start();
         let nginx = Nginx::in_front_of(&scratch, running.addr());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use crate::support::account::state;
 use crate::support::account::{
     MEASUREMENT, lines_with, spool, spooled, stored_ids, wait_until_stored,
 };
@@ -115,13 +116,13 @@ fn late_points_are_in_the_totals_after_a_crash_and_when_it_is_done_twice() {
     // Nothing is recomputed before 10 s have passed.
     running.kill();
     assert_ne!(all_down_sampled(&influx), expected);
-    let periods = fs::read_to_string(spool(&scratch).join("periods")).unwrap();
+    let periods = fs::read_to_string(state(&scratch).join("periods")).unwrap();
     let running = server.start();
     wait_for(SOON, "the totals", || all_down_sampled(&influx) == expected);
     running.terminate();
 
     // All of it once more.
-    fs::write(spool(&scratch).join("periods"), &periods).unwrap();
+    fs::write(state(&scratch).join("periods"), &periods).unwrap();
     let running = server.start();
     wait_for(SOON, "the totals once more", || {
         lines_with(&running.log(), "recomputed") == periods.lines().count()

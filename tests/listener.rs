@@ -167,7 +167,7 @@ fn stale_unix_socket_is_replaced_and_a_live_one_is_not() {
 
     let running = server.start();
     let other = Server::new(&scratch).arg("--listen", &listen);
-    let other = other.arg("--spool-dir", scratch.join("other"));
+    let other = other.arg("--state-dir", scratch.join("other"));
     let refused = other.expect_exit(78).stderr;
     assert!(
         refused.contains("another process listens there"),

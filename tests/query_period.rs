@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, SystemTime};
 
+use crate::support::account;
 use crate::support::influx::Influx;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{DATABASE, Ended, Server};
@@ -216,7 +217,7 @@ fn set_query_period_that_is_not_let_in_or_finds_no_database_has_changed_nothing(
 fn a_down_sampled_tags_totals_equal_the_points() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
-    let folder = scratch.join("spool").join(DATABASE);
+    let folder = account::spool(&scratch);
     fs::create_dir_all(&folder).unwrap();
     // Points of five hours that are over, which InfluxDB's own query will never look at.
     let now = SystemTime::now()

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::account::{
-    MEASUREMENT, Totals, assert_exactly_once, line, lines_with, rejected, spool, spooled,
+    MEASUREMENT, Totals, assert_exactly_once, line, lines_with, rejected, spool, spooled, state,
     stored_ids, wait_until_stored,
 };
 use crate::support::client::{Address, Connection};
@@ -124,7 +124,7 @@ fn refused_lines_that_cannot_be_kept_are_counted_and_said_as_lost() {
         .collect();
     lay(&scratch, &lines);
     // Where a disk is full, no directory can be made either.
-    fs::write(spool(&scratch).join("rejected"), "").unwrap();
+    fs::write(state(&scratch).join("rejected"), "").unwrap();
     let running = Server::new(&scratch)
         .arg("--influxdb-url", influx.url())
         .start();

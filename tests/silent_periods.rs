@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use crate::support::account::state;
 use crate::support::account::{MEASUREMENT, Totals, line, spool, totals_of, wait_until_stored};
 use crate::support::clock::{Clock, tomorrow};
 use crate::support::influx::Influx;
@@ -30,7 +31,7 @@ fn wait_until_noted(scratch: &Scratch, start: i64, seconds: i64) {
 #[track_caller]
 fn wait_until_due(scratch: &Scratch, noted: &str) {
     wait_for(SOON, noted, || {
-        let text = fs::read_to_string(spool(scratch).join("periods")).unwrap_or_default();
+        let text = fs::read_to_string(state(scratch).join("periods")).unwrap_or_default();
         text.lines().any(|line| line == noted)
     });
 }
@@ -146,7 +147,7 @@ fn zeros_wait_for_influxdb_and_have_the_period_that_is_in_force_there() {
     wait_until_noted(&scratch, day + 480, 120);
     clock.set(day + 495);
     wait_for(SOON, "the future to be forgotten", || {
-        let text = fs::read_to_string(spool(&scratch).join("periods")).unwrap();
+        let text = fs::read_to_string(state(&scratch).join("periods")).unwrap();
         !text.contains(&format!(" {} ", day + 480))
     });
     influx.restart();
@@ -216,7 +217,7 @@ fn a_total_whose_points_are_gone_is_not_made_zero() {
     // As a server leaves it that is killed after it has recomputed the period.
     fs::create_dir_all(spool(&scratch)).unwrap();
     let noted = format!("{TARGET} {start} 3600\n");
-    fs::write(spool(&scratch).join("periods"), noted).unwrap();
+    fs::write(state(&scratch).join("periods"), noted).unwrap();
     let server = Server::new(&scratch)
         .arg("--influxdb-url", influx.url())
         .switch("--debug");

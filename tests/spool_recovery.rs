@@ -7,8 +7,9 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
-use upgrade_responder::spool::{Spool, SpoolError};
+use upgrade_responder::spool::{Position, Spool, SpoolError, SpoolOptions};
 
+use crate::support::account::state;
 use crate::support::account::{
     Totals, assert_exactly_once, id_of, line, lines_with, rejected, segments, spool, spooled,
     stored_ids, wait_until_stored,
@@ -36,9 +37,15 @@ fn lay(scratch: &Scratch, name: &str, content: impl AsRef<[u8]>) {
 /// A program that another test starts at this moment holds a copy of the lock until it has become
 /// that program, so a lock just dropped may still be taken.
 fn recovered(dir: &Path) -> u64 {
+    let options = SpoolOptions {
+        max_size: 1 << 30,
+        delivering: true,
+        counted: Position::default(),
+        oldest: 0,
+    };
     let mut lines = None;
     wait_for(SOON, "the lock", || {
-        lines = match Spool::open(dir, 1 << 30, true) {
+        lines = match Spool::open(dir, options) {
             Err(SpoolError::Locked { .. }) => None,
             opened => Some(opened.unwrap().lines),
         };
@@ -116,7 +123,11 @@ fn files_that_are_no_segments_neither_stop_the_start_nor_the_delivery() {
     lay(&scratch, "00000000000000000006-2.lp", b"\0\xff\n\n");
     lay(&scratch, "18446744073709551615.lp", "from another world\n");
     lay(&scratch, "notes.txt", "do not delete");
-    lay(&scratch, "periods", b"\xff\nnonsense\nm x 5\nm 5 -5\n");
+    fs::write(
+        state(&scratch).join("periods"),
+        b"\xff\nnonsense\nm x 5\nm 5 -5\n",
+    )
+    .unwrap();
     let at = |name: &str| spool(&scratch).join(name);
     fs::create_dir(at("00000000000000000007-3.lp")).unwrap();
     fs::create_dir(at("00000000000000000008.lp")).unwrap();
@@ -263,7 +274,7 @@ fn a_spool_directory_that_is_removed_is_made_again() {
     let send = |each| Load::new(running.addr()).each(each).run().ids();
     let first = send(150);
     wait_for(SOON, "the spool", || spooled(&scratch).len() == 150);
-    fs::remove_dir_all(scratch.join("spool")).unwrap();
+    fs::remove_dir_all(scratch.join("state")).unwrap();
     let second = send(50);
     wait_for(SOON, "the new spool", || spooled(&scratch).len() == 50);
     let waiting: std::collections::BTreeSet<String> =

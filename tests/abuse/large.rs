@@ -148,7 +148,7 @@ fn largest_check_ins_take_bounded_memory_and_are_accounted_for() {
     let spooled = spool::points(&scratch).len();
     let dropped = accepted - spooled;
     let expected = format!(
-        "accepted {accepted} = delivered 0 + waiting {spooled} + rejected 0 + dropped {dropped}"
+        "accepted {accepted} = delivered 0 + waiting {spooled} + rejected 0 + dropped {dropped} + expired 0"
     );
     assert!(account.ends_with(&expected), "{account}, not {expected}");
     note(

@@ -15,6 +15,7 @@ use super::grafana::{View, list, load, panels, series_name};
 use super::installations::{
     HOURS, INVENTED, NOW, ODD, PATCHED, PERIOD, RELEASE, SILENT, Visit, segment, visits,
 };
+use crate::support::account::{spool, state};
 use crate::support::geodb;
 use crate::support::influx::Influx;
 use crate::support::scratch::Scratch;
@@ -98,11 +99,11 @@ fn without_any_check_in_no_query_is_an_error() {
 /// Puts the check-ins into the spool of a server, as if an earlier run had left them, and waits until
 /// it has delivered them and computed all totals.
 fn play(scratch: &Scratch, influx: &Influx, visits: &[Visit]) {
-    let spool = scratch.join("spool").join(DATABASE);
+    let spool = spool(scratch);
     fs::create_dir_all(&spool).unwrap();
     fs::write(spool.join("00000000000000000001.lp"), segment(visits)).unwrap();
     let noted = format!("{} {SILENT} {PERIOD} silent\n", TARGETS[0]);
-    fs::write(spool.join("periods"), noted).unwrap();
+    fs::write(state(scratch).join("periods"), noted).unwrap();
     let server = Server::new(scratch)
         .arg("--influxdb-url", influx.url())
         .arg("--down-sample-tags", "kubernetes_version,host_arch");

@@ -12,12 +12,13 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::{CHECK_IN, NOTICED, Swapped, Way, answer, config, wait_for_lines};
+use crate::support::account;
 use crate::support::client::{Address, Connection};
 use crate::support::geodb;
 use crate::support::load::Load;
 use crate::support::process::proc_status;
 use crate::support::scratch::Scratch;
-use crate::support::server::{DATABASE, Running, Server};
+use crate::support::server::{Running, Server};
 use crate::support::wait_for;
 
 /// Clients that ask at full speed and remember every different answer. Anything else than a 200
@@ -147,7 +148,7 @@ fn a_geo_database_overwritten_in_place_under_load_loses_no_location() {
     let (count, _) = clients.stop();
     let ended = running.terminate();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let spool = fs::read_dir(scratch.join("spool").join(DATABASE)).unwrap();
+    let spool = fs::read_dir(account::spool(&scratch)).unwrap();
     let paths = spool.map(|entry| entry.unwrap().path());
     let segments = paths.filter(|path| path.extension().is_some_and(|e| e == "lp"));
     let located = |path: PathBuf| {

@@ -39,8 +39,8 @@ fn what_is_half_written_is_looked_at_again_and_is_no_error() {
     let path = scratch.write("response-config.json", config(2));
     for interval in ["1s", "0"] {
         fs::write(&path, config(2)).unwrap();
-        let spool = scratch.join(&format!("spool-{interval}"));
-        let server = Server::new(&scratch).arg("--spool-dir", spool);
+        let state = scratch.join(&format!("state-{interval}"));
+        let server = Server::new(&scratch).arg("--state-dir", state);
         let mut running = server.arg("--reload-interval", interval).start();
         let mut connection = running.connect();
         let before = answer(&mut connection);

@@ -8,15 +8,20 @@ use std::time::Duration;
 
 use super::influx::Influx;
 use super::scratch::Scratch;
-use super::server::DATABASE;
+use super::server::{APPLICATION, DATABASE};
 use super::wait_for;
 
 /// What check-ins are stored as.
 pub const MEASUREMENT: &str = "upgrade_request";
 
-/// The directory with the segments of [`Server::new`](super::server::Server::new)'s spool.
+/// The directory in which [`Server::new`](super::server::Server::new) keeps what it has to keep.
+pub fn state(scratch: &Scratch) -> PathBuf {
+    scratch.join("state").join(APPLICATION)
+}
+
+/// The directory with the segments of its spool.
 pub fn spool(scratch: &Scratch) -> PathBuf {
-    scratch.join("spool").join(DATABASE)
+    state(scratch).join("spool")
 }
 
 /// The names of the segments, oldest first.
@@ -46,7 +51,7 @@ pub fn spooled(scratch: &Scratch) -> Vec<String> {
 
 /// All lines in the files of rejected ones, reasons included.
 pub fn rejected(scratch: &Scratch) -> Vec<String> {
-    let folder = spool(scratch).join("rejected");
+    let folder = state(scratch).join("rejected");
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .into_iter()
         .flatten()
@@ -137,6 +142,7 @@ pub struct Totals {
     pub waiting: u64,
     pub rejected: u64,
     pub dropped: u64,
+    pub expired: u64,
 }
 
 impl Totals {
@@ -157,6 +163,7 @@ impl Totals {
             waiting: number("waiting"),
             rejected: number("rejected"),
             dropped: number("dropped"),
+            expired: number("expired"),
         }
     }
 
@@ -165,7 +172,7 @@ impl Totals {
     /// on the right.
     #[track_caller]
     pub fn assert_add_up(&self, scratch: &Scratch) {
-        let ended = self.delivered + self.waiting + self.rejected + self.dropped;
+        let ended = self.delivered + self.waiting + self.rejected + self.dropped + self.expired;
         assert_eq!(self.found + self.accepted, ended, "{self:?}");
         let lines = spooled(scratch).len() as u64;
         assert_eq!(self.waiting, lines, "lines in the spool; {self:?}");

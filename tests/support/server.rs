@@ -30,7 +30,7 @@ const START: Duration = Duration::from_secs(20);
 /// Time to stop in after SIGTERM: 5 s of it belong to the last delivery.
 const STOP: Duration = Duration::from_secs(20);
 
-/// A command line in the making. It can be started more than once: the port and the spool stay.
+/// A command line in the making. It can be started more than once: the port and the state stay.
 #[derive(Clone)]
 pub struct Server {
     folder: PathBuf,
@@ -66,8 +66,8 @@ pub fn run_with(scratch: &Scratch, environment: &[(&str, &str)], arguments: &[&s
 }
 
 impl Server {
-    /// `start` with a response config, the sample geo database, a free port of 127.0.0.1 and a spool in
-    /// the scratch folder, without request schema and without InfluxDB.
+    /// `start` with a response config, the sample geo database, a free port of 127.0.0.1 and its state
+    /// in the scratch folder, without request schema and without InfluxDB.
     pub fn new(scratch: &Scratch) -> Server {
         let server = Server {
             folder: scratch.path().to_path_buf(),
@@ -84,7 +84,7 @@ impl Server {
             .arg("--application-name", APPLICATION)
             .arg("--geodb", geodb::sample(scratch))
             .arg("--listen", Address::local(free_port()).to_string())
-            .arg("--spool-dir", scratch.join("spool"))
+            .arg("--state-dir", scratch.join("state"))
     }
 
     /// Sets a flag; a value it had before is forgotten.

@@ -3,8 +3,8 @@
 use std::fs;
 use std::io;
 
+use super::account::spool;
 use super::scratch::Scratch;
-use super::server::DATABASE;
 
 /// All lines of the spool of [`Server::new`](super::server::Server::new), oldest first. The line that
 /// is being written is left out.
@@ -30,8 +30,7 @@ pub fn points(scratch: &Scratch) -> Vec<String> {
 }
 
 fn read(scratch: &Scratch) -> io::Result<Vec<String>> {
-    let folder = scratch.join("spool").join(DATABASE);
-    let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    let entries = fs::read_dir(spool(scratch))?.collect::<io::Result<Vec<_>>>()?;
     let mut segments: Vec<_> = entries.iter().map(|entry| entry.path()).collect();
     segments.retain(|path| path.extension().is_some_and(|extension| extension == "lp"));
     segments.sort();
