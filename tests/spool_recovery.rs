@@ -258,7 +258,7 @@ fn segments_that_somebody_removes_are_counted_as_lost_at_the_stop() {
     let totals = Totals::of(&log);
     totals.assert_add_up(&scratch);
     assert_eq!((totals.waiting, totals.dropped), (left, 155 - left));
-    let said = format!("somebody removed segments; {} records", 155 - left);
+    let said = format!("spool files were deleted; {} records lost", 155 - left);
     assert_eq!(lines_with(&log, &said), 1, "{log}");
 }
 
