@@ -19,6 +19,8 @@ mod reader;
 pub mod report;
 mod rows;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use counts::Counts;
