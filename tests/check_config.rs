@@ -1,5 +1,8 @@
 //! What `check-config` tells the operator before the files are swapped.
 
+mod field_types;
+mod without_effect;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

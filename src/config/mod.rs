@@ -5,6 +5,7 @@
 
 pub mod allowed;
 pub mod changes;
+pub mod effect;
 mod json;
 pub mod problem;
 pub mod response;

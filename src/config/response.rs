@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
+use super::effect::{WithoutEffect, without_effect};
 use super::json::{self, Object};
 use super::problem::{Problem, Problems};
 use crate::units::date::parse_date;
@@ -14,6 +15,16 @@ use crate::units::version::parse_version;
 
 /// The tag (exactly so) of the version that the operator recommends.
 pub const LATEST_TAG: &str = "latest";
+/// The keys at the top of the file that have an effect.
+const KEYS: &[&str] = &["versions"];
+/// Keys of a version that this server reads; clients get the others too.
+const VERSION_KEYS: [&str; 5] = [
+    "name",
+    "releaseDate",
+    "minUpgradableVersion",
+    "tags",
+    "extraInfo",
+];
 
 /// A valid response config: at least one version is tagged `latest`, and no name occurs twice.
 #[derive(Clone, Debug)]
@@ -21,6 +32,7 @@ pub struct ResponseConfig {
     versions: Vec<Version>,
     /// Index of the version that [`ResponseConfig::latest`] tells.
     latest: usize,
+    without_effect: Vec<WithoutEffect>,
 }
 
 /// One version of the application.
@@ -47,6 +59,11 @@ impl ResponseConfig {
     /// The version tagged `latest`; the highest one where several are.
     pub fn latest(&self) -> &Version {
         &self.versions[self.latest]
+    }
+
+    /// Keys at the top of the file that change nothing.
+    pub fn without_effect(&self) -> &[WithoutEffect] {
+        &self.without_effect
     }
 
     /// The body of the answer to every check-in, `interval_minutes` until the next one.
@@ -97,7 +114,11 @@ pub fn parse(text: &str) -> Result<ResponseConfig, Vec<Problem>> {
         .max_by_key(|(_, version)| &version.semver)
         .map(|(index, _)| index);
     match latest {
-        Some(latest) if reader.problems.0.is_empty() => Ok(ResponseConfig { versions, latest }),
+        Some(latest) if reader.problems.0.is_empty() => Ok(ResponseConfig {
+            versions,
+            latest,
+            without_effect: without_effect("", &document, KEYS),
+        }),
         _ => Err(reader.problems.0),
     }
 }
@@ -137,6 +158,8 @@ impl Reader {
             Err(_) => true,
         };
 
+        self.two_spellings(&place, &object);
+
         // All keys are read before the first of them ends this, so that every problem is noted.
         let name = self.problems.keep(&place, "name", name);
         let release_date = self.problems.keep(&place, "releaseDate", release_date);
@@ -155,6 +178,22 @@ impl Reader {
             tags: tags?,
             json: json::compact(raw.get()).into_boxed_str(),
         })
+    }
+
+    /// Refuses a key in two spellings: clients that compare exactly would read another value than this server.
+    fn two_spellings(&mut self, place: &str, object: &Object<'_>) {
+        for key in VERSION_KEYS {
+            let names = object.members.iter().map(|(name, _)| name.as_str());
+            let mut spellings: Vec<&str> = names
+                .filter(|name| name.eq_ignore_ascii_case(key))
+                .collect();
+            spellings.sort_unstable();
+            spellings.dedup();
+            if spellings.len() > 1 {
+                let message = format!("found as {spellings:?}, expected one spelling of the key");
+                self.problems.note(&format!("{place}, {key}"), message);
+            }
+        }
     }
 
     /// Refuses a name that an earlier version has. Names are compared as they are written, as in

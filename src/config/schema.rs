@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::allowed::Allowed;
+use super::effect::{WithoutEffect, without_effect};
 use super::json::{self, Object};
 use super::problem::{Problem, Problems};
 use crate::line::encode::{self as line, RESERVED_KEYS};
@@ -18,12 +19,22 @@ pub const DEFAULT_MAX_LEN: usize = 200;
 /// What the schema of a key looks like, for messages.
 const EXAMPLE: &str = "{\"dataType\": \"string\", \"maxLen\": 200}";
 
+/// The keys at the top of the file that have an effect.
+const KEYS: &[&str] = &[
+    "appVersionSchema",
+    "extraTagInfoSchema",
+    "extraFieldInfoSchema",
+];
+/// The same of the schema of one key.
+const KEY_KEYS: &[&str] = &["dataType", "maxLen", "values", "pattern"];
+
 /// A valid request schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestSchema {
     app_version: KeySchema,
     tags: Keys,
     fields: Keys,
+    without_effect: Vec<WithoutEffect>,
 }
 
 /// Keys in the client's spelling, sorted, none twice, and what is valid for each.
@@ -103,11 +114,16 @@ impl RequestSchema {
         let all_types = [DataType::String, DataType::Float, DataType::Boolean];
         let fields = reader.keys(&document, "extraFieldInfoSchema", &all_types);
         match app_version {
-            Some(app_version) if reader.problems.0.is_empty() => Ok(RequestSchema {
-                app_version,
-                tags,
-                fields,
-            }),
+            Some(app_version) if reader.problems.0.is_empty() => {
+                let mut unused = without_effect("", &document, KEYS);
+                unused.append(&mut reader.without_effect);
+                Ok(RequestSchema {
+                    app_version,
+                    tags,
+                    fields,
+                    without_effect: unused,
+                })
+            }
             _ => Err(reader.problems.0),
         }
     }
@@ -120,6 +136,11 @@ impl RequestSchema {
     /// The extra tags: always strings.
     pub fn tags(&self) -> &Keys {
         &self.tags
+    }
+
+    /// Keys of the file that change nothing.
+    pub fn without_effect(&self) -> &[WithoutEffect] {
+        &self.without_effect
     }
 
     /// The extra fields.
@@ -143,6 +164,7 @@ impl DataType {
 #[derive(Default)]
 struct Reader {
     problems: Problems,
+    without_effect: Vec<WithoutEffect>,
 }
 
 impl Reader {
@@ -200,6 +222,8 @@ impl Reader {
             self.problems.note(place, message);
             return None;
         };
+        let unused = without_effect(place, &object, KEY_KEYS);
+        self.without_effect.extend(unused);
         let data_type = data_type(object.get("dataType"), types);
         let max_len = max_len(object.get_non_null("maxLen"));
         let allowed = self.allowed(place, &object);

@@ -14,7 +14,8 @@ const GEODB_AGE: SignedDuration = SignedDuration::from_hours(60 * 24);
 
 /// Everything about a snapshot that a person should look at.
 pub fn warnings(snapshot: &Snapshot, now: Timestamp) -> Vec<String> {
-    let mut warnings = response(&snapshot.response, now);
+    let mut warnings = without_effect(snapshot);
+    warnings.extend(response(&snapshot.response, now));
     if let Some(request_schema) = &snapshot.schema {
         warnings.extend(schema(request_schema));
     }
@@ -29,6 +30,15 @@ pub fn warnings(snapshot: &Snapshot, now: Timestamp) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// The keys of both files that change nothing.
+pub fn without_effect(snapshot: &Snapshot) -> Vec<String> {
+    let response = snapshot.response.without_effect().iter();
+    let schema = snapshot.schema.iter().flat_map(|s| s.without_effect());
+    let response = response.map(|key| format!("response config: {key}"));
+    let schema = schema.map(|key| format!("request schema: {key}"));
+    response.chain(schema).collect()
 }
 
 fn response(config: &ResponseConfig, now: Timestamp) -> Vec<String> {

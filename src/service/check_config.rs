@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use rustix::fs::{Access, access};
 
 use super::connect::connect;
+use super::field_types;
 use super::run::RunError;
 use crate::cli::options::{InfluxOptions, StartOptions};
 use crate::config::Snapshot;
@@ -44,10 +45,12 @@ impl Report {
 pub fn run(options: &StartOptions, online: bool) -> Report {
     let mut report = Report::default();
     let files = Fingerprints::of(&options.sources);
-    match Snapshot::load(&options.sources, &files, None) {
-        Ok(snapshot) => describe(&snapshot, &mut report),
+    let snapshot = Snapshot::load(&options.sources, &files, None);
+    match &snapshot {
+        Ok(snapshot) => describe(snapshot, &mut report),
         Err(error) => report.errors.extend(error.lines()),
     }
+    let schema = snapshot.ok().and_then(|snapshot| snapshot.schema);
     report.say("query period", options.sources.query_period);
     report.say("listen", &options.listen);
     report.say(
@@ -59,7 +62,12 @@ pub fn run(options: &StartOptions, online: bool) -> Report {
     );
     state(&options.state_dir, &mut report);
     match &options.influxdb {
-        Some(influxdb) => influx(influxdb, options, online, &mut report),
+        Some(influxdb) if online => {
+            if let Some(influx) = influx(influxdb, options, &mut report) {
+                ask(&influx, options, schema.as_ref(), &mut report);
+            }
+        }
+        Some(influxdb) => drop(influx(influxdb, options, &mut report)),
         None => report.say(
             "InfluxDB",
             "none (--influxdb-url): records stay in the spool",
@@ -143,7 +151,7 @@ fn describe_schema(schema: &RequestSchema, report: &mut Report) {
     }
 }
 
-fn influx(influxdb: &InfluxOptions, options: &StartOptions, online: bool, report: &mut Report) {
+fn influx(influxdb: &InfluxOptions, options: &StartOptions, report: &mut Report) -> Option<Influx> {
     let database = options.database.name();
     report.say(
         "InfluxDB",
@@ -153,16 +161,21 @@ fn influx(influxdb: &InfluxOptions, options: &StartOptions, online: bool, report
         report.warn(warning);
     }
     match connect(influxdb, &database) {
-        Ok(influx) if online => ask(&influx, options, report),
-        Ok(_) => {}
+        Ok(influx) => Some(influx),
         Err(RunError::Configuration(error) | RunError::System(error)) => {
             report.errors.extend(error.lines().map(str::to_owned));
+            None
         }
     }
 }
 
 /// Asks InfluxDB for everything the server needs of it.
-fn ask(influx: &Influx, options: &StartOptions, report: &mut Report) {
+fn ask(
+    influx: &Influx,
+    options: &StartOptions,
+    schema: Option<&RequestSchema>,
+    report: &mut Report,
+) {
     let url = influx.url();
     match influx.ping(TIMEOUT) {
         Ok(version) => report.say("InfluxDB version", version),
@@ -196,9 +209,26 @@ fn ask(influx: &Influx, options: &StartOptions, report: &mut Report) {
             return report.errors.push(format!("InfluxDB at {url}: {trouble}"));
         }
     }
+    compare_types(influx, schema, report);
     match downsampling::existing(influx, TIMEOUT) {
         Ok(existing) => continuous_queries(&existing, options, report),
         Err(why) => report.warn(format!("the continuous queries cannot be seen: {why}")),
+    }
+}
+
+/// Compares the types of fields with those that `start` would write.
+fn compare_types(influx: &Influx, schema: Option<&RequestSchema>, report: &mut Report) {
+    let url = influx.url();
+    match field_types::mismatches(influx, schema, Timestamp::now()) {
+        Ok(found) => {
+            for mismatch in found {
+                match mismatch.of_every_record {
+                    true => report.errors.push(format!("InfluxDB at {url}: {mismatch}")),
+                    false => report.warn(mismatch),
+                }
+            }
+        }
+        Err(why) => report.warn(format!("the types of fields cannot be seen: {why}")),
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod check_config;
 mod connect;
+mod field_types;
 pub mod health;
 mod memory;
 pub mod notify;

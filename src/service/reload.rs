@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use super::settings;
 use crate::cli::options::ConfigSources;
 use crate::config::watch::{File, Fingerprints, Look, SETTLED, Watch};
 use crate::config::{LoadError, Snapshot, changes};
@@ -225,6 +226,7 @@ impl Reload {
             &self.sources.down_sample_tags,
         );
         self.listed.store(Arc::new(listed));
+        settings::warn_of_keys_without_effect(&snapshot, Some(current));
         self.app.snapshot.store(Arc::new(snapshot));
         counts.reloaded.add(1);
         counts.loaded_now();

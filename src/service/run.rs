@@ -114,6 +114,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     let pipeline_options = pipeline_options(&options, influx, Arc::clone(&listed));
     let (pipeline, recorder) = Pipeline::start(pipeline_options, Arc::clone(&metrics), &tell)?;
     settings::say(&options);
+    settings::warn_of_keys_without_effect(&snapshot, None);
     let ready = ready_line(&options, &bound, &snapshot, &metrics);
     let app = Arc::new(App::new(
         snapshot,

@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 
 use crate::cli::options::{InfluxOptions, StartOptions};
+use crate::config::Snapshot;
+use crate::config::warnings::without_effect;
 
 /// Logs the settings, and what the operator left out, so that nobody wonders later why it is not
 /// there.
@@ -58,6 +60,16 @@ pub fn say(options: &StartOptions) {
     }
     for warning in options.influxdb.iter().flat_map(InfluxOptions::warnings) {
         log::warn!("{warning}");
+    }
+}
+
+/// Logs the keys of the files that change nothing, but for those that the snapshot before had too.
+pub fn warn_of_keys_without_effect(snapshot: &Snapshot, before: Option<&Snapshot>) {
+    let known = before.map(without_effect).unwrap_or_default();
+    for key in without_effect(snapshot) {
+        if !known.contains(&key) {
+            log::warn!("{key}");
+        }
     }
 }
 

@@ -217,6 +217,11 @@ struct ResultOf {
     error: Option<String>,
 }
 
+/// An InfluxQL identifier.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 fn unreachable(error: &ureq::Error) -> Trouble {
     let what = match error {
         ureq::Error::Timeout(_) => "no answer in time".to_owned(),

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::delivery::influx::{Influx, QueryError};
+use crate::delivery::influx::{Influx, QueryError, quoted};
 use crate::line::encode::MEASUREMENT;
 use crate::units::duration::QueryPeriod;
 
@@ -139,11 +139,6 @@ fn understand(name: &str, text: &str) -> Option<(Downsampling, i64)> {
         },
         influx_seconds(period)?,
     ))
-}
-
-/// An InfluxQL identifier.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// An InfluxQL duration of whole seconds, such as `90m`, `1h30m` or `1w`.

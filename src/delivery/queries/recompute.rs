@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::downsampling::quoted;
 use super::lengths::{Lengths, Piece};
 use super::periods::Period;
 use super::set_up::{InForce, passed_on};
+use crate::delivery::influx::quoted;
 use crate::delivery::influx::{Influx, Outcome, QueryError, Series, TIMEOUT};
 use crate::line::encode::MEASUREMENT;
 

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::downsampling::{Downsampling, existing, quoted, wanted};
-use crate::delivery::influx::{Influx, QueryError, Trouble};
+use super::downsampling::{Downsampling, existing, wanted};
+use crate::delivery::influx::{Influx, QueryError, Trouble, quoted};
 use crate::line::encode::MEASUREMENT;
 use crate::units::duration::QueryPeriod;
 

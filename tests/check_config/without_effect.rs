@@ -1,0 +1,67 @@
+//! Keys of the operator's files that change nothing are named, in the check and in the log.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::check;
+use crate::support::account::lines_with;
+use crate::support::scratch::Scratch;
+use crate::support::server::Server;
+use crate::support::wait_for;
+
+const VERSION: &str =
+    r#"{"name": "v1.0.0", "releaseDate": "2024-01-10T00:00:00Z", "tags": ["latest"], "Extra": 1}"#;
+
+#[test]
+fn keys_without_effect_are_warned_of_by_the_check_at_start_and_at_reload() {
+    let scratch = Scratch::new();
+    let config = |more: &str| format!("{{\"versions\": [{VERSION}]{more}}}");
+    let schema = r#"{"extraTagsInfoSchema": {}, "extraTagInfoSchema":
+        {"hostArch": {"dataType": "string", "maxLenght": 5}}}"#;
+    let path = scratch.write(
+        "r.json",
+        config(r#", "requestIntervalInMinutes": 5, "version": []"#),
+    );
+    let server = Server::new(&scratch)
+        .arg("--upgrade-response-config", &path)
+        .arg("--request-schema", scratch.write("s.json", schema));
+    let told = [
+        "response config: key \"requestIntervalInMinutes\" has no effect; known keys are ",
+        "response config: key \"version\" has no effect; the nearest known key is \"versions\"",
+        "request schema: key \"extraTagsInfoSchema\" has no effect; the nearest known key is \
+         \"extraTagInfoSchema\"",
+        "request schema: extraTagInfoSchema, \"hostArch\": key \"maxLenght\" has no effect; the nearest \
+         known key is \"maxLen\"",
+    ];
+    check(&server, &[], 0, &told, &[]);
+
+    let mut running = server.start();
+    for text in told {
+        assert_eq!(lines_with(&running.log(), text), 1, "{}", running.log());
+    }
+    fs::write(&path, config(r#", "version": [], "comment": "" "#)).unwrap();
+    running.signal(Signal::HUP);
+    let new = "WARN  response config: key \"comment\" has no effect";
+    wait_for(Duration::from_secs(30), "the new key's warning", || {
+        lines_with(&running.log(), new) == 1
+    });
+    let log = running.terminate().stderr;
+    for text in told {
+        assert_eq!(lines_with(&log, text), 1, "{log}");
+    }
+}
+
+#[test]
+fn a_versions_key_in_two_spellings_is_an_error() {
+    let scratch = Scratch::new();
+    let config = r#"{"versions": [{"name": "v1.0.0", "Name": "v2.0.0", "Tags": ["latest"],
+        "releaseDate": "2024-01-10T00:00:00Z"}]}"#;
+    let server =
+        Server::new(&scratch).arg("--upgrade-response-config", scratch.write("r.json", config));
+    let error = "r.json: versions[0] \"v2.0.0\", name: found as [\"Name\", \"name\"], expected one \
+                 spelling of the key";
+    check(&server, &[], 78, &[], &[error]);
+    assert!(server.expect_exit(78).stderr.contains(error));
+}
