@@ -3,11 +3,14 @@
 //! The only module that sees `maxminddb`. It must never panic, whatever bytes the file holds, and
 //! never put an address into an error.
 
+mod walk;
+
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use maxminddb::Reader;
 use serde::Deserialize;
@@ -25,6 +28,8 @@ const OWN_MAPPING: usize = 33 * 1024 * 1024;
 pub struct GeoDb {
     reader: Reader<Vec<u8>>,
     size: usize,
+    /// A look-up failed, and that was logged.
+    broken: AtomicBool,
 }
 
 /// The English names of a place, and its country's ISO 3166-1 code, none of them empty. Borrowed from the database, so a look-up allocates nothing; the default is a place
@@ -62,6 +67,8 @@ pub enum GeoError {
     /// The bytes are no whole MaxMind DB: cut off, still packed, or something else. Holds the
     /// reader's words.
     NotADatabase(String),
+    /// The file has its length and its description, but what is inside is damaged. Holds where and how.
+    Damaged(String),
     /// A sound database of something other than places.
     WrongType {
         /// The type the file gives itself, for instance `GeoLite2-ASN`.
@@ -73,7 +80,7 @@ impl GeoDb {
     /// Reads the database at `path` into memory: about 60 MB for a GeoLite2 city database.
     ///
     /// The whole file is needed, as its description is at its end; so a file that is still being
-    /// copied is refused. Single damaged records are only noticed when they are looked up.
+    /// copied is refused, and one that is damaged inside as well.
     pub fn open(path: &Path) -> Result<GeoDb, GeoError> {
         GeoDb::from_bytes(read(path).map_err(GeoError::Unreadable)?)
     }
@@ -91,7 +98,21 @@ impl GeoDb {
         match record.and_then(|found| found.decode::<Record>()) {
             Ok(Some(record)) => record.location().map_or(Lookup::NotFound, Lookup::Found),
             Ok(None) => Lookup::NotFound,
-            Err(_) => Lookup::Broken,
+            Err(_) => {
+                self.warn_of_broken();
+                Lookup::Broken
+            }
+        }
+    }
+
+    /// Once a database: a failing look-up costs a location, and nobody would notice.
+    fn warn_of_broken(&self) {
+        if !self.broken.swap(true, Ordering::Relaxed) {
+            log::warn!(
+                "geo database {}: a look-up failed, records of such addresses have no location; fetch the \
+                 database again, and check the memory and the disk",
+                self.describe()
+            );
         }
     }
 
@@ -134,7 +155,12 @@ impl GeoDb {
                 found: database_type.clone(),
             });
         }
-        Ok(GeoDb { reader, size })
+        walk::walk(&reader).map_err(GeoError::Damaged)?;
+        Ok(GeoDb {
+            reader,
+            size,
+            broken: AtomicBool::new(false),
+        })
     }
 }
 
@@ -170,6 +196,10 @@ impl fmt::Display for GeoError {
                 f,
                 "not a whole MaxMind DB file ({reason}); expected an unpacked .mmdb file, fetch it \
                  again if the download was cut off"
+            ),
+            GeoError::Damaged(what) => write!(
+                f,
+                "the database is damaged inside ({what}); expected records with places, fetch it again"
             ),
             GeoError::WrongType { found } => write!(
                 f,

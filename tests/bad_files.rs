@@ -108,6 +108,7 @@ fn geo_database_that_is_none_is_refused() {
         ("empty.mmdb", b"", &["the file is empty", "fetch it again"]),
         ("half.mmdb", &sample[..sample.len() / 2], &["not a whole MaxMind DB file", "cut off"]),
         ("packed.mmdb", b"\x1f\x8b\x08 not unpacked", &["not a whole MaxMind DB file", "unpacked"]),
+        ("hollow.mmdb", &geodb::hollow(&sample), &["damaged inside (record of network ", "fetch it again"]),
         ("asn.mmdb", &asn, &["of type \"GeoLite2-ASN\"", "cities or countries"]),
     ];
     let server = Server::new(&scratch);

@@ -36,6 +36,7 @@ fn refused_requests_say_why_and_leave_the_connection_usable() {
         ("POST", "/v1/checkupgrade", "{\n\"secret\":", 400, "the body ends too early (line 2, column 9)"),
         ("POST", "/v1/checkupgrade", "{\"secret\" 1}", 400, "the body is not valid JSON (line 1, column 11)"),
         ("POST", "/v1/checkupgrade", "{} secret", 400, "the body is not valid JSON (line 1, column 4)"),
+        ("POST", "/v1/checkupgrade", r#"{"extraFieldInfo":{"secret":1e400}}"#, 400, "the body holds a number that is out of range for a 64-bit float (line 1, column 33)"),
         ("POST", "/v1/checkupgrade", "[]", 400, "the body is not a JSON object (line 1, column 0)"),
         ("POST", "/v1/checkupgrade", "\"secret\"", 400, "the body is not a JSON object (line 1, column 8)"),
         ("POST", "/v1/checkupgrade", r#"{"appVersion":7}"#, 400, "appVersion is not a string"),

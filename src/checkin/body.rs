@@ -70,6 +70,10 @@ pub fn read(body: &[u8]) -> Result<Raw<'_>, BadRequest> {
 /// serde_json's own texts can quote the input, so only the place and the kind are passed on.
 fn describe(error: &serde_json::Error) -> String {
     let what = match error.classify() {
+        // No category of its own: valid JSON (RFC 8259, section 6) that no 64-bit float can hold.
+        _ if error.to_string().starts_with("number out of range") => {
+            "the body holds a number that is out of range for a 64-bit float"
+        }
         serde_json::error::Category::Data => "the body is not a JSON object",
         serde_json::error::Category::Eof => "the body ends too early",
         _ => "the body is not valid JSON",

@@ -81,9 +81,14 @@ fn an_invalid_geo_database_is_said_once_and_the_old_one_is_used() {
         .unwrap();
     other_type[at..at + 11].copy_from_slice(b"Sample-Asns");
     let half = sample[..sample.len() / 2].to_vec();
-    let cases: [Broken<'_>; 4] = [
+    let hollow = geodb::hollow(&sample);
+    let cases: [Broken<'_>; 5] = [
         (Some(Vec::new()), &["empty", "expected a MaxMind DB"]),
         (Some(half), &["not a whole MaxMind DB", "fetch it again"]),
+        (
+            Some(hollow),
+            &["damaged inside (record of network ", "fetch it again"],
+        ),
         (
             Some(other_type),
             &["\"Sample-Asns\"", "cities or countries"],

@@ -38,6 +38,15 @@ pub fn variant(sample: &Path, built: u32, padding: usize) -> Vec<u8> {
     bytes
 }
 
+/// A database as a copy leaves it that was cut off after its disk space was taken: with its length and its
+/// description, and zeros in the place of some records.
+pub fn hollow(sample: &[u8]) -> Vec<u8> {
+    let mut bytes = sample.to_vec();
+    let description = find(&bytes, DESCRIPTION);
+    bytes[description - 512..description].fill(0);
+    bytes
+}
+
 fn find(bytes: &[u8], what: &[u8]) -> usize {
     let mut windows = bytes.windows(what.len());
     windows.position(|window| window == what).unwrap()
