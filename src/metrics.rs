@@ -254,6 +254,8 @@ pub struct HealthMetrics {
     pub disk_failing: AtomicBool,
     /// The ledger cannot be written.
     pub counting_failing: AtomicBool,
+    /// Records wait and the database answers, but nothing was delivered for an hour.
+    pub delivery_stalled: AtomicBool,
 }
 
 /// Upper bounds of the histogram's buckets in seconds; what is above them has a bucket too.

@@ -17,6 +17,7 @@ mod client_address;
 mod clock;
 mod copyright;
 mod crash;
+mod damaged_spool;
 mod dashboards;
 mod disk;
 mod end_to_end;

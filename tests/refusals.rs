@@ -118,7 +118,7 @@ fn refused_lines_that_cannot_be_kept_are_counted_and_said_as_lost() {
     let start = now();
     let lines: String = (0..10)
         .map(|n| match n % 5 {
-            0 => format!("{LINE} value=oops {}\n", start + n),
+            0 => format!("{LINE} value=99999999999999999999i {}\n", start + n),
             _ => line(&format!("id{n}"), start + n),
         })
         .collect();
@@ -163,7 +163,7 @@ fn a_new_field_with_two_types_in_one_batch_keeps_the_records_of_one() {
 
 #[test]
 fn one_bad_line_among_5000_is_found_in_few_requests_and_4999_are_stored() {
-    let bad_line = |start: i64| format!("{LINE} value=oops {}\n", start + 1234);
+    let bad_line = |start: i64| format!("{LINE} value=99999999999999999999i {}\n", start + 1234);
     let too_old = |_: i64| format!("{LINE} value=1i 1000\n");
     // An unparsable line is named by InfluxDB, one that is too old has to be searched for.
     for (bad, most) in [(bad_line as fn(i64) -> String, 3), (too_old, 30)] {

@@ -1,17 +1,36 @@
 //! The lines of one write request, read from a segment.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 
-use crate::line::encode as line;
+use crate::line::{encode as line, sound};
+use crate::spool::is_taken_out;
 
 /// Whole lines of a segment.
 #[derive(Debug, Default)]
 pub struct Batch {
+    /// The records to send.
     pub bytes: Vec<u8>,
+    /// The number of records.
+    pub records: u64,
+    /// Lines that were read, damaged ones among them, but not those that the start took out.
     pub lines: u64,
+    /// Bytes of the segment that were read.
+    pub length: u64,
+    /// What is no record, and is not sent.
+    pub damaged: Vec<Damaged>,
     /// A timestamp of each second that has lines, in ns since 1970, in the order of the lines: enough
     /// to tell their periods, which are whole seconds long.
     pub moments: Vec<i64>,
+}
+
+/// A line, or the part of one before a record, that is no record.
+#[derive(Debug)]
+pub struct Damaged {
+    /// Where it begins, in bytes behind the beginning of the batch.
+    pub at: u64,
+    pub bytes: Vec<u8>,
+    /// No record stands behind it in its line.
+    pub is_line: bool,
 }
 
 impl Batch {
@@ -28,21 +47,51 @@ impl Batch {
         self.bytes.clear();
         self.bytes.reserve(most_bytes + crate::spool::LONGEST_LINE);
         self.moments.clear();
-        self.lines = 0;
-        while self.lines < most_lines as u64 && self.bytes.len() < most_bytes {
+        self.damaged.clear();
+        (self.lines, self.records, self.length) = (0, 0, 0);
+        let mut kept = 0;
+        while self.lines < most_lines as u64 && self.bytes.len() + kept < most_bytes {
             let start = self.bytes.len();
-            reader.read_until(b'\n', &mut self.bytes)?;
-            if self.bytes.len() == start || self.bytes.last() != Some(&b'\n') {
+            let Some(length) = read_line(reader, &mut self.bytes)? else {
                 // The end, or a line that somebody cut off.
                 self.bytes.truncate(start);
                 break;
-            }
-            self.lines += 1;
-            if let Some(timestamp) = line::timestamp(&self.bytes[start..]) {
-                self.note(timestamp);
-            }
+            };
+            kept += self.judge(start);
+            self.length += length;
         }
         Ok(())
+    }
+
+    /// Keeps the record of the line that begins at `start`, and puts aside what is none; how many bytes.
+    fn judge(&mut self, start: usize) -> usize {
+        let line = &self.bytes[start..];
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        if is_taken_out(line) {
+            self.bytes.truncate(start);
+            return 0;
+        }
+        self.lines += 1;
+        let record = sound::record(line);
+        let damaged = line.len() - record.map_or(0, <[u8]>::len);
+        let stamp = record.and_then(line::timestamp);
+        self.records += u64::from(record.is_some());
+        if let Some(stamp) = stamp {
+            self.note(stamp);
+        }
+        if damaged == 0 {
+            return 0;
+        }
+        self.damaged.push(Damaged {
+            at: self.length,
+            bytes: self.bytes[start..start + damaged].to_vec(),
+            is_line: stamp.is_none(),
+        });
+        match stamp {
+            Some(_) => drop(self.bytes.drain(start..start + damaged)),
+            None => self.bytes.truncate(start),
+        }
+        damaged
     }
 
     fn note(&mut self, timestamp: i64) {
@@ -51,4 +100,21 @@ impl Batch {
             self.moments.push(timestamp);
         }
     }
+}
+
+/// Appends a line with its newline; its length in the file. Of one that is too long for a record only the
+/// beginning is appended. `None` where no whole line is left.
+fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<u64>> {
+    let start = line.len();
+    let most = sound::LONGEST as u64;
+    let read = reader.by_ref().take(most).read_until(b'\n', line)? as u64;
+    if line.len() > start && line.ends_with(b"\n") {
+        return Ok(Some(read));
+    }
+    if read < most {
+        return Ok(None);
+    }
+    let rest = reader.skip_until(b'\n')? as u64;
+    line.push(b'\n');
+    Ok((rest > 0).then_some(read + rest))
 }

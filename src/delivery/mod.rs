@@ -3,25 +3,29 @@
 
 mod batch;
 pub mod influx;
+mod keep;
 mod outage;
 pub mod queries;
 mod refused;
-mod rejected;
 mod segments;
+mod stalled;
+mod unreadable;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::metrics::Metrics;
-use crate::spool::Spool;
+use crate::spool::{Spool, rejected};
 use crate::state::StateDir;
 use crate::units::duration::QueryPeriod;
 use influx::{Influx, Trouble};
 use outage::Outage;
 use queries::totals::Totals;
 use segments::{Delivery, Destination, Hindered, timeout};
+use stalled::Stalled;
 
 /// How often the sender looks whether a period has ended or is due.
 const TICK: Duration = Duration::from_secs(1);
@@ -50,6 +54,7 @@ pub struct Sender {
     delivery: Delivery,
     totals: Totals,
     outage: Outage,
+    stalled: Stalled,
     /// When the last attempt at a stop has to be over.
     deadline: Option<Instant>,
 }
@@ -81,6 +86,7 @@ impl Sender {
             metrics,
             influx: options.influx,
             outage: Outage::default(),
+            stalled: Stalled::default(),
             deadline: None,
         }
     }
@@ -110,7 +116,9 @@ impl Sender {
         }
         self.look_at_the_clock();
         self.outage.asks();
-        match self.work() {
+        let worked = self.work();
+        self.look_at_progress(worked.is_err());
+        match worked {
             Ok(true) => Step::Worked,
             Ok(false) => {
                 self.outage.over(&self.spool, &self.metrics);
@@ -145,6 +153,26 @@ impl Sender {
             self.outage.answered();
         }
         Ok(delivered || recomputed)
+    }
+
+    /// Shows in `/healthz` that delivery stands still.
+    fn look_at_progress(&mut self, hindered: bool) {
+        let records = &self.metrics.records;
+        let settled = records.delivered.get() + records.rejected.get();
+        let failed = hindered && self.spool.to_deliver() != Some(0);
+        let (influx, deadline) = (&self.influx, self.deadline);
+        let answers = || influx.ping(timeout(deadline)).is_ok();
+        let stalled = self.stalled.look(Instant::now(), settled, failed, answers);
+        let before = &self.metrics.health.delivery_stalled;
+        if stalled && !before.load(Ordering::Relaxed) {
+            log::error!(
+                "InfluxDB at {}: it answers, but nothing was delivered for an hour, and {} records wait; see \
+                 the errors and warnings before this one for the cause",
+                self.influx.url(),
+                records.waiting()
+            );
+        }
+        before.store(stalled, Ordering::Relaxed);
     }
 
     /// To be called every second.

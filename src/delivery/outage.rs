@@ -79,6 +79,12 @@ impl Outage {
                          {password}"
                     );
                 }
+                Trouble::Unreadable(_) => {
+                    log::error!(
+                        "InfluxDB at {url}: {trouble}{times}; {waiting}, trying again; if a line is the \
+                         cause, it is searched for and rejected; check what is between here and InfluxDB"
+                    );
+                }
                 Trouble::NotUnderstood(_) => {
                     log::error!(
                         "InfluxDB at {url}: {trouble}{times}; {waiting}, trying again slowly"
@@ -151,7 +157,7 @@ impl Outage {
                 self.wait = FIRST_WAIT;
                 return Duration::ZERO;
             }
-            Trouble::Later { .. } | Trouble::DatabaseMissing => FIRST_WAIT,
+            Trouble::Later { .. } | Trouble::Unreadable(_) | Trouble::DatabaseMissing => FIRST_WAIT,
             Trouble::Denied(_) | Trouble::NotUnderstood(_) => SLOW_WAIT,
         };
         let wait = self.wait.clamp(least, LONGEST_WAIT);

@@ -6,7 +6,7 @@
 //! its lines go at once if that is their number, so that 5000 lines with one wrong field do not cost
 //! 5000 requests.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use super::influx::{Outcome, Trouble};
 use super::rejected::Rejected;
@@ -17,29 +17,37 @@ use crate::line::parse::fields;
 /// retention policy about as many.
 const MAX_REFUSALS: usize = 200;
 
+/// Parts whose answers cannot be parsed, while no other part is stored, after which it is not the lines' fault.
+const MAX_UNREADABLE: usize = 32;
+
 /// Sends a batch until each of its lines is stored or refused for good. `send` sends lines and is
 /// called again with parts of the batch where InfluxDB refuses some. On trouble all of the batch is
-/// kept, which is safe since storing a line twice changes nothing.
+/// kept, which is safe since storing a line twice changes nothing. An answer that cannot be parsed is such
+/// trouble too, unless `blames_lines` says that a line may cause it: then that line is searched for.
 pub fn settle<'a>(
     batch: &'a [u8],
     send: &mut dyn FnMut(&[u8]) -> Outcome,
+    blames_lines: &dyn Fn() -> bool,
 ) -> Result<Vec<Rejected<'a>>, Trouble> {
-    let outcome = match send(batch) {
-        Outcome::Stored => return Ok(Vec::new()),
-        Outcome::Kept(trouble) => return Err(trouble),
-        outcome => outcome,
-    };
+    let outcome = send(batch);
+    if outcome == Outcome::Stored {
+        return Ok(Vec::new());
+    }
     let lines: Vec<&[u8]> = batch
         .split(|&b| b == b'\n')
         .filter(|line| !line.is_empty())
         .collect();
     let mut search = Search {
         rejected: Vec::new(),
-        todo: Vec::new(),
+        todo: VecDeque::new(),
         refusals: 0,
+        stored: false,
+        unreadable: 0,
+        suspects: Vec::new(),
+        blames_lines,
     };
     search.handle(lines, outcome)?;
-    while let Some(lines) = search.todo.pop() {
+    while let Some(lines) = search.todo.pop_back() {
         let mut part = lines.join(&b'\n');
         part.push(b'\n');
         search.handle(lines, send(&part))?;
@@ -47,19 +55,27 @@ pub fn settle<'a>(
     Ok(search.rejected)
 }
 
-struct Search<'a> {
+struct Search<'a, 's> {
     rejected: Vec<Rejected<'a>>,
     /// Parts of the batch that are to be sent again.
-    todo: Vec<Vec<&'a [u8]>>,
+    todo: VecDeque<Vec<&'a [u8]>>,
     refusals: usize,
+    /// A part was stored.
+    stored: bool,
+    /// Parts whose answers could not be parsed.
+    unreadable: usize,
+    /// Lines that stood alone when the answer could not be parsed.
+    suspects: Vec<&'a [u8]>,
+    blames_lines: &'s dyn Fn() -> bool,
 }
 
-impl<'a> Search<'a> {
+impl<'a> Search<'a, '_> {
     fn handle(&mut self, lines: Vec<&'a [u8]>, outcome: Outcome) -> Result<(), Trouble> {
         match outcome {
-            Outcome::Stored => {}
+            Outcome::Stored => self.stored = true,
+            Outcome::Kept(Trouble::Unreadable(what)) => return self.unreadable(lines, what),
             Outcome::Kept(trouble) => return Err(trouble),
-            Outcome::TooLarge => self.halve(lines, "larger than InfluxDB's max-body-size"),
+            Outcome::TooLarge(reason) => self.halve(lines, &reason),
             Outcome::Contradiction(reason) => self.halve(lines, &reason),
             Outcome::PartlyRefused(reason) => self.partly_refused(lines, &reason),
         }
@@ -80,7 +96,7 @@ impl<'a> Search<'a> {
             };
         }
         if !rest.is_empty() {
-            self.todo.push(rest);
+            self.todo.push_back(rest);
         }
         // A field's type is a shard's own: lines with the same field and type may be stored in another.
         match conflict(reason).is_none() || dropped(reason) == Some(named.len()) {
@@ -89,13 +105,40 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Nobody knows what became of these. Parts of one size are sent before smaller ones, so that a database
+    /// that answers everything so shows early.
+    fn unreadable(&mut self, mut lines: Vec<&'a [u8]>, what: String) -> Result<(), Trouble> {
+        self.unreadable += 1;
+        let all_alike = self.unreadable > MAX_UNREADABLE && !self.stored;
+        if all_alike || !(self.blames_lines)() {
+            return Err(Trouble::Unreadable(what));
+        }
+        if let [line] = lines[..] {
+            if self.suspects.contains(&line) {
+                self.reject(
+                    lines,
+                    &format!("the answer to this line cannot be parsed: {what}"),
+                );
+                return Ok(());
+            }
+            // Once more, since it may have been chance.
+            self.suspects.push(line);
+            self.todo.push_front(lines);
+            return Ok(());
+        }
+        let later = lines.split_off(lines.len() / 2);
+        self.todo.push_front(lines);
+        self.todo.push_front(later);
+        Ok(())
+    }
+
     fn halve(&mut self, mut lines: Vec<&'a [u8]>, reason: &str) {
         if lines.len() <= 1 {
             return self.reject(lines, reason);
         }
         let later = lines.split_off(lines.len() / 2);
-        self.todo.push(later);
-        self.todo.push(lines);
+        self.todo.push_back(later);
+        self.todo.push_back(lines);
     }
 
     fn reject(&mut self, lines: Vec<&'a [u8]>, reason: &str) {

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::influx::{Influx, Outcome, TIMEOUT, Trouble};
+use super::keep::{Keep, Kept};
 use super::outage::Outage;
 use super::queries::totals::Totals;
 use super::refused;
-use super::rejected::{Rejected, RejectedDir, one_line};
+use super::unreadable::{self, Suspicion};
 use crate::logging::Throttle;
 use crate::metrics::Metrics;
 use crate::spool::Spool;
@@ -32,13 +33,12 @@ pub struct Delivery {
     batch_points: usize,
     /// Shrinks when InfluxDB says that a request is too large.
     batch_bytes: usize,
-    rejected: RejectedDir,
-    /// How far the oldest segment has come.
+    keep: Keep,
     /// Kept for its room.
     batch: Batch,
+    /// How far the oldest segment has come.
     progress: Progress,
-    refusals: Throttle,
-    lost: Throttle,
+    suspicion: Suspicion,
     missing: Throttle,
     unreadable: Throttle,
     disk: Throttle,
@@ -49,21 +49,6 @@ struct Progress {
     sequence: u64,
     offset: u64,
     lines: u64,
-}
-
-/// Lines of a batch that InfluxDB refused for good.
-#[derive(Debug, Default)]
-struct Refused {
-    /// In the rejected files.
-    kept: u64,
-    /// Those could not be written.
-    lost: u64,
-}
-
-impl Refused {
-    fn all(&self) -> u64 {
-        self.kept + self.lost
-    }
 }
 
 /// Where the records go, and what takes note of it.
@@ -101,15 +86,14 @@ impl Delivery {
         batch_points: usize,
     ) -> Delivery {
         Delivery {
-            rejected: RejectedDir::new(rejected),
+            keep: Keep::new(rejected),
             spool,
             metrics,
             batch_points,
             batch_bytes: BATCH_BYTES,
             batch: Batch::default(),
             progress: Progress::default(),
-            refusals: Throttle::default(),
-            lost: Throttle::default(),
+            suspicion: Suspicion::default(),
             missing: Throttle::default(),
             unreadable: Throttle::default(),
             disk: Throttle::default(),
@@ -216,7 +200,7 @@ impl Delivery {
     ) -> Result<io::Result<()>, Trouble> {
         loop {
             match batch.read(reader, self.batch_points, self.batch_bytes) {
-                Ok(()) if batch.lines == 0 => return Ok(Ok(())),
+                Ok(()) if batch.length == 0 => return Ok(Ok(())),
                 Ok(()) => {}
                 Err(error) => return Ok(Err(error)),
             }
@@ -225,80 +209,64 @@ impl Delivery {
             log::debug!(
                 "segment {}: {} records in {} bytes delivered in {:.0?}, {} refused",
                 segment.sequence,
-                batch.lines,
+                batch.records,
                 batch.bytes.len(),
                 asked.elapsed(),
                 refused.all()
             );
-            self.settle(batch, &refused, segment.lines);
-            to.outage.delivered(batch.lines - refused.all());
+            let damaged = self
+                .keep
+                .damaged(segment.sequence, self.progress.offset, batch);
+            self.settle(batch, &refused, &damaged, segment.lines);
+            to.outage.delivered(batch.records - refused.all());
         }
     }
 
     /// Counts a batch that is stored or refused. `expected` is the number of the segment's lines.
-    fn settle(&mut self, batch: &Batch, refused: &Refused, expected: u64) {
-        self.progress.offset += batch.bytes.len() as u64;
+    fn settle(&mut self, batch: &Batch, refused: &Kept, damaged: &Kept, expected: u64) {
+        self.progress.offset += batch.length;
         self.progress.lines += batch.lines;
         let records = &self.metrics.records;
         // Somebody added lines to a sealed file.
         let surplus = self.progress.lines.saturating_sub(expected);
         records.found.add(surplus.min(batch.lines));
-        records.delivered.add(batch.lines - refused.all());
-        records.rejected.add(refused.kept);
-        records.dropped_unkept.add(refused.lost);
+        records.delivered.add(batch.records - refused.all());
+        records.rejected.add(refused.kept + damaged.kept);
+        records.dropped_unkept.add(refused.lost + damaged.lost);
         let settled = self.progress.lines;
         self.spool.settled(self.progress.sequence, settled);
     }
 
     /// Sends a batch until each of its lines is stored or refused; returns how many were refused.
-    fn send(&mut self, batch: &Batch, to: &mut Destination<'_>) -> Result<Refused, Trouble> {
+    fn send(&mut self, batch: &Batch, to: &mut Destination<'_>) -> Result<Kept, Trouble> {
+        if batch.records == 0 {
+            return Ok(Kept::default());
+        }
+        let place = (self.progress.sequence, self.progress.offset);
+        let suspected = self.suspicion.is_strong(place);
+        let (influx, deadline) = (to.influx, to.deadline);
         let metrics = &self.metrics.influx;
         let batch_bytes = &mut self.batch_bytes;
-        let rejected = refused::settle(&batch.bytes, &mut |lines| {
-            let outcome = to.influx.write(lines, timeout(to.deadline));
+        let mut send = |lines: &[u8]| {
+            let outcome = influx.write(lines, timeout(deadline));
             match &outcome {
                 Outcome::Stored => metrics.stored.add(1),
                 Outcome::Kept(_) => metrics.retried.add(1),
-                Outcome::TooLarge => {
+                Outcome::TooLarge(_) => {
                     metrics.refused.add(1);
                     *batch_bytes = (lines.len() / 2).max(LEAST_BATCH_BYTES);
                 }
                 _ => metrics.refused.add(1),
             }
             outcome
-        })?;
-        let refused = self.keep_rejected(&rejected);
+        };
+        let blames_lines =
+            || suspected && unreadable::answers_without_lines(influx, timeout(deadline));
+        let rejected = refused::settle(&batch.bytes, &mut send, &blames_lines)
+            .inspect_err(|trouble| self.suspicion.failed(place, trouble))?;
+        let refused = self.keep.refused(&rejected);
         to.totals.delivered(batch);
         Ok(refused)
-    }
-
-    fn keep_rejected(&mut self, rejected: &[Rejected<'_>]) -> Refused {
-        let mut refused = Refused::default();
-        for part in rejected {
-            let (kept, added) = self.rejected.add(part);
-            let lost = part.lines.len() as u64 - kept;
-            refused.kept += kept;
-            refused.lost += lost;
-            let reason = one_line(&part.reason);
-            let dir = self.rejected.path().display();
-            if let Err(error) = added
-                && let Some(times) = self.lost.tick(lost)
-            {
-                log::error!(
-                    "InfluxDB refused {times} records for good: {reason:?}; they could not be kept in \
-                     {dir} and are lost: {error}; make room or mend the disk"
-                );
-            }
-            if kept > 0
-                && let Some(times) = self.refusals.tick(kept)
-            {
-                log::warn!(
-                    "InfluxDB refused {times} records for good: {reason:?}; they are in {dir}, to be \
-                     mended and fed to it by hand, or deleted"
-                );
-            }
-        }
-        refused
     }
 
     fn save_new_periods(&mut self, totals: &mut Totals) {

@@ -62,6 +62,10 @@ impl MetricsPage {
                 "totals: the ledger cannot be written, records wait to be counted",
             ),
             (
+                health.delivery_stalled.load(Ordering::Relaxed),
+                "delivery: the database answers, but nothing was delivered for an hour",
+            ),
+            (
                 is_nearly_full(&self.spool),
                 "spool: over 90 % of --spool-max-size",
             ),

@@ -5,6 +5,7 @@ pub mod encode;
 pub mod parse;
 mod record;
 pub mod snake;
+pub mod sound;
 pub mod value;
 
 pub use record::Record;

@@ -195,7 +195,7 @@ fn ask(
         Outcome::PartlyRefused(why) | Outcome::Contradiction(why) => {
             return report.errors.push(format!("InfluxDB at {url}: {why}"));
         }
-        Outcome::TooLarge => {
+        Outcome::TooLarge(_) => {
             let found = "takes not even an empty write (status 413), expected InfluxDB 1.x";
             return report.errors.push(format!("InfluxDB at {url}: {found}"));
         }

@@ -86,9 +86,11 @@ impl Pipeline {
         log::debug!("this server's own name is {instance:?}");
         // Whatever is wrong with it, the counter finds it again and logs it.
         let ledger = opening.open(now_seconds()).ok();
+        let rejected_dir = options.state.rejected();
         let found = Spool::open(
             &spool_dir,
             SpoolOptions {
+                rejected: &rejected_dir,
                 max_size: options.spool_max_size,
                 delivering: options.influx.is_some(),
                 counted: ledger
@@ -97,7 +99,8 @@ impl Pipeline {
                 oldest: ledger.as_ref().map_or(0, Ledger::oldest),
             },
         )?;
-        metrics.records.found.add(found.lines);
+        metrics.records.found.add(found.lines + found.rejected);
+        metrics.records.rejected.add(found.rejected);
         let spool = Arc::new(found.spool);
         let (recorder, queued) = queue::new(Arc::clone(&metrics), spool.losses());
         // One wake-up that is waiting is as good as many.

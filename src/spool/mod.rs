@@ -44,14 +44,17 @@
 //!   that went with it are counted as lost.
 //!
 //! # Recovery
-//! Sealed segments are taken as they are. An unsealed one is read: whole lines count, and a last
-//! line without a newline is cut off, since a part of a number still looks like a number. Segments whose numbers
+//! Sealed segments are taken as they are; the sender puts damaged lines that it meets in one into the
+//! rejected files, and the counter passes over them. Each line of an unsealed one is judged (see
+//! [`damage`](self::damage)): what is no record, also a last line without a newline, since a part of a number
+//! still looks like a number, goes to the rejected files, and is a comment in the segment from then on. Segments whose numbers
 //! a reader was past when their files were deleted (somebody put old files there) get new numbers. Files that
 //! are not segments, or cannot be read, are logged and left alone, and never prevent the start.
 
 pub mod append;
 pub mod cardinality;
 pub mod clock;
+mod damage;
 pub mod drops;
 pub mod durable;
 mod losses;
@@ -59,6 +62,7 @@ mod position;
 pub mod queue;
 pub mod reading;
 pub mod recovery;
+pub mod rejected;
 pub mod segment;
 mod stamp;
 pub mod syncer;
@@ -66,6 +70,7 @@ mod tail;
 pub mod writer;
 mod writing;
 
+pub use damage::is_taken_out;
 pub use position::Position;
 pub use tail::{Chunk, Tail};
 
@@ -78,6 +83,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reading::Cursor;
+use rejected::RejectedDir;
 use segment::Segment;
 use stamp::Stamp;
 
@@ -128,7 +134,9 @@ pub(super) struct Shared {
 
 /// How a spool is opened.
 #[derive(Clone, Copy, Debug)]
-pub struct SpoolOptions {
+pub struct SpoolOptions<'a> {
+    /// The directory for damaged lines that are found at the start.
+    pub rejected: &'a Path,
     /// Bytes that the segments may take.
     pub max_size: u64,
     /// There is a database to deliver to.
@@ -146,6 +154,8 @@ pub struct Opened {
     pub lines: u64,
     /// Records that the counter is not past.
     pub uncounted: u64,
+    /// Damaged lines that were put into the rejected files; they are not among the records.
+    pub rejected: u64,
     /// The newest timestamp of an earlier run, in ns: new ones go on behind it.
     pub newest_timestamp: Option<i64>,
 }
@@ -179,7 +189,7 @@ impl std::error::Error for SpoolError {}
 
 impl Spool {
     /// Opens or creates the directory, takes the lock, and counts what is there.
-    pub fn open(dir: &Path, options: SpoolOptions) -> Result<Opened, SpoolError> {
+    pub fn open(dir: &Path, options: SpoolOptions<'_>) -> Result<Opened, SpoolError> {
         let unusable = |error| SpoolError::Unusable {
             path: dir.to_owned(),
             error,
@@ -191,10 +201,9 @@ impl Spool {
         let oldest = options
             .oldest
             .max(stamp.map_or(0, |stamp| stamp.sequence + 1));
-        let found = recovery::recover(dir, oldest).map_err(unusable)?;
-        // The newest record is in the last segment, unless somebody put files there.
-        let newest = found.segments.back();
-        let newest = newest.and_then(|s| recovery::newest_timestamp(&s.path(dir)));
+        let rejected = RejectedDir::new(options.rejected);
+        let found = recovery::recover(dir, oldest, &rejected).map_err(unusable)?;
+        let newest = recovery::newest_timestamp(dir, &found.segments);
         let newest_timestamp = newest.max(stamp.map(|stamp| stamp.timestamp));
         let delivered = reading::delivered(dir);
         // A number below a reader's position would never be read.
@@ -229,6 +238,7 @@ impl Spool {
             spool,
             lines,
             uncounted,
+            rejected: found.rejected,
             newest_timestamp,
         })
     }

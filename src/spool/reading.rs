@@ -1,7 +1,7 @@
 //! What readers do with the spool: each has a cursor, and a segment that every cursor is past is deleted.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,9 +10,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::segment::{Segment, SegmentName};
 use super::stamp::Stamp;
 use super::{Position, Spool, State};
-use crate::line::encode as line;
+use crate::line::{encode as line, sound};
 
 const DELIVERED: &str = "delivered";
+/// Bytes of a segment in which its first record is looked for.
+const FIRST_RECORD: u64 = 2 * sound::LONGEST as u64;
 
 /// How far a reader has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,10 +219,12 @@ impl Spool {
 
     /// How long the oldest record has been waiting, by its timestamp.
     pub fn oldest_age(&self) -> Option<Duration> {
-        let mut first = Vec::new();
         let file = File::open(self.oldest_path()?).ok()?;
-        BufReader::new(file).read_until(b'\n', &mut first).ok()?;
-        let stamped = Duration::from_nanos(u64::try_from(line::timestamp(&first)?).ok()?);
+        let lines = BufReader::new(file.take(FIRST_RECORD)).split(b'\n');
+        let stamp = lines
+            .map_while(Result::ok)
+            .find_map(|text| line::timestamp(sound::record(&text)?));
+        let stamped = Duration::from_nanos(u64::try_from(stamp?).ok()?);
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .ok()?

@@ -5,12 +5,18 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use super::damage::{self, Judged};
+use super::rejected::RejectedDir;
 use super::segment::{Segment, SegmentName};
 use crate::line::encode as line;
+use crate::line::sound;
 
-/// Bytes at the end of a segment in which a whole line is found. No line is longer: a body has
-/// 64 KiB, and escaping at most doubles it.
-const TAIL: u64 = 256 * 1024;
+/// Bytes at the end of a segment in which a whole line is found.
+const TAIL: u64 = 2 * sound::LONGEST as u64;
+/// Segments in which the newest timestamp is looked for.
+const NEWEST: usize = 8;
+/// No segment has so many lines: a number in a name that is larger is wrong.
+const MOST_LINES: u64 = u32::MAX as u64;
 
 /// The segments of a directory.
 #[derive(Debug)]
@@ -19,13 +25,16 @@ pub struct Recovered {
     pub segments: VecDeque<Segment>,
     /// Higher than any that is there, also of files that are left alone.
     pub next_sequence: u64,
+    /// Damaged lines that were put into the rejected files.
+    pub rejected: u64,
 }
 
 /// Lists the segments and seals those a killed process left open. Those below the number `oldest` were put
 /// there by somebody: readers are past that number. Only a directory that cannot be listed is an error; a
 /// file that cannot be used is left where it is.
-pub fn recover(dir: &Path, oldest: u64) -> io::Result<Recovered> {
+pub fn recover(dir: &Path, oldest: u64, rejected: &RejectedDir) -> io::Result<Recovered> {
     let mut segments = Vec::new();
+    let mut damaged = 0;
     let mut next_sequence = oldest.max(1);
     // All names first: a file that is renamed while they are read may be met twice.
     let entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
@@ -34,9 +43,11 @@ pub fn recover(dir: &Path, oldest: u64) -> io::Result<Recovered> {
             continue;
         };
         next_sequence = next_sequence.max(name.sequence + 1);
-        match take_over(dir, &entry, name) {
-            Ok(Some(segment)) => segments.push(segment),
-            Ok(None) => {}
+        match take_over(dir, &entry, name, rejected) {
+            Ok((segment, rejected)) => {
+                segments.extend(segment);
+                damaged += rejected;
+            }
             Err(error) => log::error!(
                 "{}: {error}; it is left alone, mend it and restart to have its records delivered",
                 entry.path().display()
@@ -48,6 +59,7 @@ pub fn recover(dir: &Path, oldest: u64) -> io::Result<Recovered> {
     Ok(Recovered {
         segments: segments.into(),
         next_sequence,
+        rejected: damaged,
     })
 }
 
@@ -74,15 +86,29 @@ fn renumber(
     Ok(())
 }
 
-/// One segment; `None` if there is nothing in it.
-fn take_over(dir: &Path, entry: &fs::DirEntry, name: SegmentName) -> io::Result<Option<Segment>> {
+/// One segment, `None` if there is nothing in it, and the number of damaged lines that were taken out of it.
+fn take_over(
+    dir: &Path,
+    entry: &fs::DirEntry,
+    name: SegmentName,
+    rejected: &RejectedDir,
+) -> io::Result<(Option<Segment>, u64)> {
     let metadata = entry.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("has a segment's name, but is no file"));
     }
+    let mut damaged = 0;
     let (lines, bytes) = match name.lines {
+        None => {
+            let judged = seal_left_over(dir, name, rejected)?;
+            damaged = judged.rejected;
+            // What was taken out of it is in the rejected files.
+            let nothing_left = judged.lines == 0 && judged.failed.is_none();
+            let bytes = if nothing_left { 0 } else { judged.bytes };
+            (judged.lines, bytes)
+        }
+        Some(lines) if lines > MOST_LINES => (rename_counted(dir, name)?, metadata.len()),
         Some(lines) => (lines, metadata.len()),
-        None => seal_left_over(dir, name)?,
     };
     let segment = Segment {
         sequence: name.sequence,
@@ -93,25 +119,53 @@ fn take_over(dir: &Path, entry: &fs::DirEntry, name: SegmentName) -> io::Result<
     };
     if bytes == 0 && lines == 0 {
         fs::remove_file(segment.path(dir))?;
-        return Ok(None);
+        return Ok((None, damaged));
     }
-    Ok(Some(segment))
+    Ok((Some(segment), damaged))
 }
 
-/// Cuts off a torn last line, and gives the segment its final name. Returns lines and bytes.
-fn seal_left_over(dir: &Path, name: SegmentName) -> io::Result<(u64, u64)> {
+/// Takes out what is damaged, and gives the segment its final name.
+fn seal_left_over(dir: &Path, name: SegmentName, rejected: &RejectedDir) -> io::Result<Judged> {
     let path = dir.join(name.to_string());
     let file = OpenOptions::new().read(true).write(true).open(&path)?;
-    let (lines, whole, all) = measure(&file)?;
-    if whole < all {
-        log::warn!(
-            "{}: its last line is torn ({} bytes without an end) and is dropped",
+    let judged = damage::take_out(&file, &name.to_string(), rejected)?;
+    if let Some(error) = &judged.failed {
+        log::error!(
+            "{}: damaged lines cannot be written to {}: {error}; the sender tries it again; make room or \
+             repair the disk",
             path.display(),
-            all - whole
+            rejected.path().display()
         );
-        file.set_len(whole)?;
+    }
+    if let Some(first) = judged.first {
+        log::warn!(
+            "{}: {} bytes from byte {first} on are no records, damaged by a loss of power, the disk or a \
+             person; {} lines put into {}, {} records are sound; look at them, then delete them",
+            path.display(),
+            judged.damaged_bytes,
+            judged.rejected,
+            rejected.path().display(),
+            judged.lines
+        );
     }
     file.sync_data()?;
+    rename(dir, name, judged.lines)?;
+    Ok(judged)
+}
+
+/// Gives a segment whose name cannot be right the number of lines that it has.
+fn rename_counted(dir: &Path, name: SegmentName) -> io::Result<u64> {
+    let path = dir.join(name.to_string());
+    let lines = count_lines(File::open(&path)?)?;
+    log::warn!(
+        "{}: no segment has so many lines; it is renamed, it has {lines}; do not rename the spool's files",
+        path.display()
+    );
+    rename(dir, name, lines)?;
+    Ok(lines)
+}
+
+fn rename(dir: &Path, name: SegmentName, lines: u64) -> io::Result<()> {
     let sealed = SegmentName {
         lines: Some(lines),
         ..name
@@ -123,31 +177,35 @@ fn seal_left_over(dir: &Path, name: SegmentName) -> io::Result<(u64, u64)> {
             "there is another segment of its number and length",
         ));
     }
-    fs::rename(&path, sealed)?;
-    Ok((lines, whole))
+    fs::rename(dir.join(name.to_string()), sealed)
 }
 
-/// Whole lines, their bytes, and all bytes.
-fn measure(file: &File) -> io::Result<(u64, u64, u64)> {
+/// Newlines of a file.
+fn count_lines(file: File) -> io::Result<u64> {
     let mut reader = BufReader::with_capacity(64 * 1024, file);
-    let (mut lines, mut whole, mut all) = (0, 0, 0);
+    let mut lines = 0;
     loop {
         let bytes = reader.fill_buf()?;
         if bytes.is_empty() {
-            return Ok((lines, whole, all));
+            return Ok(lines);
         }
-        lines += bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
-        if let Some(last) = bytes.iter().rposition(|&byte| byte == b'\n') {
-            whole = all + last as u64 + 1;
-        }
-        all += bytes.len() as u64;
+        lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
         let read = bytes.len();
         reader.consume(read);
     }
 }
 
-/// The timestamp of a segment's last whole line.
-pub fn newest_timestamp(path: &Path) -> Option<i64> {
+/// The timestamp of the newest record: it is in the last segment, unless that is damaged or was put there by
+/// somebody.
+pub fn newest_timestamp(dir: &Path, segments: &VecDeque<Segment>) -> Option<i64> {
+    let latest = segments.iter().rev().take(NEWEST);
+    latest
+        .map(|segment| last_timestamp(&segment.path(dir)))
+        .find_map(|stamp| stamp)
+}
+
+/// The timestamp of a segment's last record.
+fn last_timestamp(path: &Path) -> Option<i64> {
     let mut file = File::open(path).ok()?;
     let start = file.metadata().ok()?.len().saturating_sub(TAIL);
     file.seek(SeekFrom::Start(start)).ok()?;
@@ -157,5 +215,5 @@ pub fn newest_timestamp(path: &Path) -> Option<i64> {
     tail[..end]
         .split(|&byte| byte == b'\n')
         .rev()
-        .find_map(line::timestamp)
+        .find_map(|line| line::timestamp(sound::record(line)?))
 }

@@ -5,11 +5,13 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::damage;
 use super::segment::{Pending, Segment, SegmentName};
 use super::{Position, Spool};
+use crate::line::sound;
 
 /// Bytes read at once.
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = sound::LONGEST;
 
 /// A reader that follows the log to its synced end.
 #[derive(Debug)]
@@ -36,8 +38,8 @@ pub struct Chunk<'a> {
 enum Found {
     /// So many bytes of whole lines.
     Lines(usize),
-    /// A line of so many bytes, which is none of this server's.
-    Long(u64),
+    /// A line of so many bytes, which is none of this server's; whether it was taken out.
+    Long(u64, bool),
     /// No whole line.
     End,
 }
@@ -88,12 +90,12 @@ impl Tail {
         }
         match self.read(&extent) {
             Ok(Found::Lines(bytes)) => {
-                let count = memchr::memchr_iter(b'\n', &self.buffer[..bytes]).count() as u64;
+                let count = damage::count_lines(&self.buffer[..bytes]);
                 Ok(Some(self.passed(bytes as u64, count)))
             }
-            Ok(Found::Long(bytes)) => {
+            Ok(Found::Long(bytes, taken_out)) => {
                 self.buffer.clear();
-                Ok(Some(self.passed(bytes, 1)))
+                Ok(Some(self.passed(bytes, u64::from(!taken_out))))
             }
             Ok(Found::End) => Ok(extent.sealed.map(|lines| self.finish(lines))),
             // Deleted by hand, or set aside because it cannot be read: what is left of it is missing.
@@ -132,7 +134,10 @@ impl Tail {
         let before = self.buffer.len() as u64;
         let rest = BufReader::new(left).skip_until(b'\n')? as u64;
         match before == CHUNK as u64 && rest > 0 {
-            true => Ok(Found::Long(before + rest)),
+            true => Ok(Found::Long(
+                before + rest,
+                damage::is_taken_out(&self.buffer),
+            )),
             false => Ok(Found::End),
         }
     }
@@ -269,7 +274,9 @@ mod tests {
         ) {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let dir = std::env::temp_dir().join(format!("tail-{}-{number}", std::process::id()));
+            let rejected = dir.with_extension("rejected");
             let options = SpoolOptions {
+                rejected: &rejected,
                 max_size: 1 << 30,
                 delivering: true,
                 counted: Position::default(),

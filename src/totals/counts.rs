@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use super::fields::{Fields, Figures};
 use super::periods::{Lengths, Period};
 use super::values::{Dimensions, Numbers};
-use crate::line::encode::MEASUREMENT;
-use crate::line::parse;
+use crate::line::{parse, sound};
 
 const NS: i64 = 1_000_000_000;
 const MS: i64 = 1_000;
@@ -151,11 +150,8 @@ impl Counts {
 
     /// `None`: it is no record.
     fn add_line(&mut self, line: &[u8]) -> Option<()> {
+        let line = sound::record(line)?;
         let series = parse::series(line);
-        let tags = series.strip_prefix(MEASUREMENT.as_bytes())?;
-        if !matches!(tags.first(), None | Some(b',')) {
-            return None;
-        }
         let (fields, stamp) = parse::split_timestamp(line.get(series.len() + 1..)?)?;
         let moment = stamp.div_euclid(NS);
         if !self.current.holds(moment) {

@@ -136,7 +136,7 @@ impl Influx {
             .timeout_global(Some(timeout))
             .build();
         match request.send(lines) {
-            Ok(answer) => write_outcome(&Answer::read(answer)),
+            Ok(answer) => write_outcome(&Answer::read(answer), lines.len()),
             Err(error) => Outcome::Kept(unreachable(&error)),
         }
     }
@@ -224,6 +224,9 @@ pub fn quoted(name: &str) -> String {
 
 fn unreachable(error: &ureq::Error) -> Trouble {
     let what = match error {
+        ureq::Error::Protocol(_) | ureq::Error::Http(_) | ureq::Error::LargeResponseHeader(..) => {
+            return Trouble::Unreadable(error.to_string());
+        }
         ureq::Error::Timeout(_) => "no answer in time".to_owned(),
         ureq::Error::HostNotFound => "the host name is not known".to_owned(),
         other => {

@@ -18,8 +18,8 @@ pub enum Outcome {
     PartlyRefused(String),
     /// Nothing was stored, because the points contradict each other: halve and send again.
     Contradiction(String),
-    /// The request is too large: halve and send again.
-    TooLarge,
+    /// The request is too large, and for whom: halve and send again.
+    TooLarge(String),
     /// The points are kept.
     Kept(Trouble),
 }
@@ -36,6 +36,8 @@ pub enum Trouble {
     DatabaseMissing,
     /// User, password or rights: the operator's to mend.
     Denied(String),
+    /// An answer that is no HTTP: what became of the request is not known.
+    Unreadable(String),
     /// An answer nobody foresaw; it may not be InfluxDB at all.
     NotUnderstood(String),
 }
@@ -44,6 +46,7 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Trouble::Later { what, .. } => f.write_str(what),
+            Trouble::Unreadable(what) => write!(f, "an answer that cannot be parsed ({what})"),
             Trouble::DatabaseMissing => f.write_str("the database does not exist"),
             Trouble::Denied(what) => {
                 write!(f, "access denied ({what}); check user, password and rights")
@@ -118,7 +121,7 @@ fn retry_after(value: &str) -> Option<Duration> {
 }
 
 /// The outcome table of a write, by what InfluxDB 1.6.7 answers.
-pub(super) fn write_outcome(answer: &Answer) -> Outcome {
+pub(super) fn write_outcome(answer: &Answer, bytes: usize) -> Outcome {
     let error = answer.error();
     match answer.status {
         200..=299 => Outcome::Stored,
@@ -129,8 +132,22 @@ pub(super) fn write_outcome(answer: &Answer) -> Outcome {
             Outcome::PartlyRefused(error)
         }
         400 if error.contains("field type conflict") => Outcome::Contradiction(error),
-        413 => Outcome::TooLarge,
+        413 => Outcome::TooLarge(too_large(answer, bytes)),
         _ => Outcome::Kept(trouble(answer)),
+    }
+}
+
+/// For whom a request of so many bytes is too large. InfluxDB says so as JSON, a proxy in between in HTML.
+fn too_large(answer: &Answer, bytes: usize) -> String {
+    let names_error = serde_json::from_str::<serde_json::Value>(&answer.body)
+        .is_ok_and(|body| body.get("error").is_some_and(serde_json::Value::is_string));
+    match names_error {
+        true => format!("{bytes} bytes are more than InfluxDB's max-body-size"),
+        false => format!(
+            "{bytes} bytes are too large for something between here and InfluxDB, a proxy for example \
+             (nginx: client_max_body_size), or for InfluxDB (max-body-size): {}",
+            answer.first_line()
+        ),
     }
 }
 

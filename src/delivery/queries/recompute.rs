@@ -76,6 +76,6 @@ pub fn write_zero(influx: &Influx, period: &Period) -> Result<(), QueryError> {
         Outcome::Stored => Ok(()),
         Outcome::Kept(trouble) => Err(QueryError::Trouble(trouble)),
         Outcome::PartlyRefused(why) | Outcome::Contradiction(why) => Err(QueryError::Refused(why)),
-        Outcome::TooLarge => Err(QueryError::Refused("a line is too large".to_owned())),
+        Outcome::TooLarge(_) => Err(QueryError::Refused("a line is too large".to_owned())),
     }
 }

@@ -2,6 +2,13 @@
 
 use super::*;
 
+fn settle<'a>(
+    batch: &'a [u8],
+    send: &mut dyn FnMut(&[u8]) -> Outcome,
+) -> Result<Vec<Rejected<'a>>, Trouble> {
+    super::settle(batch, send, &|| true)
+}
+
 /// An InfluxDB that refuses lines holding `bad`, in the words of `refusal`.
 fn impostor(bad: &str, refusal: impl Fn(usize) -> String) -> impl FnMut(&[u8]) -> Outcome {
     move |part| {
@@ -98,7 +105,7 @@ fn a_single_line_that_is_too_large_is_rejected_and_the_others_are_stored() {
     let rejected = settle(&batch, &mut |part| match part.len() > 200
         || part.windows(3).any(|text| text == b"bad")
     {
-        true => Outcome::TooLarge,
+        true => Outcome::TooLarge("too large".to_owned()),
         false => Outcome::Stored,
     })
     .unwrap();
@@ -126,7 +133,7 @@ fn no_line_is_rejected_that_was_never_sent_although_the_search_is_cut_short() {
     let rejected = settle(
         &batch,
         &mut |part| match part.len() > batch.len() / 2 + 100 {
-            true => Outcome::TooLarge,
+            true => Outcome::TooLarge("too large".to_owned()),
             false => influx(part),
         },
     )
@@ -154,4 +161,62 @@ fn lines_of_a_named_field_that_another_shard_has_stored_are_not_rejected() {
     .unwrap();
     assert_eq!(rejected_lines(&rejected), 2000);
     assert!(requests <= 30, "took {requests} requests");
+}
+
+/// An InfluxDB whose answer cannot be parsed where a line holds `bad`.
+fn garbling(bad: &str) -> impl FnMut(&[u8]) -> Outcome {
+    move |part| match String::from_utf8_lossy(part).contains(bad) {
+        true => Outcome::Kept(Trouble::Unreadable("header".to_owned())),
+        false => Outcome::Stored,
+    }
+}
+
+#[test]
+fn the_line_whose_answer_cannot_be_parsed_is_found_and_the_others_are_stored() {
+    for bad in [vec![0], vec![4999], vec![1, 2, 77, 3000]] {
+        let batch = batch(5000, |n| bad.contains(&n));
+        let mut requests = 0;
+        let mut influx = garbling("bad");
+        let rejected = settle(&batch, &mut |part| {
+            requests += 1;
+            influx(part)
+        })
+        .unwrap();
+        assert_eq!(rejected_lines(&rejected), bad.len());
+        assert!(
+            rejected
+                .iter()
+                .all(|part| part.lines[0].starts_with(b"m v=bad"))
+        );
+        assert!(requests <= 28 * bad.len(), "took {requests} requests");
+    }
+}
+
+#[test]
+fn nothing_is_rejected_where_no_answer_can_be_parsed_or_lines_are_not_to_blame() {
+    let batch = batch(5000, |_| false);
+    let mut requests = 0;
+    let mut influx = garbling("m");
+    let outcome = settle(&batch, &mut |part| {
+        requests += 1;
+        influx(part)
+    });
+    assert!(matches!(outcome, Err(Trouble::Unreadable(_))));
+    assert!(requests <= MAX_UNREADABLE + 1, "took {requests} requests");
+    let outcome = super::settle(&batch, &mut garbling("4999\n"), &|| false);
+    assert!(matches!(outcome, Err(Trouble::Unreadable(_))));
+}
+
+#[test]
+fn a_line_that_met_one_bad_answer_by_chance_is_not_rejected() {
+    let batch = b"m v=1i 1\n";
+    let mut answers = 0;
+    let rejected = settle(batch, &mut |_| {
+        answers += 1;
+        match answers {
+            1 => Outcome::Kept(Trouble::Unreadable("header".to_owned())),
+            _ => Outcome::Stored,
+        }
+    });
+    assert_eq!(rejected, Ok(Vec::new()));
 }

@@ -1,4 +1,4 @@
-//! Lines that InfluxDB refused for good, kept for a person to look at.
+//! Lines that InfluxDB refused for good, and damaged ones of the spool, kept for a person to look at.
 //!
 //! `rejected/NNNNNNNNNNNNNNNNNNNN.lp` in the state directory: line protocol, with the reason as a
 //! comment above the lines it is for, so that a mended file can be fed to InfluxDB as it is. At most
@@ -8,8 +8,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::spool::durable::sync_entry;
-use crate::spool::segment::SegmentName;
+use super::durable::sync_entry;
+use super::segment::SegmentName;
 
 const FILE_SIZE: usize = 1024 * 1024;
 const MAX_FILES: usize = 16;
@@ -17,7 +17,7 @@ const MAX_FILES: usize = 16;
 /// Lines that were refused for one reason.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rejected<'a> {
-    /// InfluxDB's words; they can quote a client.
+    /// InfluxDB's words, which can quote a client; or what is damaged, and where.
     pub reason: String,
     pub lines: Vec<&'a [u8]>,
 }

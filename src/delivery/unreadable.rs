@@ -1,0 +1,77 @@
+//! Answers that cannot be parsed: whether a line may be the cause of them.
+//!
+//! InfluxDB repeats a refused line in a header, so a byte in the line can make the whole answer unreadable,
+//! each time again. Such a batch must not hold up all that is behind it. A database, or something in between,
+//! that answers everything so must not get all records rejected. So the lines are suspected only after a few
+//! equal failures of one batch, and only while the database answers what has no lines. Nothing is judged by an
+//! answer's text.
+
+use std::time::Duration;
+
+use super::influx::{Influx, Outcome, Trouble};
+
+/// Equal failures of a batch before its lines are suspected.
+const FEW: u32 = 3;
+
+/// The last failures of one batch.
+#[derive(Debug, Default)]
+pub struct Suspicion {
+    /// Segment and offset of the batch.
+    batch: (u64, u64),
+    what: String,
+    times: u32,
+}
+
+impl Suspicion {
+    /// An attempt at a batch ended with trouble.
+    pub fn failed(&mut self, batch: (u64, u64), trouble: &Trouble) {
+        let Trouble::Unreadable(what) = trouble else {
+            return;
+        };
+        if self.batch != batch || self.what != *what {
+            *self = Suspicion {
+                batch,
+                what: what.clone(),
+                times: 0,
+            };
+        }
+        self.times += 1;
+    }
+
+    /// Whether a batch failed so often that its lines are suspected.
+    pub fn is_strong(&self, batch: (u64, u64)) -> bool {
+        self.batch == batch && self.times >= FEW
+    }
+}
+
+/// Whether the database answers what has no lines: a ping, and a write of nothing, which goes the same way as
+/// the lines do.
+pub fn answers_without_lines(influx: &Influx, timeout: Duration) -> bool {
+    let is_there = influx.ping(timeout).is_ok();
+    is_there
+        && !matches!(
+            influx.write(b"", timeout),
+            Outcome::Kept(Trouble::Unreadable(_) | Trouble::Later { .. })
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_equal_failures_of_one_batch_in_a_row_are_suspicious() {
+        let unreadable = |what: &str| Trouble::Unreadable(what.to_owned());
+        let mut suspicion = Suspicion::default();
+        for _ in 0..2 {
+            suspicion.failed((7, 0), &unreadable("header"));
+            suspicion.failed((7, 0), &Trouble::DatabaseMissing);
+        }
+        assert!(!suspicion.is_strong((7, 0)));
+        suspicion.failed((7, 0), &unreadable("header"));
+        assert!(suspicion.is_strong((7, 0)));
+        assert!(!suspicion.is_strong((7, 100)), "another batch");
+        suspicion.failed((7, 0), &unreadable("another"));
+        assert!(!suspicion.is_strong((7, 0)));
+    }
+}
