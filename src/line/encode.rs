@@ -79,6 +79,10 @@ pub fn encode(
     }
     out.extend_from_slice(b" value=1i");
     for (key, value) in &check_in.fields {
+        if matches!(value, FieldValue::Text(text) if text.is_empty()) {
+            // Like an empty tag: it says nothing.
+            continue;
+        }
         out.push(b',');
         out.extend_from_slice(key.as_bytes());
         out.push(b'=');
@@ -222,7 +226,7 @@ mod tests {
     fn fields_have_their_types() {
         assert_eq!(
             encoded(
-                r#"{"extraFieldInfo":{"nodeCount":3,"ratio":0.5,"on":true,"text":"a \"b\" \\"}}"#
+                r#"{"extraFieldInfo":{"nodeCount":3,"none":"","ratio":0.5,"on":true,"text":"a \"b\" \\"}}"#
             ),
             r#"upgrade_request value=1i,node_count=3,on=true,ratio=0.5,text="a \"b\" \\""#
         );
