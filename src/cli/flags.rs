@@ -238,7 +238,7 @@ pub static FLAGS: &[Flag] = &[
         "MAX_SERIES",
         "N",
         "100000",
-        "different tag sets; the extra tags of further ones become 'other' or are left out",
+        "different tag sets; in further ones the tag with the most values and\nnew values become 'other', or extra tags are left out",
     ),
     value(
         "--metrics-listen",

@@ -4,10 +4,10 @@
 //! - A tag takes `--max-tag-values` new values after a start, and as many more in a day, spread over it:
 //!   real values appear slowly, and a flood uses up the budget but does not lock later ones out for
 //!   good. Beyond it a new value is stored as `other`.
-//! - Budgets per tag bound no product, so new tag sets end at `--max-series`: beyond it the extra
-//!   tags of a new set, and a new `appVersion`, become `other`. Since each version with each choice of
-//!   keys makes a set of its own even so, those are counted too: after [`MORE_SERIES`] of them extra
-//!   tags are left out. In all there are `--max-series` and 1000 sets, and one more for each version.
+//! - Budgets per tag bound no product, so new tag sets end at `--max-series`: beyond it new values, also of
+//!   `appVersion`, and the tag with the most values become `other` (see [`beyond`]). Since each version with
+//!   each choice of keys makes a set of its own even so, those are counted too: after [`MORE_SERIES`] of them
+//!   extra tags are left out. A warning at half of the sets names the tag with the most values. In all there are `--max-series` and 1000 sets, and one more for each version.
 //! - Where no schema lists the extra keys, [`MAX_EXTRA_KEYS`] of them are taken, and each stays what it
 //!   came as first: a tag, or a field of one type (see [`kind`]).
 //! - The values of all tags together take [`BYTES_PER_SERIES`] for each of `--max-series` at most, so that
@@ -15,13 +15,14 @@
 //!   `other`. The hashes of tag sets take 3 MB more.
 //!
 //! Values the operator lists (in the schema, or as versions of the response config) need no budget;
-//! beyond `--max-series` that goes for versions only. Cities and countries come from the geo database
+//! beyond `--max-series` as well. Cities and countries come from the geo database
 //! and are not counted, neither as values nor in a tag set. What is known is kept in the file `known`
 //! of the state directory (see [`known`]), so values already stored go on after a restart.
 //!
 //! All of this runs on the writer thread. A record of a known tag set, which is nearly every one,
 //! costs one hash of its tags. To forget what is known, delete `known` while the server is stopped.
 
+mod beyond;
 pub mod kind;
 mod known;
 mod limited;
@@ -42,12 +43,14 @@ pub use listed::Listed;
 
 /// Distinct extra tags and fields where no schema lists them.
 pub const MAX_EXTRA_KEYS: usize = 200;
-/// Tag sets beyond `--max-series`, in which all extra tags are `other`.
+/// Tag sets beyond `--max-series`, in which extra tags are `other`.
 const MORE_SERIES: usize = 1000;
 /// Memory for the values of tags for each tag set that there may be: room for three of usual length.
 const BYTES_PER_SERIES: usize = 320;
 /// Tag sets with their places that are remembered, to look no further.
 const MAX_SEEN: usize = 65_536;
+/// Of a smaller limit, half is no news.
+const LEAST_TO_WARN_OF: usize = 16;
 /// What a value beyond its budget is stored as.
 const OTHER: &[u8] = b"other";
 /// Tags that come from the geo database.
@@ -68,6 +71,7 @@ pub struct Limits {
 pub struct Limiter {
     limits: Limits,
     known: Known,
+    said_half: bool,
     said_series: bool,
     said_keys: bool,
     said_memory: bool,
@@ -84,6 +88,7 @@ impl Limiter {
         Limiter {
             limits,
             known: Known::open(&state_dir.join("known"), limits.tag_values, max_bytes),
+            said_half: false,
             said_series: false,
             said_keys: false,
             said_memory: false,
@@ -147,29 +152,27 @@ impl Limiter {
         limited: &mut Limited,
         out: &mut Vec<u8>,
     ) {
-        let full = self.known.series.len() >= self.limits.series;
+        if self.known.series.len() >= self.limits.series {
+            return self.admit_beyond(series, listed, limited, out);
+        }
         let start = out.len();
         out.extend_from_slice(point::measurement(series));
         for (key, value) in point::tags(series) {
             if !self.takes_key(key, Kind::Tag, listed, limited) {
                 continue;
             }
-            let value = match self.takes_value(key, value, full, listed, limited) {
+            let value = match self.takes_value(key, value, listed, limited) {
                 true => value,
                 false => OTHER,
             };
             push_tag(key, value, out);
         }
         let stored = self.hash_of_set(&out[start..]);
-        if !self.takes_series(stored) {
-            let set = out.split_off(start);
-            out.extend_from_slice(point::measurement(&set));
-            for (key, value) in point::tags(&set).filter(|(key, _)| !is_extra(key)) {
-                push_tag(key, value, out);
-            }
-            if out.len() < start + set.len() {
-                self.is_beyond_series(limited);
-            }
+        self.known.add_series(stored);
+        let half = self.known.series.len() >= self.limits.series / 2;
+        if half && self.limits.series >= LEAST_TO_WARN_OF && !self.said_half {
+            self.said_half = true;
+            limited.half = self.filling();
         }
     }
 
@@ -238,9 +241,8 @@ impl Limiter {
         true
     }
 
-    /// Whether a tag set may be stored, as it is after the limits of keys and values.
-    fn takes_series(&mut self, set: u64) -> bool {
-        let most = self.limits.series.saturating_add(MORE_SERIES);
+    /// Whether a tag set may be stored, if there may be so many.
+    fn takes_series(&mut self, set: u64, most: usize) -> bool {
         if !self.known.series.contains(&set) && self.known.series.len() >= most {
             return false;
         }
@@ -250,7 +252,10 @@ impl Limiter {
 
     fn is_beyond_series(&mut self, limited: &mut Limited) {
         limited.changed = true;
-        limited.series |= !std::mem::replace(&mut self.said_series, true);
+        if !std::mem::replace(&mut self.said_series, true) {
+            limited.series = true;
+            limited.filled = self.filling();
+        }
     }
 
     /// Whether a value may be stored as it is.
@@ -258,7 +263,6 @@ impl Limiter {
         &mut self,
         key: &[u8],
         value: &[u8],
-        full: bool,
         listed: &Listed,
         limited: &mut Limited,
     ) -> bool {
@@ -267,14 +271,6 @@ impl Limiter {
         }
         let own = key == APP_VERSION;
         let is_listed = own && listed.app_versions.contains(value) || listed.tags.contains(key);
-        if full {
-            // A version that is listed or known stays what it is: there are few.
-            let stays = own && (is_listed || self.known.tag(key).values.contains(value));
-            if !stays {
-                self.is_beyond_series(limited);
-            }
-            return stays;
-        }
         if is_listed {
             return true;
         }
@@ -295,7 +291,13 @@ impl Limiter {
             }
             return false;
         }
+        let half = tag.budget.is_half_used(LEAST_TO_WARN_OF) && !tag.said_half;
+        tag.said_half |= half;
         self.known.add_value(key, value);
+        if half {
+            let key_text = String::from_utf8_lossy(key).into_owned();
+            limited.fast.push((key_text, self.known.values_of(key)));
+        }
         true
     }
 }

@@ -3,13 +3,13 @@
 //!
 //! The file has a line for each extra key and what it is (`key K tag`, or `float`, `boolean`, `string`
 //! for a field), tag value (`value KEY=VALUE`, escaped as in line protocol) and tag set
-//! (`series HASH`). What makes no sense in it, a torn end for instance, is skipped; without a file
-//! everything is new. Of two lines for one key the first says what it is; a line that does not say it
+//! (`series HASH`). A torn end is skipped. Where more makes no sense, that is logged and the file is written
+//! again without it; without a file everything is new. Of two lines for one key the first says what it is; a line that does not say it
 //! (`key K`, as they were first) leaves it to the next one, or to a value, which only tags have.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,9 @@ use crate::line::parse as point;
 
 /// The time in which a budget that is used up fills again.
 const REFILL: Duration = Duration::from_secs(24 * 3600);
+
+/// What lines begin with.
+const WORDS: [&[u8]; 3] = [b"key ", b"value ", b"series "];
 
 /// News of that length are written at once.
 const MAX_NEWS: usize = 64 << 10;
@@ -57,6 +60,8 @@ pub struct Tag {
     pub budget: Budget,
     /// It has been said that the budget is used up.
     pub said: bool,
+    /// It has been said that half of it is used up.
+    pub said_half: bool,
 }
 
 /// How many new values a tag takes.
@@ -84,7 +89,8 @@ impl Known {
         };
         match File::open(path).and_then(|file| known.read(BufReader::new(file))) {
             Err(error) if error.kind() != ErrorKind::NotFound => known.say("read", &error),
-            _ => {}
+            Err(_) | Ok(0) => {}
+            Ok(damaged) => known.repair(damaged),
         }
         let mut options = OpenOptions::new();
         match options.create(true).append(true).open(path) {
@@ -100,7 +106,27 @@ impl Known {
             values: HashSet::new(),
             budget: Budget::new(capacity),
             said: false,
+            said_half: false,
         })
+    }
+
+    /// The number of values of a tag.
+    pub fn values_of(&self, key: &[u8]) -> usize {
+        self.tags.get(key).map_or(0, |tag| tag.values.len())
+    }
+
+    pub fn has_value(&self, key: &[u8], value: &[u8]) -> bool {
+        self.tags
+            .get(key)
+            .is_some_and(|tag| tag.values.contains(value))
+    }
+
+    /// The tag with the most values of those that are asked for, and how many they are.
+    pub fn fullest(&self, wanted: impl Fn(&[u8]) -> bool) -> Option<(&[u8], usize)> {
+        let tags = self.tags.iter().filter(|(key, _)| wanted(key));
+        let counts = tags.map(|(key, tag)| (key.as_slice(), tag.values.len()));
+        // The name decides between equal ones, so that it is the same tag each time.
+        counts.max_by_key(|&(key, values)| (values, key))
     }
 
     pub fn add_series(&mut self, hash: u64) {
@@ -167,49 +193,100 @@ impl Known {
         }
     }
 
-    fn read(&mut self, mut lines: impl BufRead) -> io::Result<()> {
-        let mut line = Vec::new();
+    /// Reads the file; how many lines make no sense.
+    fn read(&mut self, mut lines: impl BufRead) -> io::Result<u64> {
+        let (mut line, mut damaged) = (Vec::new(), 0);
         while lines.read_until(b'\n', &mut line)? > 0 {
-            if line.pop() == Some(b'\n') {
-                self.read_line(&line);
+            if line.pop_if(|byte| *byte == b'\n').is_some() {
+                damaged += u64::from(!self.read_line(&line));
             } else {
                 // The next line is not to go on where this torn one ends.
                 self.news.push(b'\n');
+                let torn = |word: &&[u8]| line.starts_with(word) || word.starts_with(&line);
+                damaged += u64::from(!WORDS.iter().any(torn));
             }
             line.clear();
         }
-        Ok(())
+        Ok(damaged)
     }
 
-    fn read_line(&mut self, line: &[u8]) {
+    /// Whether a line makes sense.
+    fn read_line(&mut self, line: &[u8]) -> bool {
         if let Some(set) = line.strip_prefix(b"series ") {
-            self.series.extend(hash_of(set));
-        } else if let Some(key) = line.strip_prefix(b"key ") {
-            self.read_key(key);
-        } else if let Some(pair) = line.strip_prefix(b"value ") {
-            // As in a tag set, behind the comma. It costs nothing of the budget: values that gathered
-            // over years must not leave none for tomorrow's version.
-            if let Some((key, value)) = point::tags(&[b",", pair].concat()).next() {
-                self.insert_value(key, value);
-                if let Some(key) = self.keys.get_mut(key) {
-                    key.kind.get_or_insert(Kind::Tag);
-                }
-            }
+            let set = hash_of(set);
+            self.series.extend(set);
+            return set.is_some();
+        }
+        if let Some(key) = line.strip_prefix(b"key ") {
+            return self.read_key(key);
+        }
+        let Some(pair) = line.strip_prefix(b"value ") else {
+            // An empty one ends a torn one.
+            return line.is_empty();
+        };
+        // As in a tag set, behind the comma. It costs nothing of the budget: values that gathered
+        // over years must not leave none for tomorrow's version.
+        let pair = [b",", pair].concat();
+        let Some((key, value)) = point::tags(&pair).next() else {
+            return false;
+        };
+        self.insert_value(key, value);
+        if let Some(key) = self.keys.get_mut(key) {
+            key.kind.get_or_insert(Kind::Tag);
+        }
+        true
+    }
+
+    /// Writes the file again without what makes no sense in it.
+    fn repair(&mut self, damaged: u64) {
+        log::warn!(
+            "{}: damaged, {damaged} lines make no sense and are taken out; values and extra keys that were in \
+             them count as new: a value takes of --max-tag-values again, and an extra key can become something \
+             else; check the disk",
+            self.path.display()
+        );
+        self.news.clear();
+        if let Err(error) = self.write_again() {
+            self.say("write", &error);
         }
     }
 
-    /// A key of letters, digits and `_`, and what it is where the line says that.
-    fn read_key(&mut self, text: &[u8]) {
+    fn write_again(&self) -> io::Result<()> {
+        let new = self.path.with_extension("new");
+        let mut out = BufWriter::new(File::create(&new)?);
+        for (key, known) in &self.keys {
+            let kind = known.kind.map(|kind| [" ", kind.name()].concat());
+            let kind = kind.unwrap_or_default();
+            out.write_all(&[b"key ", &**key, kind.as_bytes(), b"\n"].concat())?;
+        }
+        for (key, tag) in &self.tags {
+            for value in &tag.values {
+                out.write_all(&[b"value ", &**key, b"=", &**value, b"\n"].concat())?;
+            }
+        }
+        for set in &self.series {
+            writeln!(out, "series {set:016x}")?;
+        }
+        out.into_inner()
+            .map_err(|error| error.into_error())?
+            .sync_data()?;
+        fs::rename(new, &self.path)
+    }
+
+    /// A key of letters, digits and `_`, and what it is where the line says that. Whether it makes sense.
+    fn read_key(&mut self, text: &[u8]) -> bool {
         let mut words = text.split(|byte| *byte == b' ');
         let (key, kind) = (words.next().unwrap_or_default(), words.next());
         let kind = match kind.map(Kind::named) {
-            Some(None) => return,
+            Some(None) => return false,
             kind => kind.flatten(),
         };
-        if words.next().is_none() {
-            let known = self.keys.entry(key.to_owned()).or_default();
-            known.kind = known.kind.or(kind);
+        if words.next().is_some() {
+            return false;
         }
+        let known = self.keys.entry(key.to_owned()).or_default();
+        known.kind = known.kind.or(kind);
+        true
     }
 }
 
@@ -232,6 +309,11 @@ impl Budget {
         }
         self.left -= 1.0;
         true
+    }
+
+    /// Whether half of it is used up, of one that is not small.
+    pub fn is_half_used(&self, least: usize) -> bool {
+        self.capacity >= least as f64 && self.left <= self.capacity / 2.0
     }
 }
 

@@ -10,6 +10,12 @@ pub struct Limited {
     pub tags: Vec<String>,
     /// The number of tag sets is used up, said for the first time.
     pub series: bool,
+    /// What filled it, where that is known.
+    pub filled: Option<Filling>,
+    /// Half of the number of tag sets is used up, said for the first time.
+    pub half: Option<Filling>,
+    /// Tags that used up half of their budget, said for the first time, and their numbers of values.
+    pub fast: Vec<(String, usize)>,
     /// The number of extra keys is used up, said for the first time.
     pub keys: bool,
     /// The memory for values is used up, said for the first time.
@@ -19,6 +25,21 @@ pub struct Limited {
     /// The record was changed.
     pub changed: bool,
 }
+
+/// How full the tag sets are, and of what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filling {
+    /// The tag that has the most values.
+    pub tag: String,
+    pub values: usize,
+    /// Tag sets that are known, and how many there may be.
+    pub sets: usize,
+    pub most: usize,
+}
+
+/// What can be done about a tag with many values.
+const LEAVE_OUT: &str = "if its values identify installations, leave it out of the request schema, or have clients send it in \
+     extraFieldInfo";
 
 /// An extra key that was left out because it came as another kind than before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,10 +65,31 @@ impl Limited {
                  now on; say in a --request-schema what it is"
             );
         }
-        if self.series {
+        for (tag, values) in &self.fast {
             log::warn!(
-                "more combinations of tags than --max-series, the extra tags of further ones are \
-                 stored as \"other\" or left out; list fewer tags in the request schema"
+                "tag {tag:?}: half of the new values that --max-tag-values allows in a day came already, it has \
+                 {values}; further ones will be stored as \"other\"; {LEAVE_OUT}"
+            );
+        }
+        if let Some(Filling {
+            tag,
+            values,
+            sets,
+            most,
+        }) = &self.half
+        {
+            log::warn!(
+                "tag {tag:?}: it has {values} values, the most of all, and {sets} of the {most} combinations of \
+                 tags that --max-series allows are used; at the end it will be stored as \"other\"; {LEAVE_OUT}"
+            );
+        }
+        if self.series {
+            let filled = self.filled.as_ref();
+            let (tag, values) = filled.map_or(("", 0), |filling| (&filling.tag, filling.values));
+            log::warn!(
+                "more combinations of tags than --max-series: in further ones tag {tag:?}, which has the most \
+                 values ({values}), and new values of others are stored as \"other\" or left out; {LEAVE_OUT}, \
+                 then stop the server and delete the file known"
             );
         }
         if self.memory {

@@ -1,5 +1,7 @@
 use super::*;
 
+mod beyond;
+
 const LIMITS: Limits = Limits {
     tag_values: 3,
     series: 100,
