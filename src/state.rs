@@ -42,11 +42,11 @@ impl StateDir {
     /// their totals apart by it.
     pub fn instance(&self) -> io::Result<String> {
         let path = self.path.join("instance");
-        match fs::read_to_string(&path) {
-            Ok(text) if is_name(text.trim()) => return Ok(text.trim().to_owned()),
+        match fs::read(&path).map(String::from_utf8) {
+            Ok(Ok(text)) if is_name(text.trim()) => return Ok(text.trim().to_owned()),
             Ok(_) => log::warn!(
-                "{}: not a name of letters, digits and '-'; a new one is made, under which totals are \
-                 sent from now on",
+                "{}: damaged, expected a name of letters, digits and '-'; a new one is made: totals that were sent \
+                 under the old one stay, and what is corrected of them is added to them; put the old name back",
                 path.display()
             ),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use libfuzzer_sys::fuzz_target;
 use upgrade_responder::spool::cardinality::{Limiter, Limits, Listed};
 use upgrade_responder::spool::recovery::{newest_timestamp, recover};
+use upgrade_responder::spool::rejected::RejectedDir;
 
 fuzz_target!(|input: &[u8]| {
     let dir = PathBuf::from(format!(
@@ -28,16 +29,21 @@ fuzz_target!(|input: &[u8]| {
             fs::write(dir.join(&*name), content).unwrap();
         }
     }
-    let recovered = recover(&dir, 0).unwrap();
+    let aside = dir.with_extension("rejected");
+    let _ = fs::remove_dir_all(&aside);
+    let rejected = RejectedDir::new(&aside);
+    let recovered = recover(&dir, 0, &rejected).unwrap();
     assert!(recovered.segments.iter().map(|s| s.sequence).is_sorted());
     for segment in &recovered.segments {
         assert!(segment.sequence < recovered.next_sequence);
         let content = fs::read(segment.path(&dir)).unwrap();
         assert_eq!(content.len() as u64, segment.bytes);
-        let _ = newest_timestamp(&segment.path(&dir));
     }
+    let _ = newest_timestamp(&dir, &recovered.segments);
     // Once more, as after a crash right behind it: the same is found.
-    let again = recover(&dir, 0).unwrap();
+    let again = recover(&dir, 0, &rejected).unwrap();
+    assert_eq!(again.rejected, 0);
+    let _ = fs::remove_dir_all(&aside);
     let parts = |segment: &upgrade_responder::spool::segment::Segment| {
         (segment.sequence, segment.lines, segment.bytes)
     };

@@ -64,6 +64,7 @@ pub mod reading;
 pub mod recovery;
 pub mod rejected;
 pub mod segment;
+mod side_file;
 mod stamp;
 pub mod syncer;
 mod tail;

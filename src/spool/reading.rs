@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::segment::{Segment, SegmentName};
+use super::segment::{LAST_SEQUENCE, Segment, SegmentName};
+use super::side_file;
 use super::stamp::Stamp;
 use super::{Position, Spool, State};
 use crate::line::{encode as line, sound};
@@ -80,8 +81,13 @@ impl std::ops::AddAssign for Missed {
 
 /// Where the sender of an earlier run stands.
 pub(super) fn delivered(dir: &Path) -> Position {
-    let text = fs::read_to_string(dir.join(DELIVERED)).unwrap_or_default();
-    let segment = text.trim().parse().map_or(0, |last: u64| last + 1);
+    let lost = "segments that were delivered and are kept to be counted are sent again, which stores no record twice";
+    let parse = |text: &str| {
+        let last: Option<u64> = text.trim().parse().ok();
+        last.filter(|number| *number <= LAST_SEQUENCE)
+    };
+    let last = side_file::read(&dir.join(DELIVERED), parse, lost);
+    let segment = last.map_or(0, |last| last + 1);
     Position {
         segment,
         ..Position::default()

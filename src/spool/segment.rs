@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// Sequence numbers end here, so that one more is always a number of 20 digits. Counting up to it
 /// would take longer than there have been stars.
-const LAST_SEQUENCE: u64 = u64::MAX / 2;
+pub(super) const LAST_SEQUENCE: u64 = u64::MAX / 2;
 
 /// The name of a segment file.
 ///

@@ -4,6 +4,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::segment::LAST_SEQUENCE;
+use super::side_file;
+
 const STAMP: &str = "stamp";
 
 /// The end of the log.
@@ -17,13 +20,19 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    /// Reads the file; `None` where it is missing or makes no sense.
+    /// Reads the file; `None` where it is missing or damaged.
     pub fn read(dir: &Path) -> Option<Stamp> {
-        let text = fs::read_to_string(dir.join(STAMP)).ok()?;
+        let lost = "the time of the last record is not known: if the clock was set back since, new records can get \
+                    timestamps that others have, and replace them in the database";
+        side_file::read(&dir.join(STAMP), Stamp::parse, lost)
+    }
+
+    fn parse(text: &str) -> Option<Stamp> {
         let (timestamp, sequence) = text.trim().split_once(' ')?;
+        let sequence = sequence.parse().ok();
         Some(Stamp {
             timestamp: timestamp.parse().ok()?,
-            sequence: sequence.parse().ok()?,
+            sequence: sequence.filter(|number| *number <= LAST_SEQUENCE)?,
         })
     }
 

@@ -1,0 +1,24 @@
+//! Reading the small files beside the segments. One that is damaged never stops the start: it counts as
+//! missing, and one warning says what is lost by that.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// The content of a file as `parse` understands it; `None` where the file is missing or damaged. `lost` says
+/// what is lost by that.
+pub fn read<T>(path: &Path, parse: impl Fn(&str) -> Option<T>, lost: &str) -> Option<T> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(error) => {
+            log::warn!("{}: cannot be read: {error}; {lost}", path.display());
+            return None;
+        }
+    };
+    let parsed = std::str::from_utf8(&bytes).ok().and_then(parse);
+    if parsed.is_none() {
+        log::warn!("{}: damaged, {lost}; check the disk", path.display());
+    }
+    parsed
+}
