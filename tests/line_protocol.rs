@@ -13,6 +13,7 @@ use upgrade_responder::geo::Location;
 use upgrade_responder::line::encode::{self as line, RESERVED_KEYS};
 use upgrade_responder::line::parse as point;
 use upgrade_responder::line::snake::snake_case;
+use upgrade_responder::line::sound;
 
 use crate::support::influx::Influx;
 use crate::support::line_protocol::{Point, Value, parse};
@@ -157,7 +158,9 @@ fn promised(body: &Body) -> Option<(BTreeMap<String, String>, BTreeMap<String, V
     });
     let sent: BTreeMap<_, _> = body.fields.iter().cloned().collect();
     let fields = accepted(sent, |value| match value {
-        Json::String(text) if text.len() <= 200 => Some(Value::Text(printable(&text))),
+        Json::String(text) if (1..=200).contains(&text.len()) => {
+            Some(Value::Text(printable(&text)))
+        }
         Json::Number(number) => number.as_f64().map(Value::Float),
         Json::Bool(value) => Some(Value::Boolean(value)),
         _ => None,
@@ -262,6 +265,7 @@ fn one_line_says_exactly_what_is_promised() {
         let series = point::series(&line);
         prop_assert_eq!(point::tags(series).count(), found.tags.len());
         prop_assert_eq!(point::fields(&line).count(), found.fields.len());
+        prop_assert!(sound::is_sound(line.strip_suffix(b"\n").unwrap_or(&line)));
         Ok(())
     });
     checked.unwrap_or_else(|e| panic!("{e}"));
@@ -292,6 +296,7 @@ fn any_bytes_are_refused_or_one_line() {
         line::finish(TIME, &mut line);
         prop_assert_eq!(line.pop(), Some(b'\n'));
         parse(&line).map_err(TestCaseError::fail)?;
+        prop_assert!(sound::is_sound(&line));
         Ok(())
     });
     checked.unwrap_or_else(|e| panic!("{e}"));

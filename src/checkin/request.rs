@@ -107,7 +107,9 @@ fn fields<'a>(
         let allowed = |data_type| rule.is_none_or(|rule| rule.data_type == data_type);
         match value {
             Json::Text(text) if allowed(DataType::String) => {
-                is_valid(&text, rule, left_out).then_some(FieldValue::Text(text))
+                // An empty text says nothing, like an empty tag.
+                let stays = !text.is_empty() && is_valid(&text, rule, left_out);
+                stays.then_some(FieldValue::Text(text))
             }
             Json::Number(number) if allowed(DataType::Float) => Some(FieldValue::Number(number)),
             Json::Boolean(value) if allowed(DataType::Boolean) => Some(FieldValue::Boolean(value)),

@@ -79,10 +79,6 @@ pub fn encode(
     }
     out.extend_from_slice(b" value=1i");
     for (key, value) in &check_in.fields {
-        if matches!(value, FieldValue::Text(text) if text.is_empty()) {
-            // Like an empty tag: it says nothing.
-            continue;
-        }
         out.push(b',');
         out.extend_from_slice(key.as_bytes());
         out.push(b'=');
