@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use crate::damaged_spool::{lay, lines, serve, settled};
-use crate::support::account::{Totals, rejected, state};
+use crate::support::account::{MEASUREMENT, Totals, rejected, state};
+use crate::support::influx::Influx;
 use crate::support::peer::{Peer, Received, Reply};
 use crate::support::scratch::Scratch;
+use crate::support::server::DATABASE;
 use crate::support::wait_for;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -86,4 +88,22 @@ fn a_413_of_a_proxy_is_not_said_to_be_the_databases() {
     for part in [&*size, "client_max_body_size", "max-body-size"] {
         assert!(reason.contains(part), "{reason}");
     }
+}
+
+#[test]
+fn a_refused_line_of_200_kilobytes_holds_up_nothing() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    let mut lines = lines(0..20);
+    // InfluxDB repeats it in a header, which is longer than most clients take.
+    let (point, stamp) = lines[7].trim_end().rsplit_once(' ').unwrap();
+    let long = "x".repeat(200_000);
+    lines[7] = format!("{point},n=99999999999999999999i,text=\"{long}\" {stamp}\n");
+    lay(&scratch, 1, Some("20"), lines.concat().as_bytes());
+    let running = serve(&scratch, &influx.url());
+    let (totals, log) = settled(&scratch, running, 20);
+    assert_eq!((totals.delivered, totals.rejected), (19, 1), "{log}");
+    assert_eq!(influx.count(DATABASE, MEASUREMENT), 19);
+    let kept = rejected(&scratch);
+    assert_eq!(format!("{}\n", kept[1]), lines[7]);
 }
