@@ -24,7 +24,7 @@ const RESERVE: i64 = 192 * 1024;
 /// Pages of the write-ahead log after which it is written back and begun again.
 const CHECKPOINT: i64 = 64;
 /// Kibibytes of the database that are held in memory.
-const CACHE_KIB: i64 = 512;
+const CACHE_KIB: i64 = 256;
 /// What every SQLite database begins with (its file format, section 1.3).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
