@@ -59,9 +59,9 @@ impl<'de> Deserialize<'de> for SoundRecord {
                 while let Some(key) = map.next_key::<&str>()? {
                     empty = false;
                     match key {
-                        "country" => drop(map.next_value::<Sound>()?),
-                        "city" => drop(map.next_value::<SoundOrEmpty>()?),
-                        _ => drop(map.next_value::<IgnoredAny>()?),
+                        "country" => map.next_value::<Sound>().map(|_| ())?,
+                        "city" => map.next_value::<SoundOrEmpty>().map(|_| ())?,
+                        _ => map.next_value::<IgnoredAny>().map(|_| ())?,
                     }
                 }
                 match empty {
@@ -106,8 +106,8 @@ impl<'de> Visitor<'de> for Part {
         while map.next_key::<IgnoredAny>()?.is_some() {
             empty = false;
             match self.may_be_empty {
-                true => drop(map.next_value::<SoundOrEmpty>()?),
-                false => drop(map.next_value::<Sound>()?),
+                true => map.next_value::<SoundOrEmpty>().map(|_| ())?,
+                false => map.next_value::<Sound>().map(|_| ())?,
             }
         }
         match empty && !self.may_be_empty {

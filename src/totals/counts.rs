@@ -150,7 +150,7 @@ impl Counts {
 
     /// `None`: it is no record.
     fn add_line(&mut self, line: &[u8]) -> Option<()> {
-        let line = sound::record(line)?;
+        let line = sound::record_at_a_glance(line)?;
         let series = parse::series(line);
         let (fields, stamp) = parse::split_timestamp(line.get(series.len() + 1..)?)?;
         let moment = stamp.div_euclid(NS);
