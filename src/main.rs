@@ -9,7 +9,7 @@ use upgrade_responder::cli::{self, Command, CommandError};
 use upgrade_responder::logging;
 use upgrade_responder::service::report::{self, ReportError, ReportOptions};
 use upgrade_responder::service::run::{self, RunError};
-use upgrade_responder::service::{check_config, set_query_period};
+use upgrade_responder::service::{check_config, take_over};
 
 /// Exit statuses after sysexits.h, where they have one.
 const FAILED: u8 = 1;
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         Command::Report(options) => return show(&options),
         Command::CheckConfig { options, online } => return check(&options, online),
         Command::Start(options) => run::run(*options),
-        Command::SetQueryPeriod(options) => set_query_period::run(&options, &mut std::io::stdout()),
+        Command::TakeOver(options) => take_over::run(&options, &mut std::io::stdout()),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

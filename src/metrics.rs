@@ -206,6 +206,9 @@ pub struct TotalMetrics {
     /// Lost with a segment that was deleted before they were counted.
     pub dropped: Counter,
     pub commits: Counter,
+    /// Points with totals that the time-series database stored, and that it refused for good.
+    pub points_stored: Counter,
+    pub points_rejected: Counter,
 }
 
 impl Metrics {

@@ -8,7 +8,7 @@ pub enum Name {
     Start,
     Report,
     CheckConfig,
-    SetQueryPeriod,
+    TakeOver,
 }
 
 impl Name {
@@ -16,7 +16,7 @@ impl Name {
         Name::Start,
         Name::Report,
         Name::CheckConfig,
-        Name::SetQueryPeriod,
+        Name::TakeOver,
     ];
 
     /// The word that is typed.
@@ -25,7 +25,7 @@ impl Name {
             Name::Start => "start",
             Name::Report => "report",
             Name::CheckConfig => "check-config",
-            Name::SetQueryPeriod => "set-query-period",
+            Name::TakeOver => "take-over",
         }
     }
 }

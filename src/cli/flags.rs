@@ -183,6 +183,14 @@ pub static FLAGS: &[Flag] = &[
         "",
         "PEM file with the authorities to trust for an https URL,\ninstead of the built-in ones",
     ),
+    value(
+        "--influxdb-send",
+        "INFLUXDB_SEND",
+        "WHAT",
+        "all",
+        "all: records and totals; totals: records stay on this machine,\n\
+         and InfluxDB's index holds only what totals need",
+    ),
     switch(
         "--influxdb-insecure-tls",
         "INFLUXDB_INSECURE_TLS",
@@ -320,7 +328,7 @@ pub static FLAGS: &[Flag] = &[
         switch("--online", "", "ask InfluxDB too"),
     ),
     of(
-        For::Only(Name::SetQueryPeriod),
+        For::Only(Name::TakeOver),
         switch("--dry-run", "", "say what would be done, and do nothing"),
     ),
     of(

@@ -19,7 +19,7 @@ use std::fmt;
 
 use command::Name;
 use lowargs::LowArgs;
-use options::{SetPeriodOptions, StartOptions};
+use options::{TakeOverOptions, StartOptions};
 use settings::Settings;
 
 use crate::service::report::ReportOptions;
@@ -40,7 +40,7 @@ pub enum Command {
         /// Ask InfluxDB too.
         online: bool,
     },
-    SetQueryPeriod(Box<SetPeriodOptions>),
+    TakeOver(Box<TakeOverOptions>),
 }
 
 /// Why it is not known what the user asked for.
@@ -108,8 +108,8 @@ fn parse(
             options: Box::new(StartOptions::from(&low, env)?),
             online: options::switch(&low, "--online")?,
         },
-        Name::SetQueryPeriod => {
-            Command::SetQueryPeriod(Box::new(SetPeriodOptions::from(&low, env)?))
+        Name::TakeOver => {
+            Command::TakeOver(Box::new(TakeOverOptions::from(&low, env)?))
         }
     })
 }

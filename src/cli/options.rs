@@ -59,14 +59,13 @@ pub struct ConfigSources {
     pub down_sample_tags: Vec<String>,
 }
 
-/// What `set-query-period` needs to know.
+/// What `take-over` needs to know.
 #[derive(Debug)]
-pub struct SetPeriodOptions {
+pub struct TakeOverOptions {
     pub database: Database,
     pub influxdb: InfluxOptions,
-    pub query_period: QueryPeriod,
     pub down_sample_tags: Vec<String>,
-    /// Say what would be done, and do nothing.
+    /// Print what would be done, and do nothing.
     pub dry_run: bool,
 }
 
@@ -107,6 +106,8 @@ pub struct InfluxOptions {
     pub password: Password,
     pub ca_file: Option<PathBuf>,
     pub insecure_tls: bool,
+    /// Records are sent, not totals alone.
+    pub sends_raw: bool,
 }
 
 impl InfluxOptions {
@@ -209,17 +210,12 @@ impl StartOptions {
     }
 }
 
-impl SetPeriodOptions {
-    pub(super) fn from(low: &LowArgs, env: Env<'_>) -> Result<SetPeriodOptions, UsageError> {
-        // Not the default: whoever forgets it would change the period to one hour.
-        if low.get("--query-period").is_none() {
-            return Err(UsageError::Missing("--query-period", "QUERY_PERIOD"));
-        }
-        Ok(SetPeriodOptions {
+impl TakeOverOptions {
+    pub(super) fn from(low: &LowArgs, env: Env<'_>) -> Result<TakeOverOptions, UsageError> {
+        Ok(TakeOverOptions {
             database: database(low)?,
             influxdb: influxdb(low, env)?
                 .ok_or(UsageError::Missing("--influxdb-url", "INFLUXDB_URL"))?,
-            query_period: typed(low, "--query-period", QueryPeriod::parse)?,
             down_sample_tags: typed(low, "--down-sample-tags", values::tags)?,
             dry_run: switch(low, "--dry-run")?,
         })
@@ -305,6 +301,7 @@ fn influxdb(low: &LowArgs, env: Env<'_>) -> Result<Option<InfluxOptions>, UsageE
         password: password(low, env),
         ca_file: path(low, "--influxdb-ca-file"),
         insecure_tls: switch(low, "--influxdb-insecure-tls")?,
+        sends_raw: typed(low, "--influxdb-send", values::influxdb_send)?,
     }))
 }
 

@@ -108,6 +108,15 @@ pub fn reload_interval(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
+/// Whether records are sent to InfluxDB, not totals alone.
+pub fn influxdb_send(text: &str) -> Result<bool, String> {
+    match text {
+        "all" => Ok(true),
+        "totals" => Ok(false),
+        _ => Err("all or totals".to_owned()),
+    }
+}
+
 /// The places of a check-in, which may be down-sampled though no client sends them.
 pub const PLACES: [&str; 2] = ["city", "country"];
 

@@ -18,9 +18,6 @@ pub struct Batch {
     pub length: u64,
     /// What is no record, and is not sent.
     pub damaged: Vec<Damaged>,
-    /// A timestamp of each second that has lines, in ns since 1970, in the order of the lines: enough
-    /// to tell their periods, which are whole seconds long.
-    pub moments: Vec<i64>,
 }
 
 /// A line, or the part of one before a record, that is no record.
@@ -46,7 +43,6 @@ impl Batch {
     ) -> io::Result<()> {
         self.bytes.clear();
         self.bytes.reserve(most_bytes + crate::spool::LONGEST_LINE);
-        self.moments.clear();
         self.damaged.clear();
         (self.lines, self.records, self.length) = (0, 0, 0);
         let mut kept = 0;
@@ -76,9 +72,6 @@ impl Batch {
         let damaged = line.len() - record.map_or(0, <[u8]>::len);
         let stamp = record.and_then(line::timestamp);
         self.records += u64::from(record.is_some());
-        if let Some(stamp) = stamp {
-            self.note(stamp);
-        }
         if damaged == 0 {
             return 0;
         }
@@ -92,13 +85,6 @@ impl Batch {
             None => self.bytes.truncate(start),
         }
         damaged
-    }
-
-    fn note(&mut self, timestamp: i64) {
-        let second = |timestamp: i64| timestamp.div_euclid(1_000_000_000);
-        if self.moments.last().copied().map(second) != Some(second(timestamp)) {
-            self.moments.push(timestamp);
-        }
     }
 }
 

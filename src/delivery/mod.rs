@@ -1,14 +1,16 @@
-//! The sender thread: sets InfluxDB up, delivers sealed segments, oldest first, and has the totals
-//! recomputed; and waits when InfluxDB does not do its part. The only thread that waits for InfluxDB.
+//! The sender thread, reader 2 of the spool: it delivers sealed segments, oldest first, and then the totals of
+//! periods that are over; and it waits when InfluxDB does not do its part. The only thread that waits for InfluxDB.
 
 mod batch;
+mod database;
+pub mod foreign;
 pub mod influx;
 mod keep;
 mod outage;
-pub mod queries;
 mod refused;
 mod segments;
 mod stalled;
+mod totals;
 mod unreadable;
 
 use std::sync::Arc;
@@ -17,15 +19,17 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+pub use totals::{Line, PeriodPoints, TotalsSource};
+
 use crate::metrics::Metrics;
 use crate::spool::{Spool, rejected};
 use crate::state::StateDir;
-use crate::units::duration::QueryPeriod;
+use database::Database;
 use influx::{Influx, Trouble};
 use outage::Outage;
-use queries::totals::Totals;
 use segments::{Delivery, Destination, Hindered, timeout};
 use stalled::Stalled;
+use totals::Totals;
 
 /// How often the sender looks whether a period has ended or is due.
 const TICK: Duration = Duration::from_secs(1);
@@ -37,9 +41,11 @@ const LAST_ATTEMPT: Duration = Duration::from_secs(5);
 /// What the sender needs to know.
 pub struct SenderOptions {
     pub state: StateDir,
-    pub query_period: QueryPeriod,
-    /// Extra tags with a down-sampled measurement of their own.
-    pub extra_tags: Vec<String>,
+    pub totals: Box<dyn TotalsSource>,
+    /// Raw records are counted, and delivered if they are, within that time.
+    pub settle: Duration,
+    /// Records are sent, not totals alone.
+    pub sends_raw: bool,
     pub influx: Influx,
     /// Points in one request at most.
     pub batch_points: usize,
@@ -53,6 +59,7 @@ pub struct Sender {
     influx: Influx,
     delivery: Delivery,
     totals: Totals,
+    database: Database,
     outage: Outage,
     stalled: Stalled,
     /// When the last attempt at a stop has to be over.
@@ -77,11 +84,8 @@ impl Sender {
                 &options.state.rejected(),
                 options.batch_points,
             ),
-            totals: Totals::new(
-                options.state.path(),
-                options.query_period,
-                options.extra_tags,
-            ),
+            totals: Totals::new(options.totals, options.settle, options.sends_raw),
+            database: Database::default(),
             spool,
             metrics,
             influx: options.influx,
@@ -104,17 +108,13 @@ impl Sender {
             };
             self.wait(woken, wait);
         }
-        if let Err(error) = self.totals.save() {
-            self.delivery.say_disk(&error);
-        }
     }
 
-    /// One unit of work: a set-up, a recomputed period, or a segment.
+    /// One unit of work: the database, a segment, or the totals of a period.
     fn step(&mut self) -> Step {
         if self.deadline.is_some_and(|at| at <= Instant::now()) {
             return Step::Idle;
         }
-        self.look_at_the_clock();
         self.outage.asks();
         let worked = self.work();
         self.look_at_progress(worked.is_err());
@@ -132,27 +132,30 @@ impl Sender {
         }
     }
 
-    /// A segment and a period in turn, so that many periods do not keep fresh records waiting, nor
-    /// a large backlog the graph. While periods make trouble, segments go first.
+    /// A segment, or where none waits the totals of a period, so that raw points are there before the totals
+    /// that count them.
     fn work(&mut self) -> Result<bool, Hindered> {
         let influx = &self.influx;
         // Writes count for themselves; without this, an outage before the first of them shows nowhere.
         let count = |_: &Trouble| self.metrics.influx.retried.add(1);
-        let set_up = self.totals.set_up(influx, timeout(self.deadline));
-        if set_up.inspect_err(count)? {
+        let created = self.database.create(influx, timeout(self.deadline));
+        if created.inspect_err(count)? {
             self.outage.answered();
         }
         let delivered = self.delivery.deliver_oldest(&mut Destination {
             influx,
-            totals: &mut self.totals,
             outage: &mut self.outage,
             deadline: self.deadline,
         })?;
-        let recomputed = self.deadline.is_none() && self.totals.recompute_next(influx, &self.spool);
-        if recomputed {
+        if delivered {
+            return Ok(true);
+        }
+        let keep = &mut self.delivery.keep;
+        let sent = self.totals.send_next(influx, keep, &self.metrics, self.deadline)?;
+        if sent {
             self.outage.answered();
         }
-        Ok(delivered || recomputed)
+        Ok(sent)
     }
 
     /// Shows in `/healthz` that delivery stands still.
@@ -175,24 +178,11 @@ impl Sender {
         before.store(stalled, Ordering::Relaxed);
     }
 
-    /// To be called every second.
-    fn look_at_the_clock(&mut self) {
-        if self.deadline.is_some() {
-            return;
-        }
-        // Whose version breaks the schema has checked in, though it is not recorded.
-        let not_recorded = self.metrics.check_ins.not_recordable.get();
-        let heard = self.metrics.records.accepted.get() + not_recorded;
-        if let Err(error) = self.totals.note_silent(heard) {
-            self.delivery.say_disk(&error);
-        }
-    }
-
     /// What there is to do about trouble: how long to wait.
     fn trouble(&mut self, trouble: &Trouble) -> Duration {
         if *trouble == Trouble::DatabaseMissing {
-            // Set up again at the next step.
-            self.totals.forget_set_up();
+            // Created again at the next step.
+            self.database.is_missing();
         }
         let url = self.influx.url().to_string();
         let password = match trouble {
@@ -215,7 +205,7 @@ impl Sender {
                     return;
                 }
                 Ok(()) | Err(RecvTimeoutError::Timeout) if Instant::now() >= until => return,
-                Ok(()) | Err(RecvTimeoutError::Timeout) => self.look_at_the_clock(),
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }

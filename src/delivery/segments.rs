@@ -12,7 +12,6 @@ use super::batch::Batch;
 use super::influx::{Influx, Outcome, TIMEOUT, Trouble};
 use super::keep::{Keep, Kept};
 use super::outage::Outage;
-use super::queries::totals::Totals;
 use super::refused;
 use super::unreadable::{self, Suspicion};
 use crate::logging::Throttle;
@@ -33,7 +32,7 @@ pub struct Delivery {
     batch_points: usize,
     /// Shrinks when InfluxDB says that a request is too large.
     batch_bytes: usize,
-    keep: Keep,
+    pub(super) keep: Keep,
     /// Kept for its room.
     batch: Batch,
     /// How far the oldest segment has come.
@@ -54,7 +53,6 @@ struct Progress {
 /// Where the records go, and what takes note of it.
 pub struct Destination<'a> {
     pub influx: &'a Influx,
-    pub totals: &'a mut Totals,
     pub outage: &'a mut Outage,
     /// When the last attempt at a stop has to be over.
     pub deadline: Option<Instant>,
@@ -108,8 +106,6 @@ impl Delivery {
         let delivered = self.deliver(&segment, to);
         if delivered.is_err() {
             self.spool.put_back();
-            // What is stored of it, even if the rest is dropped one day to make room.
-            self.save_new_periods(to.totals);
         }
         delivered.map(|()| true)
     }
@@ -147,9 +143,6 @@ impl Delivery {
                 segment.sequence
             );
         }
-        // Before the points' segment is deleted, so that no restart forgets their period; unless the
-        // disk is so full that something has to be deleted first.
-        self.save_new_periods(to.totals);
         let gone = match readable {
             Ok(()) => self.spool.passed(segment.sequence),
             Err(error) => {
@@ -167,7 +160,6 @@ impl Delivery {
         if let Err(error) = gone {
             self.say_disk(&error);
         }
-        self.save_new_periods(to.totals);
         Ok(())
     }
 
@@ -264,15 +256,7 @@ impl Delivery {
             || suspected && unreadable::answers_without_lines(influx, timeout(deadline));
         let rejected = refused::settle(&batch.bytes, &mut send, &blames_lines)
             .inspect_err(|trouble| self.suspicion.failed(place, trouble))?;
-        let refused = self.keep.refused(&rejected);
-        to.totals.delivered(batch);
-        Ok(refused)
-    }
-
-    fn save_new_periods(&mut self, totals: &mut Totals) {
-        if let Err(error) = totals.save_new() {
-            self.say_disk(&error);
-        }
+        Ok(self.keep.refused(&rejected))
     }
 
     /// Says that the spool's disk hinders, once in a while.

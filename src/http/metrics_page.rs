@@ -247,6 +247,15 @@ impl MetricsPage {
             "Transactions of the ledger.",
             totals.commits.get(),
         );
+        page.family(
+            "totals_points_total",
+            "Points with totals sent to the time-series database, by outcome.",
+            "outcome",
+            &[
+                ("stored", totals.points_stored.get()),
+                ("rejected", totals.points_rejected.get()),
+            ],
+        );
     }
 
     fn state(&self, page: &mut Page) {

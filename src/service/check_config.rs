@@ -12,14 +12,14 @@ use rustix::fs::{Access, access};
 use super::connect::connect;
 use super::field_types;
 use super::run::RunError;
+use super::take_over;
 use crate::cli::options::{InfluxOptions, StartOptions};
 use crate::config::Snapshot;
 use crate::config::schema::RequestSchema;
 use crate::config::warnings::warnings;
 use crate::config::watch::Fingerprints;
+use crate::delivery::foreign::{self, ContinuousQuery};
 use crate::delivery::influx::{Influx, Outcome, TIMEOUT, Trouble};
-use crate::delivery::queries::downsampling::{self, Existing};
-use crate::delivery::queries::set_up::may_not_read;
 
 /// What a check found: the text for standard output, and every error.
 #[derive(Debug, Default)]
@@ -200,20 +200,8 @@ fn ask(
             return report.errors.push(format!("InfluxDB at {url}: {found}"));
         }
     }
-    match may_not_read(influx, TIMEOUT) {
-        Ok(None) => {}
-        Ok(Some(why)) => {
-            return report.errors.push(format!("InfluxDB at {url}: {why}"));
-        }
-        Err(trouble) => {
-            return report.errors.push(format!("InfluxDB at {url}: {trouble}"));
-        }
-    }
     compare_types(influx, schema, report);
-    match downsampling::existing(influx, TIMEOUT) {
-        Ok(existing) => continuous_queries(&existing, options, report),
-        Err(why) => report.warn(format!("the continuous queries cannot be seen: {why}")),
-    }
+    continuous_queries(influx, &options.sources.down_sample_tags, report);
 }
 
 /// Compares the types of fields with those that `start` would write.
@@ -246,42 +234,25 @@ fn database_missing(influx: &Influx, report: &mut Report) {
     }
 }
 
-fn continuous_queries(existing: &[Existing], options: &StartOptions, report: &mut Report) {
-    let ours = options.sources.query_period;
-    let wanted = downsampling::wanted(&options.sources.down_sample_tags);
-    for query in existing {
-        let expected = wanted.iter().find(|wanted| wanted.query == query.name);
-        let defined = query.defined.as_ref().map(|(defined, _)| defined);
-        if expected.is_some() && expected != defined {
-            report.warn(format!(
-                "{} is not what start would create; its totals may differ",
-                query.name
-            ));
+/// Looks whether another server's continuous queries fill the measurements of totals.
+fn continuous_queries(influx: &Influx, tags: &[String], report: &mut Report) {
+    let found = match foreign::continuous_queries(influx, TIMEOUT) {
+        Ok(Ok(found)) => found,
+        Ok(Err(why)) => {
+            return report.warn(format!("the continuous queries cannot be seen: {why}"));
         }
-        match &query.defined {
-            Some((_, seconds)) => {
-                report.say(
-                    "continuous query",
-                    format!("{} every {seconds}s", query.name),
-                );
-                if *seconds != ours.seconds() as i64 {
-                    report.warn(format!(
-                        "{} has a period of {seconds}s, --query-period is {ours} ({}s); see \
-                         set-query-period",
-                        query.name,
-                        ours.seconds()
-                    ));
-                }
-            }
-            None => report.say("continuous query", format!("{}, not ours", query.name)),
+        Err(trouble) => {
+            return report.warn(format!("the continuous queries cannot be seen: {trouble}"));
         }
-    }
-    for wanted in wanted {
-        if !existing.iter().any(|query| query.name == wanted.query) {
-            report.warn(format!(
-                "{} does not exist yet; start creates it",
-                wanted.query
-            ));
+    };
+    let targets = take_over::targets(tags);
+    for ContinuousQuery { name, target } in found {
+        match targets.contains(&target) {
+            true => report.warn(format!(
+                "continuous query {name} of another server fills {target}; start leaves it alone as long as \
+                 others write records; see take-over"
+            )),
+            false => report.say("continuous query", format!("{name}, fills {target}")),
         }
     }
 }

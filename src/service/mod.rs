@@ -11,7 +11,7 @@ pub mod pipeline;
 pub mod reload;
 pub mod report;
 pub mod run;
-pub mod set_query_period;
 pub mod settings;
 mod stuck;
 pub mod summary;
+pub mod take_over;

@@ -27,8 +27,11 @@ use crate::spool::{Position, Spool, SpoolError, SpoolOptions, syncer};
 use crate::state::StateDir;
 use crate::totals::counter::Counter;
 use crate::totals::presence::Presence;
-use crate::totals::{Ledger, Opening};
+use crate::totals::{Ledger, Opening, Outbox, OutboxOptions};
 use crate::units::duration::QueryPeriod;
+
+/// A record is counted, and so is the time that the server was there for, within ten seconds and a sync.
+const COUNTED: Duration = Duration::from_secs(12);
 
 /// What the pipeline needs to know.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub struct PipelineOptions {
     pub extra_tags: Vec<String>,
     /// Without it the spool is where records stay.
     pub influx: Option<Influx>,
+    /// Records are sent, not totals alone.
+    pub sends_raw: bool,
     pub sync_interval: Duration,
     pub batch_points: usize,
     pub limits: Limits,
@@ -92,7 +97,7 @@ impl Pipeline {
             SpoolOptions {
                 rejected: &rejected_dir,
                 max_size: options.spool_max_size,
-                delivering: options.influx.is_some(),
+                delivering: options.influx.is_some() && options.sends_raw,
                 counted: ledger
                     .as_ref()
                     .map_or_else(Position::default, Ledger::position),
@@ -130,10 +135,18 @@ impl Pipeline {
             Presence::new(Arc::clone(&serving), spool.losses()),
         );
         let sender = options.influx.map(|influx| {
+            let outbox = OutboxOptions {
+                path: options.state.totals(),
+                instance,
+                tags: options.extra_tags,
+                fields: !options.sends_raw,
+            };
+            let sealing = if options.sends_raw { options.sync_interval } else { Duration::ZERO };
             let options = SenderOptions {
                 state: options.state,
-                query_period: options.query_period,
-                extra_tags: options.extra_tags,
+                totals: Box::new(Outbox::new(outbox)),
+                settle: sealing + COUNTED,
+                sends_raw: options.sends_raw,
                 influx,
                 batch_points: options.batch_points,
             };

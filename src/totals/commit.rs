@@ -268,8 +268,10 @@ fn add_to_period(
 ) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
-            "INSERT INTO period (start, seconds, total, present_ms) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET total = total + ?3, present_ms = present_ms + ?4",
+            "INSERT INTO period (start, seconds, total, present_ms, revision)
+             VALUES (?1, ?2, ?3, ?4, ?3 > 0)
+             ON CONFLICT DO UPDATE SET total = total + ?3, present_ms = present_ms + ?4,
+                 revision = revision + (?3 > 0)",
         )?
         .execute((
             start,

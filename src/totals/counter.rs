@@ -51,6 +51,8 @@ pub struct Counter {
     hindered: bool,
     /// The ledger has taken disk space in advance.
     reserved: bool,
+    /// The ledger before was set aside, and the new one does not know it yet.
+    replaced: bool,
 }
 
 impl Counter {
@@ -88,6 +90,7 @@ impl Counter {
             unreadable: Throttle::default(),
             hindered: false,
             reserved: false,
+            replaced: false,
         }
     }
 
@@ -185,11 +188,20 @@ impl Counter {
             let why = format!("{path}: the ledger was replaced or overwritten");
             self.set_aside(&why);
         }
-        match self.opening.open(now_seconds()) {
+        match self.opened() {
             Ok(ledger) => self.take(ledger),
             Err(error) => self.hindered_by(&error),
         }
         self.ledger.is_some()
+    }
+
+    fn opened(&mut self) -> Result<Ledger, LedgerError> {
+        let mut ledger = self.opening.open(now_seconds())?;
+        if self.replaced {
+            ledger.leave_before(now_seconds())?;
+            self.replaced = false;
+        }
+        Ok(ledger)
     }
 
     /// Goes on where a ledger stands.
@@ -270,6 +282,7 @@ impl Counter {
     /// A damaged ledger makes room for a new one, which counts what the spool still holds.
     fn set_aside(&mut self, why: &str) {
         self.ledger = None;
+        self.replaced = true;
         match self.opening.set_aside(now_seconds()) {
             Ok(Some(path)) => log::error!(
                 "{why}; it was renamed to {}, and counting starts again with what the spool holds; \

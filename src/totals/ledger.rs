@@ -143,6 +143,15 @@ impl Ledger {
         kept.map_err(|error| LedgerError::of(&self.path, &error))
     }
 
+    /// Leaves the periods that began before a moment, in seconds since 1970, to the ledger that was here before:
+    /// this one knows a part of them only, and what that one sent is not to be replaced.
+    pub fn leave_before(&mut self, moment: i64) -> Result<(), LedgerError> {
+        let since = self.lengths.at(moment).end;
+        let sql = "INSERT OR REPLACE INTO own VALUES ('', ?)";
+        let left = self.connection.execute(sql, [since]).map(drop);
+        left.map_err(|error| LedgerError::of(&self.path, &error))
+    }
+
     /// Takes disk space in advance, so that a full disk does not end the counting. Free pages are used before
     /// the file grows, and the write-ahead log is written again from its beginning.
     pub fn reserve(&mut self) -> Result<(), LedgerError> {

@@ -5,7 +5,7 @@
 use rusqlite::Connection;
 
 /// The version of the tables, in `PRAGMA user_version`. A higher one is a newer program's.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Times are in seconds since 1970, `present_ms` is wall time in milliseconds.
 const TABLES: &str = "
@@ -69,6 +69,18 @@ CREATE VIEW daily AS
         JOIN value v ON v.id = t.value;
 ";
 
+/// Version 2: what was sent to a time-series database. `revision` counts the commits that added records to a
+/// period, and `sent` is the revision that was sent. `own` has the measurements that somebody else fills, or the
+/// empty name for all of them, with the first period that is this server's to send. Periods from before version 2
+/// were sent by continuous queries.
+const SENDING: &str = "
+ALTER TABLE period ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE period ADD COLUMN sent INTEGER;
+UPDATE period SET sent = revision;
+CREATE INDEX unsent ON period (start) WHERE sent IS NULL OR sent < revision;
+CREATE TABLE own (measurement TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+";
+
 /// The version of a ledger; 0 of an empty file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", (), |row| row.get(0))
@@ -77,8 +89,11 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
 /// Brings an older ledger, or an empty file, to today's tables.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    if version(&transaction)? == 0 {
-        transaction.execute_batch(TABLES)?;
+    let before = version(&transaction)?;
+    for (version, sql) in [(1, TABLES), (2, SENDING)] {
+        if before < version {
+            transaction.execute_batch(sql)?;
+        }
     }
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()

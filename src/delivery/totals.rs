@@ -1,0 +1,163 @@
+//! Totals as points: what the ledger says of a period goes to the time-series database when the period is over,
+//! and again when late records corrected it.
+//!
+//! Architecture invariant: delivery does not know the ledger. It gets lines from a [`TotalsSource`] and tells it
+//! what became of them.
+
+use std::time::{Duration, Instant};
+
+use super::foreign::Foreign;
+use super::influx::{Influx, Outcome, Trouble};
+use super::keep::Keep;
+use super::refused;
+use super::segments::timeout;
+use crate::logging::Throttle;
+use crate::metrics::Metrics;
+use crate::spool::clock::now_seconds;
+
+/// How often the source is asked, while it has nothing.
+const LOOK: Duration = Duration::from_secs(1);
+/// Points in one request at most.
+const BATCH_POINTS: usize = 5000;
+
+/// The totals of one period as points.
+#[derive(Debug)]
+pub struct PeriodPoints {
+    /// Start and end, in seconds since 1970.
+    pub start: i64,
+    pub end: i64,
+    /// The state of the period that the points say.
+    pub revision: i64,
+    /// Check-ins of the period that this server counted, where it was there for all of it.
+    pub whole_total: Option<u64>,
+    pub lines: Vec<Line>,
+}
+
+/// One total.
+#[derive(Debug)]
+pub struct Line {
+    pub measurement: String,
+    /// Line protocol, without a newline.
+    pub text: String,
+}
+
+/// Where totals come from.
+pub trait TotalsSource: Send + std::fmt::Debug {
+    /// The oldest period that ended before a moment (in seconds since 1970) and was not sent as it is now. Of a
+    /// measurement that another program fills, only what is this server's.
+    fn next(&mut self, before: i64) -> Result<Option<PeriodPoints>, String>;
+
+    /// All points of a period are stored or rejected, but for those of `foreign` measurements.
+    fn sent(&mut self, points: &PeriodPoints, foreign: &[String]) -> Result<(), String>;
+}
+
+/// Sends totals, a period at a time.
+#[derive(Debug)]
+pub struct Totals {
+    source: Box<dyn TotalsSource>,
+    /// How long after its end a period is due: raw records of its last moments go first.
+    settle: Duration,
+    next_look: Instant,
+    foreign: Foreign,
+    trouble: Throttle,
+}
+
+impl Totals {
+    /// `settle`: raw records are counted, and delivered if they are, within that time.
+    pub fn new(source: Box<dyn TotalsSource>, settle: Duration, sends_raw: bool) -> Totals {
+        Totals {
+            source,
+            settle,
+            next_look: Instant::now(),
+            foreign: Foreign::new(sends_raw),
+            trouble: Throttle::default(),
+        }
+    }
+
+    /// Sends the totals of the oldest period that is due. Returns whether there was one.
+    pub fn send_next(
+        &mut self,
+        influx: &Influx,
+        keep: &mut Keep,
+        metrics: &Metrics,
+        deadline: Option<Instant>,
+    ) -> Result<bool, Trouble> {
+        if deadline.is_some() || Instant::now() < self.next_look {
+            return Ok(false);
+        }
+        let settle = i64::try_from(self.settle.as_secs()).unwrap_or(i64::MAX);
+        let due = self.source.next(now_seconds().saturating_sub(settle));
+        let points = match due {
+            Ok(Some(points)) => points,
+            Ok(None) => {
+                self.next_look = Instant::now() + LOOK;
+                return Ok(false);
+            }
+            Err(why) => {
+                self.hindered(&why);
+                return Ok(false);
+            }
+        };
+        let mut wanted: Vec<&str> = points.lines.iter().map(|l| l.measurement.as_str()).collect();
+        wanted.dedup();
+        let foreign = self.foreign.look(influx, &wanted, timeout(deadline))?;
+        let own = |line: &&Line| !foreign.contains(&line.measurement);
+        let lines: Vec<&str> = points
+            .lines
+            .iter()
+            .filter(own)
+            .map(|line| line.text.as_str())
+            .collect();
+        for part in lines.chunks(BATCH_POINTS) {
+            send(part, influx, keep, metrics)?;
+        }
+        log::debug!(
+            "totals of the period from {}: {} points sent, {} measurements are filled by continuous queries",
+            points.start,
+            lines.len(),
+            foreign.len()
+        );
+        if let Err(why) = self.source.sent(&points, &foreign) {
+            self.hindered(&why);
+            return Ok(false);
+        }
+        if !foreign.is_empty() {
+            self.foreign.compare(influx, &points, timeout(deadline))?;
+        }
+        Ok(true)
+    }
+
+    /// The ledger cannot be read or written. The counter has the same trouble, and logs it as an error.
+    fn hindered(&mut self, why: &str) {
+        self.next_look = Instant::now() + LOOK;
+        if let Some(times) = self.trouble.tick(1) {
+            log::warn!("totals are not sent: {why}; failed {times} times, trying again");
+        }
+    }
+}
+
+fn send(
+    lines: &[&str],
+    influx: &Influx,
+    keep: &mut Keep,
+    metrics: &Metrics,
+) -> Result<(), Trouble> {
+    let mut bytes = lines.join("\n").into_bytes();
+    bytes.push(b'\n');
+    let counts = &metrics.influx;
+    let mut write = |lines: &[u8]| {
+        let outcome = influx.write(lines, timeout(None));
+        match &outcome {
+            Outcome::Stored => counts.stored.add(1),
+            Outcome::Kept(_) => counts.retried.add(1),
+            _ => counts.refused.add(1),
+        }
+        outcome
+    };
+    let rejected = refused::settle(&bytes, &mut write, &|| false)?;
+    let refused = keep.refused(&rejected);
+    let all = lines.len() as u64;
+    metrics.totals.points_stored.add(all - refused.all());
+    metrics.totals.points_rejected.add(refused.all());
+    Ok(())
+}

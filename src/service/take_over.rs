@@ -1,0 +1,74 @@
+//! `upgrade-responder take-over`: drops the continuous queries that fill the measurements of totals, once all other
+//! servers are replaced by this one. From the next period on this server's own totals stand there.
+
+use std::io::Write;
+
+use super::connect::connect;
+use super::run::RunError;
+use crate::cli::options::TakeOverOptions;
+use crate::delivery::foreign::{ContinuousQuery, continuous_queries};
+use crate::delivery::influx::{Influx, QueryError, TIMEOUT};
+
+/// Drops them, or prints what would be done.
+pub fn run(options: &TakeOverOptions, out: &mut dyn Write) -> Result<(), RunError> {
+    let influx = connect(&options.influxdb, &options.database.name())?;
+    let found = match continuous_queries(&influx, TIMEOUT) {
+        Ok(Ok(found)) => found,
+        Ok(Err(why)) => return Err(failed(&influx, &why)),
+        Err(trouble) => return Err(failed(&influx, &trouble.to_string())),
+    };
+    let targets = targets(&options.down_sample_tags);
+    let (ours, others): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|query| targets.contains(&query.target));
+    for query in &others {
+        say(out, &format!("left alone: {} fills {}", query.name, query.target));
+    }
+    for query in &ours {
+        drop_query(&influx, query, options.dry_run, out)?;
+    }
+    let what = match (ours.len(), options.dry_run) {
+        (0, _) => "no continuous query fills a measurement of totals; nothing to do".to_owned(),
+        (number, true) => format!("{number} continuous queries would be dropped; nothing was changed"),
+        (number, false) => format!(
+            "{number} continuous queries were dropped; the server's own totals stand there from the next period on"
+        ),
+    };
+    say(out, &what);
+    Ok(())
+}
+
+/// The measurements of totals.
+pub fn targets(tags: &[String]) -> Vec<String> {
+    let fixed = ["upgrade_request", "by_app_version", "by_country_code"];
+    let fixed = fixed.into_iter().map(str::to_owned);
+    let names = fixed.chain(tags.iter().map(|tag| format!("by_{tag}")));
+    names.map(|name| format!("{name}_down_sampling")).collect()
+}
+
+fn drop_query(
+    influx: &Influx,
+    query: &ContinuousQuery,
+    dry_run: bool,
+    out: &mut dyn Write,
+) -> Result<(), RunError> {
+    let statement = query.drop_statement(influx.database());
+    say(out, &statement);
+    if dry_run {
+        return Ok(());
+    }
+    match influx.query(&statement, TIMEOUT) {
+        Ok(_) => Ok(()),
+        Err(QueryError::Refused(why)) => Err(failed(influx, &format!("{why}; an administrator may drop it"))),
+        Err(QueryError::Trouble(trouble)) => Err(failed(influx, &trouble.to_string())),
+    }
+}
+
+fn failed(influx: &Influx, why: &str) -> RunError {
+    RunError::System(format!("InfluxDB at {}: {why}", influx.url()))
+}
+
+fn say(out: &mut dyn Write, text: &str) {
+    // A reader that has closed the pipe has seen enough.
+    let _ = writeln!(out, "{text}");
+}

@@ -1,0 +1,270 @@
+//! Totals of periods that are over, as points for a time-series database, and what of them was sent.
+//!
+//! What was sent is kept in the ledger, so no restart or outage forgets a period or repeats more than the one
+//! that was being sent. A point that is sent again says the same or a corrected total.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::error::LedgerError;
+use super::report::counts_as_covered;
+use super::schema;
+use super::values::{APP_VERSION, COUNTRIES};
+use crate::delivery::{Line, PeriodPoints, TotalsSource};
+use crate::line::encode::{MEASUREMENT, escaped};
+
+/// The counter commits once a second at most, and this waits for it.
+const BUSY: Duration = Duration::from_secs(2);
+const NS: i64 = 1_000_000_000;
+
+/// Which totals become points.
+#[derive(Clone, Debug)]
+pub struct OutboxOptions {
+    /// The ledger.
+    pub path: PathBuf,
+    /// The server's own name, a tag of each point.
+    pub instance: String,
+    /// Extra tags, `city` and `country` that have a measurement of their own.
+    pub tags: Vec<String>,
+    /// Numeric fields too, since nobody can work them out from raw points.
+    pub fields: bool,
+}
+
+/// The source of the sender's totals.
+#[derive(Debug)]
+pub struct Outbox {
+    options: OutboxOptions,
+    /// `None` before the first use, and after an error: the ledger may have been replaced.
+    connection: Option<Connection>,
+}
+
+/// A period that is due.
+struct Due {
+    start: i64,
+    seconds: i64,
+    total: i64,
+    covered: i64,
+    revision: i64,
+}
+
+impl Outbox {
+    pub fn new(options: OutboxOptions) -> Outbox {
+        Outbox {
+            options,
+            connection: None,
+        }
+    }
+
+    /// Runs on the ledger. After an error it is opened again, as its file may be another one.
+    fn with<T>(
+        &mut self,
+        work: impl FnOnce(&Connection, &OutboxOptions) -> rusqlite::Result<T>,
+    ) -> Result<T, String> {
+        let path = &self.options.path;
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => open(path)?,
+        };
+        match work(&connection, &self.options) {
+            Ok(done) => {
+                self.connection = Some(connection);
+                Ok(done)
+            }
+            Err(error) => Err(LedgerError::of(path, &error).to_string()),
+        }
+    }
+}
+
+impl TotalsSource for Outbox {
+    fn next(&mut self, before: i64) -> Result<Option<PeriodPoints>, String> {
+        self.with(|connection, options| {
+            let Some(due) = due(connection, before)? else {
+                return Ok(None);
+            };
+            let lines = Points {
+                connection,
+                options,
+                due: &due,
+                lines: Vec::new(),
+            };
+            let covered = due.covered >= due.seconds;
+            Ok(Some(PeriodPoints {
+                start: due.start,
+                end: due.start + due.seconds,
+                revision: due.revision,
+                whole_total: covered.then_some(due.total.max(0) as u64),
+                lines: lines.all()?,
+            }))
+        })
+    }
+
+    fn sent(&mut self, points: &PeriodPoints, foreign: &[String]) -> Result<(), String> {
+        self.with(|connection, _| {
+            let transaction = connection.unchecked_transaction()?;
+            for measurement in foreign {
+                transaction.execute(
+                    "INSERT INTO own VALUES (?1, ?2)
+                     ON CONFLICT DO UPDATE SET since = max(since, ?2)",
+                    (measurement, points.end),
+                )?;
+            }
+            transaction.execute(
+                "UPDATE period SET sent = ? WHERE start = ?",
+                (points.revision, points.start),
+            )?;
+            transaction.commit()
+        })
+    }
+}
+
+/// The ledger as the counter made it; the file is never created here.
+fn open(path: &Path) -> Result<Connection, String> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> rusqlite::Result<(Connection, i64)> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        // What was sent is sent again after a loss of power, which changes nothing.
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "cache_size", -128)?;
+        let version = schema::version(&connection)?;
+        Ok((connection, version))
+    };
+    match open() {
+        Ok((connection, version)) if version == schema::VERSION => Ok(connection),
+        Ok((_, version)) => Err(format!(
+            "{}: the ledger has version {version}, expected {}",
+            path.display(),
+            schema::VERSION
+        )),
+        Err(error) => Err(LedgerError::of(path, &error).to_string()),
+    }
+}
+
+/// The oldest period that is over, not sent as it is now, and known: a total, or 0 for all of it. An unknown one
+/// is passed over.
+fn due(connection: &Connection, before: i64) -> rusqlite::Result<Option<Due>> {
+    let sql = "SELECT start, seconds, total, min(present_ms / 1000, seconds - disturbed), revision FROM period
+               WHERE (sent IS NULL OR sent < revision) AND start + seconds <= ? ORDER BY start LIMIT 1";
+    loop {
+        let mut statement = connection.prepare_cached(sql)?;
+        let found = statement.query_row([before], |row| {
+            Ok(Due {
+                start: row.get(0)?,
+                seconds: row.get(1)?,
+                total: row.get(2)?,
+                covered: row.get(3)?,
+                revision: row.get(4)?,
+            })
+        });
+        let Some(due) = found.optional()? else {
+            return Ok(None);
+        };
+        let covered = counts_as_covered(due.seconds.max(0) as u64, due.covered.max(0) as u64);
+        if due.total > 0 || covered {
+            return Ok(Some(due));
+        }
+        connection.execute(
+            "UPDATE period SET sent = ? WHERE start = ?",
+            (due.revision, due.start),
+        )?;
+    }
+}
+
+/// Makes the points of a period.
+struct Points<'a> {
+    connection: &'a Connection,
+    options: &'a OutboxOptions,
+    due: &'a Due,
+    lines: Vec<Line>,
+}
+
+impl Points<'_> {
+    fn all(mut self) -> rusqlite::Result<Vec<Line>> {
+        self.total(MEASUREMENT, None, self.due.total);
+        self.by("by_app_version", APP_VERSION, APP_VERSION)?;
+        self.by("by_country_code", "country_isocode", COUNTRIES)?;
+        for tag in self.options.tags.clone() {
+            let dimension = if tag == "country" { COUNTRIES } else { &tag };
+            self.by(&format!("by_{tag}"), &tag, dimension)?;
+        }
+        if self.options.fields {
+            self.fields()?;
+        }
+        let mut own = self
+            .connection
+            .prepare_cached("SELECT max(since) FROM own WHERE measurement IN (?, '')")?;
+        let mut kept = Vec::new();
+        for line in std::mem::take(&mut self.lines) {
+            let since: Option<i64> = own.query_row([&line.measurement], |row| row.get(0))?;
+            if since.is_none_or(|since| since <= self.due.start) {
+                kept.push(line);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// The totals by a dimension. What has no value there is a point without the tag, as of the continuous
+    /// queries of the original.
+    fn by(&mut self, name: &str, tag: &str, dimension: &str) -> rusqlite::Result<()> {
+        // A country's name stands beside its code.
+        let text = if tag == "country" { "coalesce(v.name, v.value)" } else { "v.value" };
+        let sql = format!(
+            "SELECT {text}, sum(t.total) FROM dimension d
+                 JOIN total t ON t.dimension = d.id AND t.period = ?2
+                 JOIN value v ON v.id = t.value
+             WHERE d.name = ?1 AND d.kind = 'tag' GROUP BY 1 ORDER BY 1"
+        );
+        let connection = self.connection;
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query((dimension, self.due.start))?;
+        let mut rest = self.due.total;
+        while let Some(row) = rows.next()? {
+            let (value, total): (String, i64) = (row.get(0)?, row.get(1)?);
+            rest -= total;
+            self.total(name, Some((tag, &value)), total);
+        }
+        if rest > 0 {
+            self.total(name, None, rest);
+        }
+        Ok(())
+    }
+
+    fn total(&mut self, name: &str, value: Option<(&str, &str)>, total: i64) {
+        self.push(&format!("{name}_down_sampling"), value, &format!("total={total}i"));
+    }
+
+    /// Counts and sums of numeric fields.
+    fn fields(&mut self) -> rusqlite::Result<()> {
+        let connection = self.connection;
+        let mut statement = connection.prepare_cached(
+            "SELECT d.name, n.count, n.sum FROM number n JOIN dimension d ON d.id = n.dimension
+             WHERE n.period = ? ORDER BY d.name",
+        )?;
+        let mut rows = statement.query([self.due.start])?;
+        while let Some(row) = rows.next()? {
+            let (field, count, sum): (String, i64, f64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let values = format!("count={count}i,sum={sum}");
+            self.push("fields_down_sampling", Some(("field", &field)), &values);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, measurement: &str, value: Option<(&str, &str)>, fields: &str) {
+        let instance = ("instance", self.options.instance.as_str());
+        let mut tags: Vec<(&str, &str)> = value.into_iter().chain([instance]).collect();
+        tags.sort_unstable();
+        let mut text = measurement.to_owned();
+        for (key, value) in tags.into_iter().filter(|(_, value)| !value.is_empty()) {
+            // A String takes every write.
+            let _ = write!(text, ",{}={}", escaped(key), escaped(value));
+        }
+        let _ = write!(text, " {fields} {}", self.due.start.saturating_mul(NS));
+        self.lines.push(Line {
+            measurement: measurement.to_owned(),
+            text,
+        });
+    }
+}
