@@ -89,7 +89,7 @@ fn file_that_cannot_be_used_is_an_error_that_says_what_to_do() {
     let missing = path(&scratch.join("missing.env"));
     let named = format!("settings file {missing}: No such file");
     let expected = "expected an environment file as systemd reads it";
-    for command in ["check-config", "set-query-period", "report"] {
+    for command in ["check-config", "take-over", "report"] {
         let ended = server::run(&scratch, &[command, "--settings", &missing]);
         assert_says(&ended, 78, &[&named, expected]);
     }

@@ -12,12 +12,7 @@ pub enum Name {
 }
 
 impl Name {
-    pub const ALL: [Name; 4] = [
-        Name::Start,
-        Name::Report,
-        Name::CheckConfig,
-        Name::TakeOver,
-    ];
+    pub const ALL: [Name; 4] = [Name::Start, Name::Report, Name::CheckConfig, Name::TakeOver];
 
     /// The word that is typed.
     pub fn as_str(self) -> &'static str {

@@ -19,7 +19,7 @@ use std::fmt;
 
 use command::Name;
 use lowargs::LowArgs;
-use options::{TakeOverOptions, StartOptions};
+use options::{StartOptions, TakeOverOptions};
 use settings::Settings;
 
 use crate::service::report::ReportOptions;
@@ -108,8 +108,6 @@ fn parse(
             options: Box::new(StartOptions::from(&low, env)?),
             online: options::switch(&low, "--online")?,
         },
-        Name::TakeOver => {
-            Command::TakeOver(Box::new(TakeOverOptions::from(&low, env)?))
-        }
+        Name::TakeOver => Command::TakeOver(Box::new(TakeOverOptions::from(&low, env)?)),
     })
 }

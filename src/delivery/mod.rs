@@ -151,11 +151,22 @@ impl Sender {
             return Ok(true);
         }
         let keep = &mut self.delivery.keep;
-        let sent = self.totals.send_next(influx, keep, &self.metrics, self.deadline)?;
-        if sent {
-            self.outage.answered();
+        let totals = &mut self.totals;
+        match totals.send_next(influx, keep, &self.metrics, self.deadline) {
+            Ok(sent) => {
+                if sent {
+                    self.outage.answered();
+                }
+                Ok(sent)
+            }
+            Err(trouble) => {
+                if trouble == Trouble::DatabaseMissing {
+                    self.database.is_missing();
+                }
+                totals.wait_for(&trouble);
+                Ok(false)
+            }
         }
-        Ok(sent)
     }
 
     /// Shows in `/healthz` that delivery stands still.

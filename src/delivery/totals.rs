@@ -17,6 +17,8 @@ use crate::spool::clock::now_seconds;
 
 /// How often the source is asked, while it has nothing.
 const LOOK: Duration = Duration::from_secs(1);
+/// The longest wait after trouble.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Points in one request at most.
 const BATCH_POINTS: usize = 5000;
 
@@ -58,6 +60,8 @@ pub struct Totals {
     /// How long after its end a period is due: raw records of its last moments go first.
     settle: Duration,
     next_look: Instant,
+    /// How long the last trouble was waited for.
+    wait: Duration,
     foreign: Foreign,
     trouble: Throttle,
 }
@@ -69,6 +73,7 @@ impl Totals {
             source,
             settle,
             next_look: Instant::now(),
+            wait: Duration::ZERO,
             foreign: Foreign::new(sends_raw),
             trouble: Throttle::default(),
         }
@@ -98,7 +103,11 @@ impl Totals {
                 return Ok(false);
             }
         };
-        let mut wanted: Vec<&str> = points.lines.iter().map(|l| l.measurement.as_str()).collect();
+        let mut wanted: Vec<&str> = points
+            .lines
+            .iter()
+            .map(|l| l.measurement.as_str())
+            .collect();
         wanted.dedup();
         let foreign = self.foreign.look(influx, &wanted, timeout(deadline))?;
         let own = |line: &&Line| !foreign.contains(&line.measurement);
@@ -124,7 +133,21 @@ impl Totals {
         if !foreign.is_empty() {
             self.foreign.compare(influx, &points, timeout(deadline))?;
         }
+        self.wait = Duration::ZERO;
         Ok(true)
+    }
+
+    /// The database did not take a period's totals, or did not answer a question about it. They are tried again,
+    /// each time later: an answer that takes long must not keep records waiting each second.
+    pub fn wait_for(&mut self, trouble: &Trouble) {
+        self.wait = (self.wait * 2).clamp(LOOK, LONGEST_WAIT);
+        self.next_look = Instant::now() + self.wait;
+        if let Some(times) = self.trouble.tick(1) {
+            log::warn!(
+                "InfluxDB: totals are not sent: {trouble}; failed {times} times, trying again; records are \
+                 delivered all the same"
+            );
+        }
     }
 
     /// The ledger cannot be read or written. The counter has the same trouble, and logs it as an error.

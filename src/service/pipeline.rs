@@ -141,7 +141,11 @@ impl Pipeline {
                 tags: options.extra_tags,
                 fields: !options.sends_raw,
             };
-            let sealing = if options.sends_raw { options.sync_interval } else { Duration::ZERO };
+            let sealing = if options.sends_raw {
+                options.sync_interval
+            } else {
+                Duration::ZERO
+            };
             let options = SenderOptions {
                 state: options.state,
                 totals: Box::new(Outbox::new(outbox)),

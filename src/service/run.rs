@@ -291,7 +291,10 @@ fn pipeline_options(
         keep_periods: options.keep_periods,
         extra_tags: options.sources.down_sample_tags.clone(),
         influx,
-        sends_raw: options.influxdb.as_ref().is_none_or(|influxdb| influxdb.sends_raw),
+        sends_raw: options
+            .influxdb
+            .as_ref()
+            .is_none_or(|influxdb| influxdb.sends_raw),
         sync_interval: options.sync_interval,
         batch_points: options.batch_points,
         limits: options.limits,

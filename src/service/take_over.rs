@@ -22,14 +22,19 @@ pub fn run(options: &TakeOverOptions, out: &mut dyn Write) -> Result<(), RunErro
         .into_iter()
         .partition(|query| targets.contains(&query.target));
     for query in &others {
-        say(out, &format!("left alone: {} fills {}", query.name, query.target));
+        say(
+            out,
+            &format!("left alone: {} fills {}", query.name, query.target),
+        );
     }
     for query in &ours {
         drop_query(&influx, query, options.dry_run, out)?;
     }
     let what = match (ours.len(), options.dry_run) {
         (0, _) => "no continuous query fills a measurement of totals; nothing to do".to_owned(),
-        (number, true) => format!("{number} continuous queries would be dropped; nothing was changed"),
+        (number, true) => {
+            format!("{number} continuous queries would be dropped; nothing was changed")
+        }
         (number, false) => format!(
             "{number} continuous queries were dropped; the server's own totals stand there from the next period on"
         ),
@@ -59,7 +64,10 @@ fn drop_query(
     }
     match influx.query(&statement, TIMEOUT) {
         Ok(_) => Ok(()),
-        Err(QueryError::Refused(why)) => Err(failed(influx, &format!("{why}; an administrator may drop it"))),
+        Err(QueryError::Refused(why)) => Err(failed(
+            influx,
+            &format!("{why}; an administrator may drop it"),
+        )),
         Err(QueryError::Trouble(trouble)) => Err(failed(influx, &trouble.to_string())),
     }
 }

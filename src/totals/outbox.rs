@@ -210,7 +210,11 @@ impl Points<'_> {
     /// queries of the original.
     fn by(&mut self, name: &str, tag: &str, dimension: &str) -> rusqlite::Result<()> {
         // A country's name stands beside its code.
-        let text = if tag == "country" { "coalesce(v.name, v.value)" } else { "v.value" };
+        let text = if tag == "country" {
+            "coalesce(v.name, v.value)"
+        } else {
+            "v.value"
+        };
         let sql = format!(
             "SELECT {text}, sum(t.total) FROM dimension d
                  JOIN total t ON t.dimension = d.id AND t.period = ?2
@@ -233,7 +237,11 @@ impl Points<'_> {
     }
 
     fn total(&mut self, name: &str, value: Option<(&str, &str)>, total: i64) {
-        self.push(&format!("{name}_down_sampling"), value, &format!("total={total}i"));
+        self.push(
+            &format!("{name}_down_sampling"),
+            value,
+            &format!("total={total}i"),
+        );
     }
 
     /// Counts and sums of numeric fields.

@@ -102,11 +102,10 @@ fn play(scratch: &Scratch, influx: &Influx, visits: &[Visit]) {
     let spool = spool(scratch);
     fs::create_dir_all(&spool).unwrap();
     fs::write(spool.join("00000000000000000001.lp"), segment(visits)).unwrap();
-    let noted = format!("{} {SILENT} {PERIOD} silent\n", TARGETS[0]);
-    fs::write(state(scratch).join("periods"), noted).unwrap();
     let server = Server::new(scratch)
         .arg("--influxdb-url", influx.url())
-        .arg("--down-sample-tags", "kubernetes_version,host_arch");
+        .arg("--down-sample-tags", "kubernetes_version,host_arch")
+        .arg("--keep-periods", "20000d");
     let running = server.start();
     for target in TARGETS {
         let what = format!("all of {} check-ins in {target}", visits.len());
@@ -116,6 +115,13 @@ fn play(scratch: &Scratch, influx: &Influx, visits: &[Visit]) {
             rows.iter().any(|row| row["sum"] == visits.len())
         });
     }
+    assert_eq!(running.terminate().code, Some(0));
+    // The server was there for a period in which nobody checked in.
+    let ledger = rusqlite::Connection::open(state(scratch).join("totals.db")).unwrap();
+    let covered = "INSERT INTO period (start, seconds, present_ms) VALUES (?1, ?2, ?2 * 1000)";
+    ledger.execute(covered, (SILENT, PERIOD)).unwrap();
+    drop(ledger);
+    let running = server.start();
     wait_for(Duration::from_secs(90), "the zero", || {
         let zero = format!("SELECT total FROM {} WHERE total = 0", TARGETS[0]);
         influx.select(DATABASE, &zero).len() == 1

@@ -283,7 +283,8 @@ fn path_in_toml(path: &Path) -> String {
 
 fn rows_of(series: &Value) -> Vec<Value> {
     let columns = series["columns"].as_array().unwrap();
-    let values = series["values"].as_array().unwrap();
+    // A series without rows, such as a list of nothing, has none.
+    let values = series["values"].as_array();
     let row = |cells: &Value| {
         let mut row = match &series["tags"] {
             Value::Object(tags) => tags.clone(),
@@ -294,5 +295,5 @@ fn rows_of(series: &Value) -> Vec<Value> {
         }
         Value::Object(row)
     };
-    values.iter().map(row).collect()
+    values.into_iter().flatten().map(row).collect()
 }
