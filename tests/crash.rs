@@ -78,6 +78,7 @@ fn pipeline_options(state: StateDir) -> PipelineOptions {
         query_period: QueryPeriod::parse("1h").unwrap(),
         keep_periods: Duration::from_secs(92 * 86_400),
         extra_tags: Vec::new(),
+        sends_raw: true,
         influx: None,
         sync_interval: Duration::from_secs(1),
         batch_points: 5000,

@@ -119,6 +119,7 @@ fn pipeline_options(folder: &Folder, listed: Listed) -> Result<PipelineOptions> 
         keep_periods: Duration::from_secs(92 * 86_400),
         extra_tags: Vec::new(),
         influx: None,
+        sends_raw: true,
         sync_interval: Duration::from_secs(1),
         batch_points: 5000,
         limits: Limits {

@@ -1,7 +1,7 @@
 //! The books of a fault test: what was acknowledged, what InfluxDB has, what waits in the spool, and
 //! what the server says at the end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -182,14 +182,4 @@ impl Totals {
 /// How many lines of a log hold a text.
 pub fn lines_with(log: &str, text: &str) -> usize {
     log.lines().filter(|line| line.contains(text)).count()
-}
-
-/// The totals in a measurement by the seconds from `start` to the beginning of their period.
-pub fn totals_of(influx: &Influx, target: &str, start: i64) -> BTreeMap<i64, u64> {
-    let rows = influx.select(DATABASE, &format!("SELECT total FROM {target}"));
-    let total = |row: &serde_json::Value| {
-        let second = row["time"].as_i64()? / 1_000_000_000;
-        Some((second - start, row["total"].as_u64()?))
-    };
-    rows.iter().filter_map(total).collect()
 }
