@@ -36,6 +36,7 @@ mod readme;
 mod refusals;
 mod reload;
 mod report;
+mod scale;
 mod settings;
 mod soak;
 mod spool_recovery;
