@@ -99,7 +99,7 @@ fn wrong_password_is_said_once_and_records_wait_for_the_right_one() {
     let log = running.terminate().stderr;
     assert_eq!(log.matches("ERROR").count(), 1, "{log}");
     assert!(log.contains("status 401"), "{log}");
-    assert!(log.contains("check user, password and rights"), "{log}");
+    assert!(log.contains("user, password or token, and rights"), "{log}");
     assert!(log.contains("delivered 0 + waiting 1"), "{log}");
     assert!(!log.contains("wrong-one"), "{log}");
 

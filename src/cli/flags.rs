@@ -2,6 +2,7 @@
 //! knows a flag (the parser, the help page, the tests) reads it from here.
 
 use super::command::{For, Name};
+use super::influxdb_flags;
 
 /// What follows a flag on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub struct Flag {
     pub help: &'static str,
 }
 
-const fn value(
+pub(super) const fn value(
     name: &'static str,
     env: &'static str,
     metavar: &'static str,
@@ -152,7 +153,8 @@ pub static FLAGS: &[Flag] = &[
         "INFLUXDB_URL",
         "URL",
         "",
-        "InfluxDB 1.x; without it records stay in the spool",
+        "InfluxDB or VictoriaMetrics, with the path before /write where there\n\
+         is one; without it records stay in the spool",
     ),
     value(
         "--influxdb-user",
@@ -176,21 +178,13 @@ pub static FLAGS: &[Flag] = &[
         "file with the InfluxDB password; under systemd the credential\n\
          'influxdb-pass' is read by itself",
     ),
-    value(
-        "--influxdb-ca-file",
-        "INFLUXDB_CA_FILE",
-        "FILE",
-        "",
-        "PEM file with the authorities to trust for an https URL,\ninstead of the built-in ones",
-    ),
-    value(
-        "--influxdb-send",
-        "INFLUXDB_SEND",
-        "WHAT",
-        "all",
-        "all: records and totals; totals: records stay on this machine,\n\
-         and InfluxDB's index holds only what totals need",
-    ),
+    influxdb_flags::API,
+    influxdb_flags::TOKEN,
+    influxdb_flags::TOKEN_FILE,
+    influxdb_flags::ORG,
+    influxdb_flags::BUCKET,
+    influxdb_flags::CA_FILE,
+    influxdb_flags::SEND,
     switch(
         "--influxdb-insecure-tls",
         "INFLUXDB_INSECURE_TLS",

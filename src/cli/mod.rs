@@ -7,6 +7,8 @@ mod command;
 mod environment_file;
 mod flags;
 mod help;
+mod influxdb;
+mod influxdb_flags;
 mod lowargs;
 pub mod options;
 mod report;

@@ -7,13 +7,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::flags;
+use super::influxdb::influxdb;
 use super::lowargs::{LowArgs, Source};
 use super::usage::UsageError;
 use super::values;
-use crate::delivery::influx::InfluxUrl;
 use crate::http::client_addr::TrustedProxies;
 use crate::spool::cardinality::Limits;
 use crate::units::duration::QueryPeriod;
+
+pub use super::influxdb::{Api, InfluxOptions, Password};
 
 /// Everything `start` needs to know, checked for form but not for the state of the machine.
 #[derive(Debug)]
@@ -95,58 +97,6 @@ impl Database {
     /// The database's name, by the original's rule.
     pub fn name(&self) -> String {
         format!("{}_upgrade_responder", self.application)
-    }
-}
-
-/// How to reach InfluxDB.
-#[derive(Debug)]
-pub struct InfluxOptions {
-    pub url: InfluxUrl,
-    pub user: Option<String>,
-    pub password: Password,
-    pub ca_file: Option<PathBuf>,
-    pub insecure_tls: bool,
-    /// Records are sent, not totals alone.
-    pub sends_raw: bool,
-}
-
-impl InfluxOptions {
-    /// What is valid but probably not meant.
-    pub fn warnings(&self) -> Vec<&'static str> {
-        let mut warnings = Vec::new();
-        if self.insecure_tls {
-            warnings.push(
-                "--influxdb-insecure-tls: InfluxDB's certificate is not verified; rather give its \
-                 authority with --influxdb-ca-file",
-            );
-        }
-        let has_user = self.user.is_some() || self.url.has_user();
-        if !has_user && !matches!(self.password, Password::None) {
-            warnings.push(
-                "an InfluxDB password without --influxdb-user is not used; give the user too",
-            );
-        }
-        warnings
-    }
-}
-
-/// Where the InfluxDB password is to be had. Has no `Display`, and its `Debug` hides the text.
-pub enum Password {
-    None,
-    Text(String),
-    File(PathBuf),
-    /// A file that systemd made for this run of the service.
-    Credential(PathBuf),
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Password::None => f.write_str("None"),
-            Password::Text(_) => f.write_str("Text(…)"),
-            Password::File(path) => write!(f, "File({})", path.display()),
-            Password::Credential(path) => write!(f, "Credential({})", path.display()),
-        }
     }
 }
 
@@ -253,11 +203,11 @@ pub(super) fn switch(low: &LowArgs, name: &'static str) -> Result<bool, UsageErr
     }
 }
 
-fn path(low: &LowArgs, name: &str) -> Option<PathBuf> {
+pub(super) fn path(low: &LowArgs, name: &str) -> Option<PathBuf> {
     low.get(name).map(|setting| PathBuf::from(&setting.value))
 }
 
-fn text(low: &LowArgs, name: &str) -> Option<String> {
+pub(super) fn text(low: &LowArgs, name: &str) -> Option<String> {
     low.get(name)
         .map(|setting| setting.value.to_string_lossy().into_owned())
 }
@@ -288,41 +238,6 @@ fn listen(low: &LowArgs) -> Result<Listen, UsageError> {
 /// Where a flag's value is from; `None`, which is less than any source, where it has none.
 pub(super) fn source(low: &LowArgs, name: &str) -> Option<Source> {
     low.get(name).map(|setting| setting.source)
-}
-
-fn influxdb(low: &LowArgs, env: Env<'_>) -> Result<Option<InfluxOptions>, UsageError> {
-    if low.get("--influxdb-url").is_none() {
-        return Ok(None);
-    }
-    let url = typed(low, "--influxdb-url", InfluxUrl::parse).map_err(UsageError::without_value)?;
-    Ok(Some(InfluxOptions {
-        url,
-        user: text(low, "--influxdb-user"),
-        password: password(low, env),
-        ca_file: path(low, "--influxdb-ca-file"),
-        insecure_tls: switch(low, "--influxdb-insecure-tls")?,
-        sends_raw: typed(low, "--influxdb-send", values::influxdb_send)?,
-    }))
-}
-
-/// The password itself before a file with it, unless that one is from a source that wins; what the operator
-/// named before what systemd offers.
-fn password(low: &LowArgs, env: Env<'_>) -> Password {
-    let text = text(low, "--influxdb-pass");
-    let file = path(low, "--influxdb-pass-file");
-    let file_wins = source(low, "--influxdb-pass-file") > source(low, "--influxdb-pass");
-    match (text, file) {
-        (Some(text), None) => return Password::Text(text),
-        (Some(text), Some(_)) if !file_wins => return Password::Text(text),
-        (_, Some(file)) => return Password::File(file),
-        (None, None) => {}
-    }
-    let credential =
-        env("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join("influxdb-pass"));
-    match credential.filter(|path| path.exists()) {
-        Some(path) => Password::Credential(path),
-        None => Password::None,
-    }
 }
 
 /// The state directory, and where it is from; `None`: from nobody. `$STATE_DIRECTORY` is set by systemd for a

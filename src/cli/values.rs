@@ -16,6 +16,15 @@ pub fn parse_bool(text: &str) -> Result<bool, String> {
     }
 }
 
+/// The write protocol: whether it is the second.
+pub fn is_v2(text: &str) -> Result<bool, String> {
+    match text {
+        "v1" => Ok(false),
+        "v2" => Ok(true),
+        _ => Err("v1 (InfluxDB 1.x, VictoriaMetrics) or v2 (InfluxDB 2.x, 3.x)".to_owned()),
+    }
+}
+
 pub fn number<T>(text: &str, least: T, most: T, what: &str) -> Result<T, String>
 where
     T: std::str::FromStr + PartialOrd + fmt::Display + Copy,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::influx::{Influx, QueryError, Trouble, quoted};
+use super::protocol::Trouble;
+use super::v1::{QueryError, V1, quoted};
 
 /// Whether the database was created, or was there, since the server started or since it was missing.
 #[derive(Debug, Default)]
@@ -15,7 +16,7 @@ pub struct Database {
 impl Database {
     /// Creates the database if it has to be. Returns whether InfluxDB was asked. A user who may not create it is
     /// fine where it exists; where it does not, the first write says so.
-    pub fn create(&mut self, influx: &Influx, timeout: Duration) -> Result<bool, Trouble> {
+    pub fn create(&mut self, influx: &V1, timeout: Duration) -> Result<bool, Trouble> {
         if self.ready {
             return Ok(false);
         }

@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use super::database::allowed;
-use super::influx::{Influx, Series, Trouble, quoted};
+use super::protocol::Trouble;
 use super::totals::PeriodPoints;
+use super::v1::{Series, V1, quoted};
 use crate::line::encode::MEASUREMENT;
 use crate::units::date::rfc3339;
 
@@ -36,7 +37,7 @@ impl ContinuousQuery {
 
 /// The continuous queries of the database.
 pub fn continuous_queries(
-    influx: &Influx,
+    influx: &V1,
     timeout: Duration,
 ) -> Result<Result<Vec<ContinuousQuery>, String>, Trouble> {
     let series = allowed(influx.query("SHOW CONTINUOUS QUERIES", timeout))?;
@@ -64,7 +65,7 @@ fn understand(name: &str, text: &str) -> Option<ContinuousQuery> {
 
 /// Raw points of a span, in seconds since 1970, whoever wrote them.
 pub fn raw_points(
-    influx: &Influx,
+    influx: &V1,
     (start, end): (i64, i64),
     timeout: Duration,
 ) -> Result<Result<u64, String>, Trouble> {
@@ -107,7 +108,7 @@ impl Foreign {
     /// The measurements among `wanted` that continuous queries fill now.
     pub fn look(
         &mut self,
-        influx: &Influx,
+        influx: &V1,
         wanted: &[&str],
         timeout: Duration,
     ) -> Result<Vec<String>, Trouble> {
@@ -150,7 +151,7 @@ impl Foreign {
     /// once they are of no use.
     pub fn compare(
         &mut self,
-        influx: &Influx,
+        influx: &V1,
         points: &PeriodPoints,
         timeout: Duration,
     ) -> Result<(), Trouble> {
@@ -182,7 +183,7 @@ impl Foreign {
         Ok(())
     }
 
-    fn drop_all(&mut self, influx: &Influx, timeout: Duration) -> Result<(), Trouble> {
+    fn drop_all(&mut self, influx: &V1, timeout: Duration) -> Result<(), Trouble> {
         for query in std::mem::take(&mut self.queries) {
             let statement = query.drop_statement(influx.database());
             match allowed(influx.query(&statement, timeout))? {

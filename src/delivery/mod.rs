@@ -4,14 +4,19 @@
 mod batch;
 mod database;
 pub mod foreign;
-pub mod influx;
+pub mod http;
 mod keep;
+mod login;
 mod outage;
+pub mod protocol;
 mod refused;
 mod segments;
 mod stalled;
 mod totals;
 mod unreadable;
+pub mod url;
+pub mod v1;
+pub mod v2;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,14 +24,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+pub use login::read_password;
 pub use totals::{Line, PeriodPoints, TotalsSource};
 
 use crate::metrics::Metrics;
 use crate::spool::{Spool, rejected};
 use crate::state::StateDir;
 use database::Database;
-use influx::{Influx, Trouble};
 use outage::Outage;
+use protocol::{Protocol, Trouble};
 use segments::{Delivery, Destination, Hindered, timeout};
 use stalled::Stalled;
 use totals::Totals;
@@ -46,7 +52,7 @@ pub struct SenderOptions {
     pub settle: Duration,
     /// Records are sent, not totals alone.
     pub sends_raw: bool,
-    pub influx: Influx,
+    pub influx: Protocol,
     /// Points in one request at most.
     pub batch_points: usize,
 }
@@ -56,7 +62,7 @@ pub struct SenderOptions {
 pub struct Sender {
     spool: Arc<Spool>,
     metrics: Arc<Metrics>,
-    influx: Influx,
+    influx: Protocol,
     delivery: Delivery,
     totals: Totals,
     database: Database,
@@ -138,9 +144,11 @@ impl Sender {
         let influx = &self.influx;
         // Writes count for themselves; without this, an outage before the first of them shows nowhere.
         let count = |_: &Trouble| self.metrics.influx.retried.add(1);
-        let created = self.database.create(influx, timeout(self.deadline));
-        if created.inspect_err(count)? {
-            self.outage.answered();
+        if let Some(v1) = influx.v1() {
+            let created = self.database.create(v1, timeout(self.deadline));
+            if created.inspect_err(count)? {
+                self.outage.answered();
+            }
         }
         let delivered = self.delivery.deliver_oldest(&mut Destination {
             influx,

@@ -6,9 +6,9 @@
 //! its lines go at once if that is their number, so that 5000 lines with one wrong field do not cost
 //! 5000 requests.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::influx::{Outcome, Trouble};
+use super::protocol::{Outcome, Trouble};
 use super::rejected::Rejected;
 use crate::line::parse::fields;
 
@@ -78,6 +78,7 @@ impl<'a> Search<'a, '_> {
             Outcome::TooLarge(reason) => self.halve(lines, &reason),
             Outcome::Contradiction(reason) => self.halve(lines, &reason),
             Outcome::PartlyRefused(reason) => self.partly_refused(lines, &reason),
+            Outcome::LinesRefused(named) => self.lines_refused(lines, named),
         }
         Ok(())
     }
@@ -130,6 +131,26 @@ impl<'a> Search<'a, '_> {
         self.todo.push_front(lines);
         self.todo.push_front(later);
         Ok(())
+    }
+
+    /// At most 100 lines are named, so the others are sent again.
+    fn lines_refused(&mut self, lines: Vec<&'a [u8]>, named: Vec<(usize, String)>) {
+        let reasons: HashMap<usize, String> = named.into_iter().collect();
+        let mut rest = Vec::new();
+        let before = lines.len();
+        for (number, line) in lines.into_iter().enumerate() {
+            match reasons.get(&number) {
+                Some(reason) => self.reject(vec![line], reason),
+                None => rest.push(line),
+            }
+        }
+        // Numbers of no line: the refused lines are searched for.
+        if rest.len() == before {
+            return self.halve(rest, "refused, but none of these lines is named");
+        }
+        if !rest.is_empty() {
+            self.todo.push_back(rest);
+        }
     }
 
     fn halve(&mut self, mut lines: Vec<&'a [u8]>, reason: &str) {

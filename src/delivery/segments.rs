@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::Batch;
-use super::influx::{Influx, Outcome, TIMEOUT, Trouble};
+use super::http::TIMEOUT;
 use super::keep::{Keep, Kept};
 use super::outage::Outage;
+use super::protocol::{Outcome, Protocol, Trouble};
 use super::refused;
 use super::unreadable::{self, Suspicion};
 use crate::logging::Throttle;
@@ -52,7 +53,7 @@ struct Progress {
 
 /// Where the records go, and what takes note of it.
 pub struct Destination<'a> {
-    pub influx: &'a Influx,
+    pub influx: &'a Protocol,
     pub outage: &'a mut Outage,
     /// When the last attempt at a stop has to be over.
     pub deadline: Option<Instant>,

@@ -7,8 +7,8 @@
 use std::time::{Duration, Instant};
 
 use super::foreign::Foreign;
-use super::influx::{Influx, Outcome, Trouble};
 use super::keep::Keep;
+use super::protocol::{Outcome, Protocol, Trouble};
 use super::refused;
 use super::segments::timeout;
 use crate::logging::Throttle;
@@ -82,7 +82,7 @@ impl Totals {
     /// Sends the totals of the oldest period that is due. Returns whether there was one.
     pub fn send_next(
         &mut self,
-        influx: &Influx,
+        influx: &Protocol,
         keep: &mut Keep,
         metrics: &Metrics,
         deadline: Option<Instant>,
@@ -109,7 +109,11 @@ impl Totals {
             .map(|l| l.measurement.as_str())
             .collect();
         wanted.dedup();
-        let foreign = self.foreign.look(influx, &wanted, timeout(deadline))?;
+        // Continuous queries exist in InfluxDB 1.x alone.
+        let foreign = match influx.v1() {
+            Some(v1) => self.foreign.look(v1, &wanted, timeout(deadline))?,
+            None => Vec::new(),
+        };
         let own = |line: &&Line| !foreign.contains(&line.measurement);
         let lines: Vec<&str> = points
             .lines
@@ -130,8 +134,8 @@ impl Totals {
             self.hindered(&why);
             return Ok(false);
         }
-        if !foreign.is_empty() {
-            self.foreign.compare(influx, &points, timeout(deadline))?;
+        if let Some(v1) = influx.v1().filter(|_| !foreign.is_empty()) {
+            self.foreign.compare(v1, &points, timeout(deadline))?;
         }
         self.wait = Duration::ZERO;
         Ok(true)
@@ -161,7 +165,7 @@ impl Totals {
 
 fn send(
     lines: &[&str],
-    influx: &Influx,
+    influx: &Protocol,
     keep: &mut Keep,
     metrics: &Metrics,
 ) -> Result<(), Trouble> {

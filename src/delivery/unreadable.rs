@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::influx::{Influx, Outcome, Trouble};
+use super::protocol::{Outcome, Protocol, Trouble};
 
 /// Equal failures of a batch before its lines are suspected.
 const FEW: u32 = 3;
@@ -46,7 +46,7 @@ impl Suspicion {
 
 /// Whether the database answers what has no lines: a ping, and a write of nothing, which goes the same way as
 /// the lines do.
-pub fn answers_without_lines(influx: &Influx, timeout: Duration) -> bool {
+pub fn answers_without_lines(influx: &Protocol, timeout: Duration) -> bool {
     let is_there = influx.ping(timeout).is_ok();
     is_there
         && !matches!(

@@ -19,7 +19,9 @@ use crate::config::schema::RequestSchema;
 use crate::config::warnings::warnings;
 use crate::config::watch::Fingerprints;
 use crate::delivery::foreign::{self, ContinuousQuery};
-use crate::delivery::influx::{Influx, Outcome, TIMEOUT, Trouble};
+use crate::delivery::http::TIMEOUT;
+use crate::delivery::protocol::{Engine, Outcome, Protocol, Trouble};
+use crate::delivery::v1::V1;
 
 /// What a check found: the text for standard output, and every error.
 #[derive(Debug, Default)]
@@ -151,16 +153,17 @@ fn describe_schema(schema: &RequestSchema, report: &mut Report) {
     }
 }
 
-fn influx(influxdb: &InfluxOptions, options: &StartOptions, report: &mut Report) -> Option<Influx> {
-    let database = options.database.name();
-    report.say(
-        "InfluxDB",
-        format!("{}, database {database:?}", influxdb.url),
-    );
+fn influx(
+    influxdb: &InfluxOptions,
+    options: &StartOptions,
+    report: &mut Report,
+) -> Option<Protocol> {
+    let target = influxdb.target(&options.database.name());
+    report.say("InfluxDB", format!("{}, {target}", influxdb.url));
     for warning in influxdb.warnings() {
         report.warn(warning);
     }
-    match connect(influxdb, &database) {
+    match connect(influxdb, &options.database) {
         Ok(influx) => Some(influx),
         Err(RunError::Configuration(error) | RunError::System(error)) => {
             report.errors.extend(error.lines().map(str::to_owned));
@@ -171,14 +174,24 @@ fn influx(influxdb: &InfluxOptions, options: &StartOptions, report: &mut Report)
 
 /// Asks InfluxDB for everything the server needs of it.
 fn ask(
-    influx: &Influx,
+    client: &Protocol,
     options: &StartOptions,
     schema: Option<&RequestSchema>,
     report: &mut Report,
 ) {
-    let url = influx.url();
-    match influx.ping(TIMEOUT) {
-        Ok(version) => report.say("InfluxDB version", version),
+    let url = client.url();
+    match client.ping(TIMEOUT) {
+        Ok(Engine::InfluxDb(version)) => {
+            report.say("InfluxDB version", version.as_deref().unwrap_or("unknown"));
+        }
+        // It takes any login, database and line, so nothing more can be found out without writing.
+        Ok(Engine::VictoriaMetrics) => {
+            report.say("engine", "VictoriaMetrics");
+            return report.say(
+                "writing",
+                "not tried: VictoriaMetrics answers 204 to anything; see its log and vm_rows_invalid_total",
+            );
+        }
         Err(trouble) => {
             return report
                 .errors
@@ -186,26 +199,39 @@ fn ask(
         }
     }
     // Without lines nothing is written, but login, database and right are checked.
-    match influx.write(b"", TIMEOUT) {
+    match client.write(b"", TIMEOUT) {
         Outcome::Stored => report.say("writing", "is permitted"),
-        Outcome::Kept(Trouble::DatabaseMissing) => return database_missing(influx, report),
+        Outcome::Kept(Trouble::DatabaseMissing) => {
+            return client
+                .v1()
+                .into_iter()
+                .for_each(|v1| database_missing(v1, report));
+        }
         Outcome::Kept(trouble) => {
             return report.errors.push(format!("InfluxDB at {url}: {trouble}"));
+        }
+        Outcome::LinesRefused(_) => {
+            let found = "refuses lines in a write that has none";
+            return report.errors.push(format!("InfluxDB at {url}: {found}"));
         }
         Outcome::PartlyRefused(why) | Outcome::Contradiction(why) => {
             return report.errors.push(format!("InfluxDB at {url}: {why}"));
         }
         Outcome::TooLarge(_) => {
-            let found = "takes not even an empty write (status 413), expected InfluxDB 1.x";
+            let found =
+                "takes not even an empty write (status 413), expected InfluxDB or VictoriaMetrics";
             return report.errors.push(format!("InfluxDB at {url}: {found}"));
         }
     }
+    let Some(influx) = client.v1() else {
+        return;
+    };
     compare_types(influx, schema, report);
     continuous_queries(influx, &options.sources.down_sample_tags, report);
 }
 
 /// Compares the types of fields with those that `start` would write.
-fn compare_types(influx: &Influx, schema: Option<&RequestSchema>, report: &mut Report) {
+fn compare_types(influx: &V1, schema: Option<&RequestSchema>, report: &mut Report) {
     let url = influx.url();
     match field_types::mismatches(influx, schema, Timestamp::now()) {
         Ok(found) => {
@@ -222,7 +248,7 @@ fn compare_types(influx: &Influx, schema: Option<&RequestSchema>, report: &mut R
 
 /// Only administrators create databases, and only they are answered this question; where InfluxDB
 /// knows no users, everybody is one.
-fn database_missing(influx: &Influx, report: &mut Report) {
+fn database_missing(influx: &V1, report: &mut Report) {
     match influx.query("SHOW USERS", TIMEOUT) {
         Ok(_) => report.warn("the database does not exist yet; start creates it"),
         Err(why) => report.errors.push(format!(
@@ -235,7 +261,7 @@ fn database_missing(influx: &Influx, report: &mut Report) {
 }
 
 /// Looks whether another server's continuous queries fill the measurements of totals.
-fn continuous_queries(influx: &Influx, tags: &[String], report: &mut Report) {
+fn continuous_queries(influx: &V1, tags: &[String], report: &mut Report) {
     let found = match foreign::continuous_queries(influx, TIMEOUT) {
         Ok(Ok(found)) => found,
         Ok(Err(why)) => {

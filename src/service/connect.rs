@@ -1,49 +1,69 @@
-//! From what the flags say of InfluxDB to a client for it.
+//! From what the flags say of the time-series database to a client for it.
 
 use super::run::RunError;
-use crate::cli::options::{InfluxOptions, Password};
-use crate::delivery::influx::{Influx, Tls, read_password};
+use crate::cli::options::{Api, Database, InfluxOptions, Password};
+use crate::delivery::http::{CaFileError, Tls};
+use crate::delivery::protocol::Protocol;
+use crate::delivery::read_password;
+use crate::delivery::v1::V1;
+use crate::delivery::v2::V2;
 
-/// A client for what the flags say of InfluxDB. The error has a line for each problem.
-pub fn connect(options: &InfluxOptions, database: &str) -> Result<Influx, RunError> {
-    let password = match &options.password {
-        Password::None => Ok(None),
-        Password::Text(text) => Ok(Some(text.clone())),
-        Password::File(path) | Password::Credential(path) => {
-            read_password(path).map(Some).map_err(|error| {
-                format!(
-                    "--influxdb-pass-file {}: {error}; expected a file with the password",
-                    path.display()
-                )
-            })
-        }
+/// A client for what the flags say. The error has a line for each problem.
+pub fn connect(options: &InfluxOptions, database: &Database) -> Result<Protocol, RunError> {
+    let (flag, from) = match &options.api {
+        Api::V1 { password, .. } => ("--influxdb-pass-file", password),
+        Api::V2 { token, .. } => ("--influxdb-token-file", token),
     };
+    let secret = read(flag, from);
+    // A secret that cannot be read is no reason to keep back what else is wrong.
+    let client = client(options, database, secret.clone().unwrap_or_default());
+    match (secret, client) {
+        (Ok(_), Ok(mut client)) => {
+            // systemd writes a credential at the start of the service only.
+            if let Password::File(path) = from {
+                client.read_secret_again_from(path.clone());
+            }
+            Ok(client)
+        }
+        (secret, client) => {
+            let errors = [secret.err(), client.err().map(|error| error.to_string())];
+            let errors: Vec<String> = errors.into_iter().flatten().collect();
+            Err(RunError::Configuration(errors.join("\n")))
+        }
+    }
+}
+
+fn client(
+    options: &InfluxOptions,
+    database: &Database,
+    secret: Option<String>,
+) -> Result<Protocol, CaFileError> {
     let tls = match &options.ca_file {
         _ if options.insecure_tls => Tls::Unverified,
         Some(path) => Tls::VerifiedBy(path),
         None => Tls::Verified,
     };
-    // A password that cannot be read is no reason to keep back what else is wrong.
-    let given = password.clone().unwrap_or_default();
-    let influx = Influx::new(
-        options.url.clone(),
-        options.user.clone(),
-        given,
-        &tls,
-        database.to_owned(),
-    );
-    match (password, influx) {
-        (Ok(_), Ok(mut influx)) => {
-            // systemd writes a credential at the start of the service only.
-            if let Password::File(path) = &options.password {
-                influx.read_password_again_from(path.clone());
-            }
-            Ok(influx)
+    let url = options.url.clone();
+    Ok(match &options.api {
+        Api::V1 { user, .. } => {
+            Protocol::V1(V1::new(url, user.clone(), secret, &tls, database.name())?)
         }
-        (password, influx) => {
-            let errors = [password.err(), influx.err().map(|error| error.to_string())];
-            let errors: Vec<String> = errors.into_iter().flatten().collect();
-            Err(RunError::Configuration(errors.join("\n")))
+        Api::V2 { org, bucket, .. } => {
+            let bucket = bucket.clone().unwrap_or_else(|| database.name());
+            Protocol::V2(V2::new(url, secret, org.clone(), bucket, &tls)?)
+        }
+    })
+}
+
+fn read(flag: &str, from: &Password) -> Result<Option<String>, String> {
+    match from {
+        Password::None => Ok(None),
+        Password::Text(text) => Ok(Some(text.clone())),
+        Password::File(path) | Password::Credential(path) => {
+            read_password(path).map(Some).map_err(|error| {
+                let path = path.display();
+                format!("{flag} {path}: {error}; expected a file with the password or token alone")
+            })
         }
     }
 }

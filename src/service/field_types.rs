@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::config::schema::RequestSchema;
-use crate::delivery::influx::{Influx, QueryError, Series, TIMEOUT, quoted};
+use crate::delivery::http::TIMEOUT;
+use crate::delivery::v1::{QueryError, Series, V1, quoted};
 use crate::line::encode::MEASUREMENT;
 use crate::units::duration::parse_go_duration;
 
@@ -56,7 +57,7 @@ impl std::fmt::Display for Mismatch {
 
 /// Compares all fields. An error is InfluxDB's own.
 pub fn mismatches(
-    influx: &Influx,
+    influx: &V1,
     schema: Option<&RequestSchema>,
     now: Timestamp,
 ) -> Result<Vec<Mismatch>, QueryError> {
@@ -100,7 +101,7 @@ pub fn mismatches(
 
 /// The span of the shard that a point of this moment goes into, in seconds since 1970. `SHOW SHARD GROUPS`
 /// would say it too, but to administrators alone.
-fn current_shard(influx: &Influx, now: i64) -> Result<(i64, i64), QueryError> {
+fn current_shard(influx: &V1, now: i64) -> Result<(i64, i64), QueryError> {
     let policies = influx.query("SHOW RETENTION POLICIES", TIMEOUT)?;
     let length = policies.iter().find_map(|series| {
         let at = |name: &str| series.columns.iter().position(|column| column == name);
@@ -126,7 +127,7 @@ fn stored_otherwise(series: &Series, field: &str, expected: &str) -> bool {
 /// The type of a field in the points of a span; `None` where none of them has it. InfluxQL has no statement for
 /// that, but refuses `&` for all types but integers and names the type that it found (tried with 1.6.7).
 fn type_in(
-    influx: &Influx,
+    influx: &V1,
     measurement: &str,
     field: &str,
     (start, end): (i64, i64),

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{self as channel, bounded};
 
-use crate::delivery::influx::Influx;
+use crate::delivery::protocol::Protocol;
 use crate::delivery::{Sender, SenderOptions};
 use crate::metrics::Metrics;
 use crate::spool::append::Appender;
@@ -44,7 +44,7 @@ pub struct PipelineOptions {
     /// Extra tags with a down-sampled measurement of their own.
     pub extra_tags: Vec<String>,
     /// Without it the spool is where records stay.
-    pub influx: Option<Influx>,
+    pub influx: Option<Protocol>,
     /// Records are sent, not totals alone.
     pub sends_raw: bool,
     pub sync_interval: Duration,

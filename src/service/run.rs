@@ -19,7 +19,7 @@ use super::{notify, settings};
 use crate::cli::options::StartOptions;
 use crate::config::watch::Fingerprints;
 use crate::config::{LoadError, Snapshot};
-use crate::delivery::influx::Influx;
+use crate::delivery::protocol::Protocol;
 use crate::http::listener::{self, Acceptor, Handler};
 use crate::http::metrics_page::MetricsPage;
 use crate::http::routes::App;
@@ -89,11 +89,10 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     let files = Fingerprints::of(&options.sources);
     let snapshot = Snapshot::load(&options.sources, &files, None)?;
     let changed_lately = files.changed_lately();
-    let database = options.database.name();
     let influx = options
         .influxdb
         .as_ref()
-        .map(|influx| connect(influx, &database))
+        .map(|influx| connect(influx, &options.database))
         .transpose()?;
     let bound = socket::open(&options.listen, options.client_timeout)?;
     let socket_files: Vec<SocketFile> = bound.iter().filter_map(Bound::file).collect();
@@ -281,7 +280,7 @@ fn serve_until_stopped(
 
 fn pipeline_options(
     options: &StartOptions,
-    influx: Option<Influx>,
+    influx: Option<Protocol>,
     listed: Arc<ArcSwap<Listed>>,
 ) -> PipelineOptions {
     PipelineOptions {

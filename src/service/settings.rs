@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::cli::options::{InfluxOptions, StartOptions};
+use crate::cli::options::{Api, InfluxOptions, Password, StartOptions};
 use crate::config::Snapshot;
 use crate::config::warnings::without_effect;
 
@@ -81,15 +81,21 @@ fn path(path: &Option<PathBuf>) -> String {
 }
 
 fn delivery(influxdb: &InfluxOptions, options: &StartOptions) -> String {
-    format!(
-        "{}, {}, database {:?}, every {} s, up to {} points a request",
-        influxdb.url,
-        match &influxdb.user {
+    let login = match &influxdb.api {
+        Api::V1 { user, .. } => match user {
             Some(user) => format!("user {user:?}"),
             None if influxdb.url.has_user() => "user from the URL".to_owned(),
             None => "no user".to_owned(),
         },
-        options.database.name(),
+        Api::V2 { token, .. } => match token {
+            Password::None => "no token".to_owned(),
+            _ => "with a token".to_owned(),
+        },
+    };
+    format!(
+        "{}, {login}, {}, every {} s, up to {} points a request",
+        influxdb.url,
+        influxdb.target(&options.database.name()),
         options.sync_interval.as_secs_f64(),
         options.batch_points,
     )

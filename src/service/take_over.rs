@@ -7,15 +7,22 @@ use super::connect::connect;
 use super::run::RunError;
 use crate::cli::options::TakeOverOptions;
 use crate::delivery::foreign::{ContinuousQuery, continuous_queries};
-use crate::delivery::influx::{Influx, QueryError, TIMEOUT};
+use crate::delivery::http::TIMEOUT;
+use crate::delivery::v1::{QueryError, V1};
 
 /// Drops them, or prints what would be done.
 pub fn run(options: &TakeOverOptions, out: &mut dyn Write) -> Result<(), RunError> {
-    let influx = connect(&options.influxdb, &options.database.name())?;
-    let found = match continuous_queries(&influx, TIMEOUT) {
+    let client = connect(&options.influxdb, &options.database)?;
+    let Some(influx) = client.v1() else {
+        return Err(RunError::Configuration(
+            "take-over drops continuous queries, which only InfluxDB 1.x has; expected --influxdb-api v1"
+                .to_owned(),
+        ));
+    };
+    let found = match continuous_queries(influx, TIMEOUT) {
         Ok(Ok(found)) => found,
-        Ok(Err(why)) => return Err(failed(&influx, &why)),
-        Err(trouble) => return Err(failed(&influx, &trouble.to_string())),
+        Ok(Err(why)) => return Err(failed(influx, &why)),
+        Err(trouble) => return Err(failed(influx, &trouble.to_string())),
     };
     let targets = targets(&options.down_sample_tags);
     let (ours, others): (Vec<_>, Vec<_>) = found
@@ -28,7 +35,7 @@ pub fn run(options: &TakeOverOptions, out: &mut dyn Write) -> Result<(), RunErro
         );
     }
     for query in &ours {
-        drop_query(&influx, query, options.dry_run, out)?;
+        drop_query(influx, query, options.dry_run, out)?;
     }
     let what = match (ours.len(), options.dry_run) {
         (0, _) => "no continuous query fills a measurement of totals; nothing to do".to_owned(),
@@ -52,7 +59,7 @@ pub fn targets(tags: &[String]) -> Vec<String> {
 }
 
 fn drop_query(
-    influx: &Influx,
+    influx: &V1,
     query: &ContinuousQuery,
     dry_run: bool,
     out: &mut dyn Write,
@@ -72,7 +79,7 @@ fn drop_query(
     }
 }
 
-fn failed(influx: &Influx, why: &str) -> RunError {
+fn failed(influx: &V1, why: &str) -> RunError {
     RunError::System(format!("InfluxDB at {}: {why}", influx.url()))
 }
 

@@ -1,4 +1,4 @@
-//! User and password, as the header that says them, and where a mended password is to be had.
+//! User and password, or a token, as an `Authorization` header; and the file with a fixed one.
 
 use std::fmt;
 use std::fs;
@@ -14,6 +14,14 @@ pub(super) struct Login {
     header: Option<Header>,
     /// To be read again when the password is refused.
     file: Option<PathBuf>,
+    scheme: Scheme,
+}
+
+/// The kind of secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Password,
+    Token,
 }
 
 /// The header's value, which holds the password; its `Debug` hides it.
@@ -32,6 +40,17 @@ impl Login {
             header: header(user.as_deref(), &password.unwrap_or_default()),
             user,
             file: None,
+            scheme: Scheme::Password,
+        }
+    }
+
+    /// A token, which needs no user.
+    pub(super) fn token(token: Option<String>) -> Login {
+        Login {
+            user: None,
+            header: token.map(|token| token_header(&token)),
+            file: None,
+            scheme: Scheme::Token,
         }
     }
 
@@ -53,11 +72,17 @@ impl Login {
     /// should know of where it comes from.
     pub(super) fn refused(&mut self) -> String {
         let Some(file) = &self.file else {
-            return "a changed password takes a restart".to_owned();
+            return match self.scheme {
+                Scheme::Password => "a changed password takes a restart".to_owned(),
+                Scheme::Token => "a changed token takes a restart".to_owned(),
+            };
         };
         match read_password(file) {
             Ok(password) => {
-                self.header = header(self.user.as_deref(), &password);
+                self.header = match self.scheme {
+                    Scheme::Password => header(self.user.as_deref(), &password),
+                    Scheme::Token => Some(token_header(&password)),
+                };
                 format!("{} is read again each time", file.display())
             }
             Err(error) => format!("{} cannot be read again: {error}", file.display()),
@@ -65,7 +90,11 @@ impl Login {
     }
 }
 
-/// The password in a file, without the end of the line that an editor leaves.
+fn token_header(token: &str) -> Header {
+    Header(format!("Token {token}"))
+}
+
+/// The password or token in a file, without the end of the line that an editor leaves.
 pub fn read_password(file: &Path) -> io::Result<String> {
     let text = fs::read_to_string(file)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())

@@ -1,0 +1,231 @@
+//! HTTP for the write protocols: requests, answers, and what a connection that fails means. The only
+//! module that sees ureq. It never decides what an answer means, and it never logs.
+
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use ureq::Agent;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+
+use super::protocol::Trouble;
+
+/// Limit for one request, answer included.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of an answer that are read; an answer to a write can quote every line of it.
+const MAX_ANSWER: u64 = 8 * 1024 * 1024;
+
+/// An HTTP client.
+#[derive(Clone, Debug)]
+pub(super) struct Http {
+    agent: Agent,
+}
+
+/// The certificate file cannot be used.
+#[derive(Debug)]
+pub struct CaFileError(String);
+
+impl fmt::Display for CaFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Verification of the server behind an https URL.
+#[derive(Debug)]
+pub enum Tls<'a> {
+    /// By Mozilla's authorities.
+    Verified,
+    /// By the authorities in a PEM file.
+    VerifiedBy(&'a Path),
+    /// Not at all.
+    Unverified,
+}
+
+/// A request without its body.
+pub(super) struct Request<'a> {
+    pub(super) url: &'a str,
+    pub(super) query: &'a [(&'a str, &'a str)],
+    /// The `Authorization` header.
+    pub(super) authorization: Option<&'a str>,
+    /// Limit for all of it.
+    pub(super) timeout: Duration,
+}
+
+/// A body to send.
+pub(super) enum Body<'a> {
+    Lines(&'a [u8]),
+    Form(&'a [(&'a str, &'a str)]),
+}
+
+/// An answer, read.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) retry_after: Option<Duration>,
+    /// `X-Influxdb-Version`.
+    pub(super) version: Option<String>,
+    /// `X-Server-Hostname`, which every program of VictoriaMetrics sends, with errors too.
+    pub(super) is_victoria_metrics: bool,
+    pub(super) body: String,
+}
+
+impl Http {
+    /// Makes a client; nothing is connected yet.
+    pub(super) fn new(tls: &Tls<'_>) -> Result<Http, CaFileError> {
+        let tls = match tls {
+            Tls::Verified => TlsConfig::builder(),
+            Tls::VerifiedBy(path) => TlsConfig::builder().root_certs(read_authorities(path)?),
+            Tls::Unverified => TlsConfig::builder().disable_verification(true),
+        };
+        let config = Agent::config_builder()
+            .tls_config(tls.build())
+            .timeout_global(Some(TIMEOUT))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            // The environment's proxy is for the internet, the database is next door.
+            .proxy(None)
+            .user_agent(concat!("upgrade-responder/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Http {
+            agent: config.new_agent(),
+        })
+    }
+
+    pub(super) fn get(&self, request: &Request<'_>) -> Result<Answer, Trouble> {
+        let get = prepared(self.agent.get(request.url), request);
+        get.call()
+            .map(Answer::read)
+            .map_err(|error| unreachable(&error))
+    }
+
+    pub(super) fn post(&self, request: &Request<'_>, body: Body<'_>) -> Result<Answer, Trouble> {
+        let post = prepared(self.agent.post(request.url), request);
+        let answer = match body {
+            Body::Lines(lines) => post.send(lines),
+            Body::Form(form) => post.send_form(form.iter().copied()),
+        };
+        answer
+            .map(Answer::read)
+            .map_err(|error| unreachable(&error))
+    }
+}
+
+fn prepared<B>(
+    mut builder: ureq::RequestBuilder<B>,
+    request: &Request<'_>,
+) -> ureq::RequestBuilder<B> {
+    for (name, value) in request.query {
+        builder = builder.query(*name, *value);
+    }
+    if let Some(value) = request.authorization {
+        builder = builder.header("Authorization", value);
+    }
+    builder
+        .config()
+        .timeout_global(Some(request.timeout))
+        .build()
+}
+
+impl Answer {
+    fn read(answer: ureq::http::Response<ureq::Body>) -> Answer {
+        let header = |name: &str| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
+        let retry_after = header("Retry-After").and_then(|value| retry_after(value.trim()));
+        let version = header("X-Influxdb-Version");
+        let is_victoria_metrics = header("X-Server-Hostname").is_some();
+        let status = answer.status().as_u16();
+        let mut body = Vec::new();
+        // A body that is cut off says less, but the status has been said.
+        let _ = answer
+            .into_body()
+            .into_reader()
+            .take(MAX_ANSWER)
+            .read_to_end(&mut body);
+        Answer {
+            status,
+            retry_after,
+            version,
+            is_victoria_metrics,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        }
+    }
+
+    /// The status, and the first line of a text that the engine's protocol found in the body.
+    pub(super) fn first_line(&self, error: &str) -> String {
+        let line = error.lines().next().unwrap_or_default();
+        let line: String = line.chars().take(200).collect();
+        format!("status {} {line:?}", self.status)
+    }
+
+    /// Overloaded or restarting.
+    pub(super) fn later(&self, error: &str) -> Trouble {
+        Trouble::Later {
+            what: self.first_line(error),
+            retry_after: self.retry_after,
+        }
+    }
+}
+
+/// Seconds, or the date after which to try again (RFC 9110, section 10.2.3).
+fn retry_after(value: &str) -> Option<Duration> {
+    let seconds = value.parse().map(Duration::from_secs);
+    seconds.ok().or_else(|| {
+        let date = httpdate::parse_http_date(value).ok()?;
+        date.duration_since(SystemTime::now()).ok()
+    })
+}
+
+fn unreachable(error: &ureq::Error) -> Trouble {
+    let what = match error {
+        ureq::Error::Protocol(_) | ureq::Error::Http(_) | ureq::Error::LargeResponseHeader(..) => {
+            return Trouble::Unreadable(error.to_string());
+        }
+        ureq::Error::Timeout(_) => "no answer in time".to_owned(),
+        ureq::Error::HostNotFound => "the host name is not known".to_owned(),
+        other => {
+            let what = other.to_string();
+            format!("{what}{}", certificate_advice(&what))
+        }
+    };
+    Trouble::Later {
+        what,
+        retry_after: None,
+    }
+}
+
+/// What to do about a certificate that was not accepted. rustls names the reason in its own terms,
+/// and passes them on as text only.
+fn certificate_advice(what: &str) -> &'static str {
+    if what.contains("UnknownIssuer") {
+        "; name its authority, or itself, with --influxdb-ca-file"
+    } else if what.contains("CaUsedAsEndEntity") {
+        // What `openssl req -x509` makes without further arguments.
+        "; it is marked as an authority's, which is not accepted as a server's: make it anew with \
+         openssl's -addext basicConstraints=critical,CA:FALSE"
+    } else {
+        ""
+    }
+}
+
+fn read_authorities(path: &Path) -> Result<RootCerts, CaFileError> {
+    let unusable = |why: String| {
+        CaFileError(format!(
+            "--influxdb-ca-file {}: {why}, expected PEM certificates",
+            path.display()
+        ))
+    };
+    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    let mut certificates: Vec<Certificate<'static>> = Vec::new();
+    for item in ureq::tls::parse_pem(&pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
+            Ok(_) => {}
+            Err(error) => return Err(unusable(error.to_string())),
+        }
+    }
+    if certificates.is_empty() {
+        return Err(unusable("no certificate found".to_owned()));
+    }
+    Ok(RootCerts::from(certificates))
+}

@@ -1,0 +1,134 @@
+//! The write protocols behind one door: what became of a write, whatever engine it went to.
+//!
+//! Nothing above this module knows which protocol is spoken. What an engine's answers mean is read in
+//! the file of its protocol.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::url::InfluxUrl;
+use super::v1::V1;
+use super::v2::V2;
+
+/// A client for one database, by its write protocol.
+#[derive(Debug)]
+pub enum Protocol {
+    /// `/write?db=`: InfluxDB 1.x, VictoriaMetrics.
+    V1(V1),
+    /// `/api/v2/write?bucket=`: InfluxDB 2.x and 3.x.
+    V2(V2),
+}
+
+/// The program that answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// With its version, where it gives one.
+    InfluxDb(Option<String>),
+    /// It stores what it understands of a write and answers 204 to all of it.
+    VictoriaMetrics,
+}
+
+/// Result of a write.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All points are stored.
+    Stored,
+    /// Some points were refused for good; the others are stored, or can be sent again.
+    PartlyRefused(String),
+    /// The lines of these numbers, counted from 0, were refused for good; the others are stored.
+    LinesRefused(Vec<(usize, String)>),
+    /// Nothing was stored, because the points contradict each other: halve and send again.
+    Contradiction(String),
+    /// The request is too large, and for whom: halve and send again.
+    TooLarge(String),
+    /// The points are kept.
+    Kept(Trouble),
+}
+
+/// Why the database does not do what it is asked for, by what can be done about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Overloaded, restarting, unreachable or too slow: it passes.
+    Later {
+        what: String,
+        retry_after: Option<Duration>,
+    },
+    /// The database is gone: create it.
+    DatabaseMissing,
+    /// User, password, token or rights: the operator must fix this.
+    Denied(String),
+    /// An answer that is no HTTP: what became of the request is not known.
+    Unreadable(String),
+    /// An answer nobody foresaw; it may not be InfluxDB at all.
+    NotUnderstood(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Later { what, .. } => f.write_str(what),
+            Trouble::Unreadable(what) => write!(f, "an answer that cannot be parsed ({what})"),
+            Trouble::DatabaseMissing => f.write_str("the database does not exist"),
+            Trouble::Denied(what) => {
+                write!(
+                    f,
+                    "access denied ({what}); check user, password or token, and rights"
+                )
+            }
+            Trouble::NotUnderstood(what) => {
+                write!(f, "unexpected answer: {what}; check --influxdb-url")
+            }
+        }
+    }
+}
+
+impl Protocol {
+    /// Writes lines; `timeout` covers the whole request.
+    pub fn write(&self, lines: &[u8], timeout: Duration) -> Outcome {
+        match self {
+            Protocol::V1(v1) => v1.write(lines, timeout),
+            Protocol::V2(v2) => v2.write(lines, timeout),
+        }
+    }
+
+    /// Asks whether the server is there, and what it is.
+    pub fn ping(&self, timeout: Duration) -> Result<Engine, Trouble> {
+        match self {
+            Protocol::V1(v1) => v1.ping(timeout),
+            Protocol::V2(v2) => v2.ping(timeout),
+        }
+    }
+
+    pub fn url(&self) -> &InfluxUrl {
+        match self {
+            Protocol::V1(v1) => v1.url(),
+            Protocol::V2(v2) => v2.url(),
+        }
+    }
+
+    /// The secret came from this file, and a fixed one will be found there.
+    pub fn read_secret_again_from(&mut self, file: PathBuf) {
+        match self {
+            Protocol::V1(v1) => v1.read_password_again_from(file),
+            Protocol::V2(v2) => v2.read_token_again_from(file),
+        }
+    }
+
+    /// Access was denied: the next request has the secret that is in its file now. Returns what the
+    /// operator should know of where the secret comes from.
+    pub fn denied(&mut self) -> String {
+        match self {
+            Protocol::V1(v1) => v1.denied(),
+            Protocol::V2(v2) => v2.denied(),
+        }
+    }
+
+    /// The client that can run InfluxQL statements, where the protocol has them.
+    pub fn v1(&self) -> Option<&V1> {
+        match self {
+            Protocol::V1(v1) => Some(v1),
+            Protocol::V2(_) => None,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Several servers that write to one database: InfluxDB 1.x, and Debian's VictoriaMetrics behind a base URL
+//! with a path, as a cluster has one.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::account::{spool, spooled};
+use crate::support::client::{Address, Connection};
+use crate::support::http::percent_encode;
+use crate::support::influx::Influx;
+use crate::support::process::Process;
+use crate::support::scratch::{Scratch, free_port};
+use crate::support::server::{DATABASE, Running, Server};
+use crate::support::wait_for;
+
+const SOON: Duration = Duration::from_secs(60);
+
+struct VictoriaMetrics {
+    port: u16,
+    _process: Process,
+}
+
+impl VictoriaMetrics {
+    fn start(scratch: &Scratch) -> VictoriaMetrics {
+        let port = free_port();
+        let folder: PathBuf = scratch.join("victoria-metrics");
+        fs::create_dir(&folder).unwrap();
+        let mut command = Command::new("victoria-metrics");
+        command
+            .arg(format!(
+                "-storageDataPath={}",
+                folder.join("data").display()
+            ))
+            .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
+            .args(["-retentionPeriod=12", "-memory.allowedBytes=64MB"]);
+        let mut process = Process::start(&folder, command);
+        let ready = || get(port, "/health").is_some();
+        process.wait_until_ready(SOON, |_| ready());
+        VictoriaMetrics {
+            port,
+            _process: process,
+        }
+    }
+
+    /// `/influx`: what stands before `/write`, as `/insert/0/influx` does in a cluster.
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/influx", self.port)
+    }
+
+    /// The last value of each series of a name, by a label and the server's own name.
+    fn values(&self, name: &str, label: &str) -> BTreeMap<(String, String), u64> {
+        get(self.port, "/internal/force_flush");
+        let query = percent_encode(name);
+        let exported = get(self.port, &format!("/api/v1/export?match[]={query}"));
+        let mut values = BTreeMap::new();
+        for line in exported.unwrap_or_default().lines() {
+            let series: Value = serde_json::from_str(line).unwrap();
+            let text = |key: &str| {
+                series["metric"][key]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            let sum = series["values"].as_array().unwrap().iter();
+            let sum = sum.map(|value| value.as_u64().unwrap()).sum();
+            values.insert((text(label), text("instance")), sum);
+        }
+        values
+    }
+}
+
+fn get(port: u16, target: &str) -> Option<String> {
+    let mut connection = Connection::open(&Address::local(port)).ok()?;
+    let answer = connection.request("GET", target, &[], b"").ok()?;
+    (answer.status == 200).then(|| answer.text())
+}
+
+/// Lays records of periods that are over into a server's spool.
+fn lay(scratch: &Scratch, versions: &[(&str, usize)]) {
+    let hour = (jiff::Timestamp::now().as_second() / 3600 - 5) * 3600;
+    let mut lines = String::new();
+    for (version, count) in versions {
+        for n in 0..*count {
+            let stamp = (hour + (n as i64 % 3) * 3600) * 1_000_000_000 + n as i64;
+            lines += &format!("upgrade_request,app_version={version} value=1i {stamp}\n");
+        }
+    }
+    fs::create_dir_all(spool(scratch)).unwrap();
+    let name = format!("{:020}-{}.lp", 1, lines.lines().count());
+    fs::write(spool(scratch).join(name), lines).unwrap();
+}
+
+/// Three servers with records of their own, 33 of v1.0.0 and 120 of v1.1.0 together.
+struct Three {
+    folders: Vec<Scratch>,
+    running: Vec<Running>,
+}
+
+impl Three {
+    fn start(url: &str) -> Three {
+        let folders: Vec<Scratch> = (0..3).map(|_| Scratch::new()).collect();
+        let start = |(n, scratch): (usize, &Scratch)| {
+            lay(scratch, &[("v1.0.0", 10 + n), ("v1.1.0", 20 * (n + 1))]);
+            let server = Server::new(scratch).arg("--influxdb-url", url);
+            server.start()
+        };
+        let running = folders.iter().enumerate().map(start).collect();
+        Three { folders, running }
+    }
+
+    fn finish(self) {
+        for (running, scratch) in self.running.into_iter().zip(&self.folders) {
+            wait_for(SOON, "an empty spool", || spooled(scratch).is_empty());
+            running.terminate();
+        }
+    }
+}
+
+#[test]
+fn three_servers_add_up_in_influxdb() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    let three = Three::start(&influx.url());
+    let by_version = |version: &str| -> u64 {
+        let rows = influx.rows(DATABASE, "by_app_version_down_sampling");
+        let of = rows.iter().filter(|row| row["app_version"] == version);
+        of.map(|row| row["total"].as_u64().unwrap()).sum()
+    };
+    wait_for(SOON, "the totals of all three", || {
+        by_version("v1.0.0") == 33 && by_version("v1.1.0") == 120
+    });
+    let all = influx.rows(DATABASE, "upgrade_request_down_sampling");
+    assert_eq!(all.len(), 9, "3 periods of each server: {all:?}");
+    assert_eq!(
+        all.iter()
+            .map(|row| row["total"].as_u64().unwrap())
+            .sum::<u64>(),
+        153
+    );
+    three.finish();
+}
+
+#[test]
+fn three_servers_add_up_in_victoria_metrics_below_a_path() {
+    let scratch = Scratch::new();
+    let database = VictoriaMetrics::start(&scratch);
+    let three = Three::start(&database.url());
+    let by_version = |version: &str| -> u64 {
+        let values = database.values("by_app_version_down_sampling_total", "app_version");
+        let of = values.iter().filter(|((found, _), _)| found == version);
+        of.map(|(_, value)| value).sum()
+    };
+    wait_for(SOON, "the totals of all three", || {
+        by_version("v1.0.0") == 33 && by_version("v1.1.0") == 120
+    });
+    let all = database.values("upgrade_request_down_sampling_total", "");
+    assert_eq!(all.values().sum::<u64>(), 153);
+    assert_eq!(all.len(), 3, "a series for each server: {all:?}");
+    three.finish();
+}
+
+#[test]
+fn check_config_names_it_and_writes_nothing() {
+    let scratch = Scratch::new();
+    let database = VictoriaMetrics::start(&scratch);
+    let server = Server::new(&scratch).arg("--influxdb-url", database.url());
+    let ended = server.other_command("check-config", &["--online"]);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("VictoriaMetrics"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("not tried"), "{}", ended.stdout);
+}
