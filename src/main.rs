@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use upgrade_responder::cli::options::StartOptions;
 use upgrade_responder::cli::{self, Command, CommandError};
 use upgrade_responder::logging;
+use upgrade_responder::service::explain::{self, ExplainError, ExplainOptions};
 use upgrade_responder::service::report::{self, ReportError, ReportOptions};
 use upgrade_responder::service::run::{self, RunError};
 use upgrade_responder::service::{check_config, set_query_period};
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         }
         Command::Report(options) => return show(&options),
         Command::CheckConfig { options, online } => return check(&options, online),
+        Command::Explain(options) => return explain(&options),
         Command::Start(options) => run::run(*options),
         Command::SetQueryPeriod(options) => set_query_period::run(&options, &mut std::io::stdout()),
     };
@@ -48,6 +50,14 @@ fn show(options: &ReportOptions) -> ExitCode {
         Err(error @ ReportError::Usage(_)) => fail(&error, USAGE),
         Err(error @ ReportError::Configuration(_)) => fail(&error, CONFIGURATION),
         Err(error @ ReportError::Ledger(_)) => fail(&error, FAILED),
+    }
+}
+
+fn explain(options: &ExplainOptions) -> ExitCode {
+    match explain::run(options, &mut std::io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ ExplainError::Configuration(_)) => fail(&error, CONFIGURATION),
+        Err(error @ ExplainError::Request(_)) => fail(&error, FAILED),
     }
 }
 

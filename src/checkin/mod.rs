@@ -6,3 +6,4 @@
 
 pub mod body;
 pub mod request;
+mod told;

@@ -8,14 +8,16 @@ pub enum Name {
     Start,
     Report,
     CheckConfig,
+    Explain,
     SetQueryPeriod,
 }
 
 impl Name {
-    pub const ALL: [Name; 4] = [
+    pub const ALL: [Name; 5] = [
         Name::Start,
         Name::Report,
         Name::CheckConfig,
+        Name::Explain,
         Name::SetQueryPeriod,
     ];
 
@@ -25,6 +27,7 @@ impl Name {
             Name::Start => "start",
             Name::Report => "report",
             Name::CheckConfig => "check-config",
+            Name::Explain => "explain",
             Name::SetQueryPeriod => "set-query-period",
         }
     }

@@ -2,6 +2,7 @@
 //! knows a flag (the parser, the help page, the tests) reads it from here.
 
 use super::command::{For, Name};
+use super::explain;
 
 /// What follows a flag on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub struct Flag {
     pub help: &'static str,
 }
 
-const fn value(
+pub(super) const fn value(
     name: &'static str,
     env: &'static str,
     metavar: &'static str,
@@ -55,7 +56,7 @@ const fn switch(name: &'static str, env: &'static str, help: &'static str) -> Fl
     }
 }
 
-const fn of(commands: For, flag: Flag) -> Flag {
+pub(super) const fn of(commands: For, flag: Flag) -> Flag {
     Flag { commands, ..flag }
 }
 
@@ -319,6 +320,9 @@ pub static FLAGS: &[Flag] = &[
         For::Only(Name::CheckConfig),
         switch("--online", "", "ask InfluxDB too"),
     ),
+    explain::REQUEST,
+    explain::FORWARDED_FOR,
+    explain::AGAINST,
     of(
         For::Only(Name::SetQueryPeriod),
         switch("--dry-run", "", "say what would be done, and do nothing"),

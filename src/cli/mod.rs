@@ -5,12 +5,14 @@
 
 mod command;
 mod environment_file;
+mod explain;
 mod flags;
 mod help;
 mod lowargs;
 pub mod options;
 mod report;
 mod settings;
+mod sources;
 mod usage;
 pub mod values;
 
@@ -22,6 +24,7 @@ use lowargs::LowArgs;
 use options::{SetPeriodOptions, StartOptions};
 use settings::Settings;
 
+use crate::service::explain::ExplainOptions;
 use crate::service::report::ReportOptions;
 
 pub use help::help;
@@ -40,6 +43,7 @@ pub enum Command {
         /// Ask InfluxDB too.
         online: bool,
     },
+    Explain(Box<ExplainOptions>),
     SetQueryPeriod(Box<SetPeriodOptions>),
 }
 
@@ -108,6 +112,7 @@ fn parse(
             options: Box::new(StartOptions::from(&low, env)?),
             online: options::switch(&low, "--online")?,
         },
+        Name::Explain => Command::Explain(Box::new(explain::options(&low)?)),
         Name::SetQueryPeriod => {
             Command::SetQueryPeriod(Box::new(SetPeriodOptions::from(&low, env)?))
         }

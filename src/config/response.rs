@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::json::{self, Object};
 use super::problem::{Problem, Problems};
+use super::rules::{self, Rules, effects};
 use crate::units::date::parse_date;
 use crate::units::version::parse_version;
 
@@ -21,6 +22,7 @@ pub struct ResponseConfig {
     versions: Vec<Version>,
     /// Index of the version that [`ResponseConfig::latest`] tells.
     latest: usize,
+    rules: Rules,
 }
 
 /// One version of the application.
@@ -49,10 +51,24 @@ impl ResponseConfig {
         &self.versions[self.latest]
     }
 
-    /// The body of the answer to every check-in, `interval_minutes` until the next one.
+    /// Which versions are supported for whom.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The body of the answer to a check-in for which no rule decides, `interval_minutes` until the next one.
     pub fn render_answer(&self, interval_minutes: u64) -> Vec<u8> {
-        let versions: Vec<&str> = self.versions.iter().map(|v| &*v.json).collect();
-        let versions = versions.join(",");
+        self.render_outcome(None, interval_minutes)
+    }
+
+    /// The body of the answer where the rule of this index decides, or none.
+    pub fn render_outcome(&self, outcome: Option<usize>, interval_minutes: u64) -> Vec<u8> {
+        let versions = if self.rules.is_empty() {
+            let versions: Vec<&str> = self.versions.iter().map(|v| &*v.json).collect();
+            versions.join(",")
+        } else {
+            effects::render(self.rules.get(outcome), &self.versions)
+        };
         format!("{{\"versions\":[{versions}],\"requestIntervalInMinutes\":{interval_minutes}}}")
             .into_bytes()
     }
@@ -62,6 +78,11 @@ impl Version {
     /// Whether the operator tagged this version `latest`.
     pub fn is_latest(&self) -> bool {
         self.tags.iter().any(|tag| tag == LATEST_TAG)
+    }
+
+    /// The operator's own object, without white space outside strings.
+    pub(super) fn json(&self) -> &str {
+        &self.json
     }
 }
 
@@ -90,6 +111,11 @@ pub fn parse(text: &str) -> Result<ResponseConfig, Vec<Problem>> {
         let message = "found no version tagged \"latest\", expected at least one";
         reader.problems.note("versions", message);
     }
+    let rules = rules::read(document.get_non_null("Rules"), &mut reader.problems);
+    // Of versions that could not be read nothing can be said.
+    if reader.problems.0.is_empty() {
+        refuse_empty_answers(&rules, &versions, &mut reader.problems);
+    }
     let latest = versions
         .iter()
         .enumerate()
@@ -97,8 +123,26 @@ pub fn parse(text: &str) -> Result<ResponseConfig, Vec<Problem>> {
         .max_by_key(|(_, version)| &version.semver)
         .map(|(index, _)| index);
     match latest {
-        Some(latest) if reader.problems.0.is_empty() => Ok(ResponseConfig { versions, latest }),
+        Some(latest) if reader.problems.0.is_empty() => Ok(ResponseConfig {
+            versions,
+            latest,
+            rules,
+        }),
         _ => Err(reader.problems.0),
+    }
+}
+
+/// A client that finds no version at all may well break.
+fn refuse_empty_answers(rules: &Rules, versions: &[Version], problems: &mut Problems) {
+    for rule in rules.iter() {
+        let left = |version| effects::offer(Some(rule), version) != effects::Offer::Hidden;
+        if !versions.iter().any(left) {
+            let message = format!(
+                "found {:?}, which hides every version, expected a constraint that leaves one, or no Hide",
+                rule.versions.as_str()
+            );
+            problems.note(&format!("{}, Constraints.Version", rule.title()), message);
+        }
     }
 }
 

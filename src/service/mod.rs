@@ -3,6 +3,7 @@
 
 pub mod check_config;
 mod connect;
+pub mod explain;
 pub mod health;
 mod memory;
 pub mod notify;

@@ -225,6 +225,7 @@ impl Reload {
             &self.sources.down_sample_tags,
         );
         self.listed.store(Arc::new(listed));
+        self.metrics.rules.show(&snapshot.rule_counters);
         self.app.snapshot.store(Arc::new(snapshot));
         counts.reloaded.add(1);
         counts.loaded_now();
