@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use upgrade_responder::cli::options::StartOptions;
@@ -32,7 +33,11 @@ fn main() -> ExitCode {
             ));
         }
         Command::Report(options) => return show(&options),
-        Command::CheckConfig { options, online } => return check(&options, online),
+        Command::CheckConfig {
+            options,
+            online,
+            in_use,
+        } => return check(&options, online, in_use.as_deref()),
         Command::Explain(options) => return explain(&options),
         Command::Start(options) => run::run(*options),
         Command::SetQueryPeriod(options) => set_query_period::run(&options, &mut std::io::stdout()),
@@ -61,8 +66,8 @@ fn explain(options: &ExplainOptions) -> ExitCode {
     }
 }
 
-fn check(options: &StartOptions, online: bool) -> ExitCode {
-    let report = check_config::run(options, online);
+fn check(options: &StartOptions, online: bool, in_use: Option<&Path>) -> ExitCode {
+    let report = check_config::run(options, online, in_use);
     let said = say(&report.text);
     if report.errors.is_empty() {
         return said;

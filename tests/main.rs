@@ -36,6 +36,7 @@ mod readme;
 mod refusals;
 mod reload;
 mod report;
+mod rules;
 mod settings;
 mod silent_periods;
 mod soak;

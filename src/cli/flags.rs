@@ -2,7 +2,6 @@
 //! knows a flag (the parser, the help page, the tests) reads it from here.
 
 use super::command::{For, Name};
-use super::explain;
 
 /// What follows a flag on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -320,9 +319,9 @@ pub static FLAGS: &[Flag] = &[
         For::Only(Name::CheckConfig),
         switch("--online", "", "ask InfluxDB too"),
     ),
-    explain::REQUEST,
-    explain::FORWARDED_FOR,
-    explain::AGAINST,
+    super::explain::REQUEST,
+    super::explain::FORWARDED_FOR,
+    super::explain::AGAINST,
     of(
         For::Only(Name::SetQueryPeriod),
         switch("--dry-run", "", "say what would be done, and do nothing"),

@@ -115,6 +115,7 @@ pub fn parse(text: &str) -> Result<ResponseConfig, Vec<Problem>> {
     // Of versions that could not be read nothing can be said.
     if reader.problems.0.is_empty() {
         refuse_empty_answers(&rules, &versions, &mut reader.problems);
+        refuse_large_answers(&rules, &versions, &mut reader.problems);
     }
     let latest = versions
         .iter()
@@ -129,6 +130,22 @@ pub fn parse(text: &str) -> Result<ResponseConfig, Vec<Problem>> {
             rules,
         }),
         _ => Err(reader.problems.0),
+    }
+}
+
+/// Bytes of all answers that the rules make at most: they are held in memory.
+const MOST_ANSWERED: usize = 64 * 1024 * 1024;
+
+/// Each rule has an answer of its own.
+fn refuse_large_answers(rules: &Rules, versions: &[Version], problems: &mut Problems) {
+    let one: usize = versions.iter().map(|version| version.json.len()).sum();
+    let count = rules.iter().len();
+    if one.saturating_mul(count) > MOST_ANSWERED {
+        let message = format!(
+            "found {count} rules with answers of {one} bytes each, expected at most {} MiB in all",
+            MOST_ANSWERED / 1024 / 1024
+        );
+        problems.note("Rules", message);
     }
 }
 

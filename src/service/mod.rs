@@ -7,6 +7,7 @@ pub mod explain;
 pub mod health;
 mod memory;
 pub mod notify;
+mod offers;
 pub mod pipeline;
 pub mod reload;
 pub mod report;

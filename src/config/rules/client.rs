@@ -2,6 +2,7 @@
 //!
 //! It is made for one check-in and forgotten with it. The address in it is read by the roll-out alone.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -9,6 +10,8 @@ use semver::Version;
 
 use super::Needs;
 use super::comparator;
+use super::constraint::Constraint;
+use super::wanted::Wanted;
 use crate::units::version::parse_version;
 
 /// The systems and architectures that Rancher Desktop's `platform` is made of.
@@ -34,6 +37,8 @@ pub enum Said<'a> {
 /// One client at one moment.
 pub struct Client<'a> {
     told: &'a dyn Told,
+    /// By the slot of a key: several rules ask for the same one.
+    heard: RefCell<Vec<Heard<'a>>>,
     pub app_version: Option<Version>,
     pub platform: Option<Platform<'a>>,
     /// The ISO code, where it is known.
@@ -55,6 +60,7 @@ impl<'a> Client<'a> {
     pub fn new(told: &'a dyn Told, needs: Needs, place: Place<'a>, now: Timestamp) -> Client<'a> {
         Client {
             told,
+            heard: RefCell::new(vec![Heard::default(); needs.keys]),
             app_version: version(told.app_version()),
             platform: needs.platform.then(|| platform(told)).flatten(),
             country: place.country,
@@ -66,6 +72,32 @@ impl<'a> Client<'a> {
     pub fn told(&self) -> &'a dyn Told {
         self.told
     }
+
+    /// Whether what the client says to a key is one of the values that are wanted.
+    pub fn says(&self, key: &str, slot: usize, wanted: &[Wanted]) -> bool {
+        let mut heard = self.heard.borrow_mut();
+        let Some(heard) = heard.get_mut(slot) else {
+            return false;
+        };
+        let Some(said) = *heard.said.get_or_insert_with(|| self.told.extra(key)) else {
+            return false;
+        };
+        let read = &mut heard.version;
+        let mut meets = |constraint: &Constraint, text: &str| {
+            let version = read.get_or_insert_with(|| version(text)).as_ref();
+            version.is_some_and(|version| constraint.is_met_by(version))
+        };
+        wanted
+            .iter()
+            .any(|wanted| wanted.accepts_by(said, &mut meets))
+    }
+}
+
+/// What a client says to one key, and the same as a version, as far as somebody asked.
+#[derive(Clone, Default)]
+struct Heard<'a> {
+    said: Option<Option<Said<'a>>>,
+    version: Option<Option<Version>>,
 }
 
 /// Where a client is, as far as the rules ask for it.

@@ -2,8 +2,8 @@
 //!
 //! The grammar and its meaning are those of Masterminds/semver v3.2.1, because operators bring rules that were
 //! written for it. It must never take a text that the library refuses, nor judge a version differently;
-//! `tests/rules/constraints.jsonl` has its values. Other crates differ: node's rules take a pre-release only of
-//! the named patch version and know no `!=`, Cargo's read `1.2` as `^1.2`.
+//! `tests/rules/constraints.jsonl` has its values. No crate does: of those 68 constraints, nodejs-semver refuses or
+//! takes six otherwise (`!=`, `=<`, commas, the empty text), and takes a pre-release only of the named version.
 
 use std::fmt;
 

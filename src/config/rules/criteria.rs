@@ -58,9 +58,11 @@ impl fmt::Display for Key {
 }
 
 /// One criterion: it holds where one of the wanted values does.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Criterion {
     pub key: Key,
+    /// Of a tag or field: the same number for all criteria with its key.
+    pub slot: usize,
     /// At least one.
     pub wanted: Vec<Wanted>,
     /// What is wanted, as the operator wrote it.
@@ -71,7 +73,7 @@ impl Criterion {
     pub fn holds(&self, client: &Client<'_>) -> bool {
         match &self.key {
             Key::Country => self.any(client.country.map(Said::Text)),
-            Key::Extra(key) => self.any(client.told().extra(key)),
+            Key::Extra(key) => client.says(key, self.slot, &self.wanted),
             Key::AppVersion => {
                 let version = client.app_version.as_ref();
                 version.is_some_and(|version| self.wanted.iter().any(|w| w.is_met_by(version)))
@@ -134,6 +136,13 @@ impl Criterion {
                 ),
             },
         }
+    }
+}
+
+/// But for the slot, which depends on other rules.
+impl PartialEq for Criterion {
+    fn eq(&self, other: &Criterion) -> bool {
+        self.key == other.key && self.wanted == other.wanted && self.text == other.text
     }
 }
 

@@ -21,6 +21,7 @@ mod samples;
 mod splice;
 pub mod wanted;
 
+use std::collections::HashMap;
 use std::fmt;
 
 use client::Client;
@@ -65,6 +66,8 @@ pub struct Needs {
     pub platform: bool,
     pub country: bool,
     pub address: bool,
+    /// How many tags and fields.
+    pub keys: usize,
 }
 
 /// What a rule says to a client.
@@ -79,7 +82,8 @@ pub enum Verdict {
 }
 
 impl Rules {
-    pub(super) fn new(rules: Vec<Rule>) -> Rules {
+    pub(super) fn new(mut rules: Vec<Rule>) -> Rules {
+        let keys = number_keys(&mut rules);
         let any = |is: &dyn Fn(&Key) -> bool| {
             let mut criteria = rules.iter().flat_map(|rule| &rule.criteria);
             criteria.any(|criterion| is(&criterion.key))
@@ -88,6 +92,7 @@ impl Rules {
             platform: any(&Key::is_platform),
             country: any(&|key| *key == Key::Country),
             address: rules.iter().any(|rule| rule.rollout.is_some()),
+            keys,
         };
         Rules { rules, needs }
     }
@@ -152,6 +157,18 @@ impl Rule {
     pub fn title(&self) -> String {
         title(self.number, self.name.as_deref())
     }
+}
+
+/// Gives each key of a tag or field a slot, and returns how many there are.
+fn number_keys(rules: &mut [Rule]) -> usize {
+    let mut slots: HashMap<String, usize> = HashMap::new();
+    for criterion in rules.iter_mut().flat_map(|rule| &mut rule.criteria) {
+        if let Key::Extra(key) = &criterion.key {
+            let next = slots.len();
+            criterion.slot = *slots.entry(key.clone()).or_insert(next);
+        }
+    }
+    slots.len()
 }
 
 fn title(number: usize, name: Option<&str>) -> String {

@@ -1,7 +1,7 @@
 //! From the operator's JSON to rules, or to every problem in them.
 //!
-//! Keys match in any case. A key that has no effect is no error, because the fork ignores it; `check-config` and
-//! the start warn of it.
+//! Keys match in any case. A key that has no effect is no error, because the fork ignores it; `check-config`
+//! warns of it.
 
 use serde_json::value::RawValue;
 
@@ -111,7 +111,12 @@ fn criteria(
         };
         let text = json::compact(value.get());
         criteria.retain(|criterion| criterion.key != key);
-        criteria.push(Criterion { key, wanted, text });
+        criteria.push(Criterion {
+            key,
+            slot: 0,
+            wanted,
+            text,
+        });
     }
     sound.then_some(criteria)
 }

@@ -94,6 +94,15 @@ impl Wanted {
 
     /// Whether what a client says is wanted.
     pub fn accepts(&self, said: Said<'_>) -> bool {
+        self.accepts_by(said, &mut meets)
+    }
+
+    /// The same; `meets` says whether what is said, as a text, meets a constraint.
+    pub fn accepts_by(
+        &self,
+        said: Said<'_>,
+        meets: &mut dyn FnMut(&Constraint, &str) -> bool,
+    ) -> bool {
         match (self, said) {
             (Wanted::Any, _) => true,
             (Wanted::Name(name), Said::Text(text)) => name.eq_ignore_ascii_case(text),

@@ -50,12 +50,15 @@ fn share(rollout: &Rollout, client: &Client<'_>, text: &mut String) {
     let share = rollout.share_at(client.now) * 100.0;
     let place = match client.address {
         Some(address) => format!(
-            "this client comes after {:.2} % of all",
+            "this client is let through above {:.2} %",
             rollout::place_of(address, &rollout.seed) * 100.0
         ),
-        None => "without an address (--forwarded-for) this client comes last".to_owned(),
+        None => "this client is let through at 100 %, without an address (--forwarded-for)".into(),
     };
-    let _ = writeln!(text, "  share: {share:.2} % are let through now; {place}");
+    let _ = writeln!(
+        text,
+        "  share: {share:.2} % of the clients are let through now; {place}"
+    );
 }
 
 /// Writes the answer as the client gets it.
