@@ -17,7 +17,7 @@ use crate::support::client::{Address, Connection};
 use crate::support::metrics;
 use crate::support::nginx::Nginx;
 use crate::support::scratch::{Scratch, free_port};
-use crate::support::server::{Running, Server};
+use crate::support::server::{self, Running, Server};
 use crate::support::wait_for;
 
 /// The two rules of the test config of Rancher Desktop's fork.
@@ -283,4 +283,58 @@ fn explain_says_why_and_what_another_config_changes() {
     let path = scratch.join(same[1]);
     let text = explain(&scratch, &body, SWISS, &[same[0], path.to_str().unwrap()]);
     assert!(text.contains("changes nothing for this client\n"), "{text}");
+}
+
+#[test]
+fn explain_says_what_it_cannot_use() {
+    let scratch = Scratch::new();
+    let config = scratch.write("c.json", FORK);
+    let (config, bad) = (config.to_str().unwrap(), scratch.write("bad.json", "{"));
+    let run = |more: &[&str]| {
+        let always = [
+            "explain",
+            "--settings",
+            "/dev/null",
+            "--upgrade-response-config",
+        ];
+        server::run(&scratch, &[&always, more].concat())
+    };
+    let nothing = scratch.join("nothing.json");
+    let (bad, nothing) = (bad.to_str().unwrap(), nothing.to_str().unwrap());
+    for (more, code, text) in [
+        (&[config][..], 2, "--request is required by 'explain'"),
+        (
+            &[config, "--request", bad, "--forwarded-for", "here"],
+            2,
+            "--forwarded-for: found \"here\"",
+        ),
+        (
+            &[config, "--request", nothing],
+            1,
+            "nothing.json: No such file",
+        ),
+        (
+            &[config, "--request", bad],
+            1,
+            "the server answers 400: the body ends too early",
+        ),
+        (&[bad, "--request", bad], 78, "--upgrade-response-config"),
+        (
+            &[config, "--request", bad, "--against", bad],
+            78,
+            "--against",
+        ),
+    ] {
+        let ended = run(more);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(code), ""),
+            "{more:?}"
+        );
+        assert!(
+            ended.stderr.contains(text),
+            "{text:?} is not in {}",
+            ended.stderr
+        );
+    }
 }

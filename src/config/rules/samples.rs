@@ -70,7 +70,10 @@ pub fn covers(wide: &[&Constraint], narrow: &[&Constraint]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::units::version::parse_version;
 
     fn read(text: &str) -> Constraint {
         Constraint::parse(text).unwrap()
@@ -93,6 +96,24 @@ mod tests {
         ] {
             let (wide, narrow) = (read(wide), read(narrow));
             assert_eq!(covers(&[&wide], &[&narrow]), expected, "{wide} {narrow}");
+        }
+    }
+
+    proptest! {
+        /// Small numbers, so that versions and constraints meet often.
+        #[test]
+        fn what_is_covered_is_covered_for_every_version(
+            wide in "(|!=|<|>|<=|>=|~|\\^)[0-2](\\.[0-2x]){0,2}(-a|-0)?( (<|>=)[0-2]\\.[0-2])?",
+            narrow in "(|!=|<|>|<=|>=|~|\\^)[0-2](\\.[0-2x]){0,2}(-a|-0)?( (<|>=)[0-2]\\.[0-2])?",
+            version in "[0-3]\\.[0-3]\\.[0-3](-a|-0|-b\\.1)?",
+        ) {
+            let (wide, narrow) = (read(&wide), read(&narrow));
+            let version = parse_version(&version).unwrap();
+            let met = narrow.is_met_by(&version);
+            prop_assert!(!met || can_be_met(&narrow));
+            if covers(&[&wide], &[&narrow]) {
+                prop_assert!(!met || wide.is_met_by(&version));
+            }
         }
     }
 
