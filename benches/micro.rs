@@ -12,8 +12,11 @@ use std::sync::LazyLock;
 
 use divan::{Bencher, black_box};
 use ipnet::Ipv4Net;
+use jiff::Timestamp;
 use mmdb_writer::{Value, Writer};
-use upgrade_responder::checkin::request;
+use upgrade_responder::checkin::{body, request};
+use upgrade_responder::config::response;
+use upgrade_responder::config::rules::client::{Client, Place};
 use upgrade_responder::config::schema::RequestSchema;
 use upgrade_responder::geo::{GeoDb, Location};
 use upgrade_responder::http::client_addr::{TrustedProxies, client_addr};
@@ -96,6 +99,22 @@ fn record_to_line(bencher: Bencher, name: &str) {
     let mut scratch = Vec::new();
     let id = Some("0123456789abcdef0123456789abcdef");
     bencher.bench_local(|| Record::new(black_box(&check_in), &location, id, &mut scratch));
+}
+
+/// What rules add to a check-in that none of them fits, which costs most.
+#[divan::bench(args = [0, 10, 100])]
+fn rules_for_a_check_in(bencher: Bencher, count: usize) {
+    let config = response::parse(&common::with_rules(count)).unwrap();
+    let workload = common::realistic();
+    let raw = body::read(workload.bodies[7].as_bytes()).unwrap();
+    let rules = config.rules();
+    bencher.bench_local(|| {
+        if rules.is_empty() {
+            return None;
+        }
+        let client = Client::new(&raw, rules.needs(), Place::default(), Timestamp::now());
+        rules.decide(black_box(&client), |_| {})
+    });
 }
 
 /// What the writer thread does with a group: limits, timestamps, one write.

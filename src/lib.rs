@@ -5,9 +5,9 @@
 //!
 //! 1. [`http`] accepts the connection, limits it, and routes the request.
 //! 2. [`checkin`] parses the body, [`geo`] finds the client's location, and both make a [`line::Record`].
-//!    The client's address ends there.
-//! 3. [`config`] holds the `Snapshot` a request is answered from: response config, request schema
-//!    and geo database, always exchanged together.
+//!    The client's address ends there, or in the roll-outs of step 3.
+//! 3. [`config`] holds the `Snapshot` a request is answered from: response config with its rules, request
+//!    schema and geo database, always exchanged together. The first rule that fits chooses the answer.
 //! 4. [`spool`] takes the record over a bounded channel: the writer thread stamps it and appends it to
 //!    the log on disk. Two readers follow it: [`totals`] counts records in the ledger, and [`delivery`] sends
 //!    them to InfluxDB.

@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use upgrade_responder::cli::options::StartOptions;
 use upgrade_responder::cli::{self, Command, CommandError};
 use upgrade_responder::logging;
+use upgrade_responder::service::explain::{self, ExplainError, ExplainOptions};
 use upgrade_responder::service::report::{self, ReportError, ReportOptions};
 use upgrade_responder::service::run::{self, RunError};
 use upgrade_responder::service::{check_config, take_over};
@@ -31,7 +33,12 @@ fn main() -> ExitCode {
             ));
         }
         Command::Report(options) => return show(&options),
-        Command::CheckConfig { options, online } => return check(&options, online),
+        Command::CheckConfig {
+            options,
+            online,
+            in_use,
+        } => return check(&options, online, in_use.as_deref()),
+        Command::Explain(options) => return explain(&options),
         Command::Start(options) => run::run(*options),
         Command::TakeOver(options) => take_over::run(&options, &mut std::io::stdout()),
     };
@@ -51,8 +58,16 @@ fn show(options: &ReportOptions) -> ExitCode {
     }
 }
 
-fn check(options: &StartOptions, online: bool) -> ExitCode {
-    let report = check_config::run(options, online);
+fn explain(options: &ExplainOptions) -> ExitCode {
+    match explain::run(options, &mut std::io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ ExplainError::Configuration(_)) => fail(&error, CONFIGURATION),
+        Err(error @ ExplainError::Request(_)) => fail(&error, FAILED),
+    }
+}
+
+fn check(options: &StartOptions, online: bool, in_use: Option<&Path>) -> ExitCode {
+    let report = check_config::run(options, online, in_use);
     let said = say(&report.text);
     if report.errors.is_empty() {
         return said;

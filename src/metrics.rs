@@ -8,6 +8,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::checkin::request::LeftOut;
 
+mod rules;
+
+pub use rules::{RuleCounters, RuleMetrics};
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -47,6 +51,7 @@ pub struct Metrics {
     pub influx: InfluxMetrics,
     pub config: ConfigMetrics,
     pub health: HealthMetrics,
+    pub rules: RuleMetrics,
 }
 
 /// Requests by what became of them.

@@ -36,6 +36,7 @@ mod readme;
 mod refusals;
 mod reload;
 mod report;
+mod rules;
 mod scale;
 mod sent_totals;
 mod settings;

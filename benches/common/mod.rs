@@ -143,3 +143,16 @@ pub fn response_config(versions: usize) -> String {
     let versions: Vec<String> = (0..versions).map(version).collect();
     format!(r#"{{"versions":[{}]}}"#, versions.join(","))
 }
+
+/// The same with so many rules, of which none fits a check-in of these workloads.
+pub fn with_rules(rules: usize) -> String {
+    let rule = |n: usize| {
+        format!(
+            r#"{{"Criteria":{{"AppVersion":">=1.0.0","kubernetesVersion":">=1.{}"}},"Constraints":{{"Version":"<1.2.0"}}}}"#,
+            100 + n
+        )
+    };
+    let rules: Vec<String> = (0..rules).map(rule).collect();
+    let versions = response_config(3);
+    format!("{{\"rules\":[{}],{}", rules.join(","), &versions[1..])
+}

@@ -22,4 +22,12 @@ fuzz_target!(|text: &str| {
         config.versions().len()
     );
     assert_eq!(answer["requestIntervalInMinutes"], 60);
+    for rule in 0..config.rules().iter().len() {
+        let answer = config.render_outcome(Some(rule), 60);
+        let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+        let versions = answer["versions"].as_array().unwrap();
+        assert!((1..=config.versions().len()).contains(&versions.len()));
+        let text = answer["versions"].to_string();
+        assert!(text.contains("\"latest\""), "no latest: {text}");
+    }
 });

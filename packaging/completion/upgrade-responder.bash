@@ -22,7 +22,7 @@ _upgrade_responder() {
             if [[ $word == -* ]]; then
                 value="$(sed -n 's/^  \(--[a-z-]*\).*/\1/p' <<<"$help") --help --version"
             else
-                value='start report check-config take-over help'
+                value='start report check-config explain take-over help'
             fi
             mapfile -t COMPREPLY < <(compgen -W "$value" -- "$word")
             ;;

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use std::iter::Peekable;
 use std::slice;
 
-use super::body::{self, BadRequest, Json, Pairs};
+use super::body::{self, BadRequest, Json, Pairs, Raw};
 use crate::config::schema::{DEFAULT_MAX_LEN, DataType, Invalid, KeySchema, Keys, RequestSchema};
 use crate::line::encode::RESERVED_KEYS;
 use crate::line::snake::snake_case;
@@ -61,18 +61,22 @@ pub fn parse<'a>(
     body: &'a [u8],
     schema: Option<&'a RequestSchema>,
 ) -> Result<CheckIn<'a>, BadRequest> {
-    let raw = body::read(body)?;
+    Ok(validate(body::read(body)?, schema))
+}
+
+/// Takes of a body what the schema allows.
+pub fn validate<'a>(raw: Raw<'a>, schema: Option<&'a RequestSchema>) -> CheckIn<'a> {
     let mut left_out = LeftOut::default();
     let app_version_rule = schema.map(RequestSchema::app_version);
     let tags = tags(raw.extra_info, raw.extra_tags, schema, &mut left_out);
     let fields = fields(raw.extra_fields, schema, &mut left_out);
-    Ok(CheckIn {
+    CheckIn {
         recordable: is_valid(&raw.app_version, app_version_rule, &mut LeftOut::default()),
         app_version: raw.app_version,
         tags,
         fields,
         left_out,
-    })
+    }
 }
 
 /// Merges the deprecated `extraInfo` under `extraTagInfo`, and validates.

@@ -8,11 +8,18 @@ pub enum Name {
     Start,
     Report,
     CheckConfig,
+    Explain,
     TakeOver,
 }
 
 impl Name {
-    pub const ALL: [Name; 4] = [Name::Start, Name::Report, Name::CheckConfig, Name::TakeOver];
+    pub const ALL: [Name; 5] = [
+        Name::Start,
+        Name::Report,
+        Name::CheckConfig,
+        Name::Explain,
+        Name::TakeOver,
+    ];
 
     /// The word that is typed.
     pub fn as_str(self) -> &'static str {
@@ -20,6 +27,7 @@ impl Name {
             Name::Start => "start",
             Name::Report => "report",
             Name::CheckConfig => "check-config",
+            Name::Explain => "explain",
             Name::TakeOver => "take-over",
         }
     }

@@ -56,7 +56,7 @@ const fn switch(name: &'static str, env: &'static str, help: &'static str) -> Fl
     }
 }
 
-const fn of(commands: For, flag: Flag) -> Flag {
+pub(super) const fn of(commands: For, flag: Flag) -> Flag {
     Flag { commands, ..flag }
 }
 
@@ -321,6 +321,9 @@ pub static FLAGS: &[Flag] = &[
         For::Only(Name::CheckConfig),
         switch("--online", "", "ask InfluxDB too"),
     ),
+    super::explain::REQUEST,
+    super::explain::FORWARDED_FOR,
+    super::explain::AGAINST,
     of(
         For::Only(Name::TakeOver),
         switch("--dry-run", "", "say what would be done, and do nothing"),

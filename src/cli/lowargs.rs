@@ -94,6 +94,16 @@ impl LowArgs {
         }
     }
 
+    /// The value that a flag would have by its variable alone, where it has another.
+    pub fn overridden(
+        &self,
+        flag: &str,
+        variable: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Option<OsString> {
+        let given = self.get(flag)?;
+        variable(given.flag.env).filter(|value| !value.is_empty() && *value != given.value)
+    }
+
     /// Whether a settings file was read.
     pub fn has_settings_file(&self) -> bool {
         self.has_settings_file

@@ -5,6 +5,7 @@
 
 mod command;
 mod environment_file;
+mod explain;
 mod flags;
 mod help;
 mod influxdb;
@@ -13,17 +14,20 @@ mod lowargs;
 pub mod options;
 mod report;
 mod settings;
+mod sources;
 mod usage;
 pub mod values;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::path::PathBuf;
 
 use command::Name;
 use lowargs::LowArgs;
 use options::{StartOptions, TakeOverOptions};
 use settings::Settings;
 
+use crate::service::explain::ExplainOptions;
 use crate::service::report::ReportOptions;
 
 pub use help::help;
@@ -41,7 +45,11 @@ pub enum Command {
         options: Box<StartOptions>,
         /// Ask InfluxDB too.
         online: bool,
+        /// The response config that the environment or the settings file names, where the command line names
+        /// another.
+        in_use: Option<PathBuf>,
     },
+    Explain(Box<ExplainOptions>),
     TakeOver(Box<TakeOverOptions>),
 }
 
@@ -98,9 +106,12 @@ fn parse(
     let command = Name::ALL.into_iter().find(|name| name.as_str() == word);
     let command = command.ok_or_else(|| UsageError::UnknownCommand(word.to_owned()))?;
     low.refuse_flags_of_others(command)?;
+    let mut in_use = low.overridden("--upgrade-response-config", env);
     if command != Name::Start
         && let Some(settings) = Settings::find(&low)?
     {
+        in_use = in_use
+            .or_else(|| low.overridden("--upgrade-response-config", &|name| settings.get(name)));
         low.add(&settings);
     }
     Ok(match command {
@@ -109,7 +120,9 @@ fn parse(
         Name::CheckConfig => Command::CheckConfig {
             options: Box::new(StartOptions::from(&low, env)?),
             online: options::switch(&low, "--online")?,
+            in_use: in_use.map(PathBuf::from),
         },
+        Name::Explain => Command::Explain(Box::new(explain::options(&low)?)),
         Name::TakeOver => Command::TakeOver(Box::new(TakeOverOptions::from(&low, env)?)),
     })
 }

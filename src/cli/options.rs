@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::flags;
 use super::influxdb::influxdb;
 use super::lowargs::{LowArgs, Source};
+use super::sources::sources;
 use super::usage::UsageError;
 use super::values;
 use crate::http::client_addr::TrustedProxies;
@@ -107,22 +108,13 @@ pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 impl StartOptions {
     pub(super) fn from(low: &LowArgs, env: Env<'_>) -> Result<StartOptions, UsageError> {
-        let response = path(low, "--upgrade-response-config").ok_or(UsageError::Missing(
-            "--upgrade-response-config",
-            "UPGRADE_RESPONSE_CONFIG",
-        ))?;
+        let sources = sources(low)?;
         let sync_interval = typed(low, "--cache-sync-interval", |text| {
             values::number(text, 1, 3600, "a number of seconds")
         })?;
         Ok(StartOptions {
             debug: switch(low, "--debug")?,
-            sources: ConfigSources {
-                response,
-                schema: path(low, "--request-schema"),
-                geodb: path(low, "--geodb"),
-                query_period: typed(low, "--query-period", QueryPeriod::parse)?,
-                down_sample_tags: typed(low, "--down-sample-tags", values::tags)?,
-            },
+            sources,
             reload_interval: typed(low, "--reload-interval", values::reload_interval)?,
             listen: listen(low)?,
             trusted_proxies: match low.get("--trusted-proxies") {

@@ -15,6 +15,8 @@ pub enum UsageError {
     /// The value is spelt like a flag.
     FlagAsValue(String),
     Missing(&'static str, &'static str),
+    /// The flag of a command that cannot do without it.
+    MissingOf(&'static str, &'static str),
     /// The flag belongs to other commands.
     WrongCommand(&'static str, For),
     /// Two flags that exclude each other.
@@ -68,6 +70,9 @@ impl fmt::Display for UsageError {
             UsageError::NoValue(flag) => write!(f, "{flag} needs a value"),
             UsageError::Missing(flag, env) => {
                 write!(f, "{flag} is required; give the flag or set {env}")
+            }
+            UsageError::MissingOf(flag, command) => {
+                write!(f, "{flag} is required by '{command}'")
             }
             UsageError::BadValue {
                 source,

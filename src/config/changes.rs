@@ -5,11 +5,16 @@ use std::sync::Arc;
 
 use super::Snapshot;
 use super::response::{ResponseConfig, Version};
+use super::rules;
 use super::schema::{KeySchema, RequestSchema};
 
 /// The differences between two snapshots, one phrase each; none where they are equal.
 pub fn describe(old: &Snapshot, new: &Snapshot) -> Vec<String> {
     let mut changes = versions(&old.response, &new.response);
+    changes.extend(rules::changes::describe(
+        old.response.rules(),
+        new.response.rules(),
+    ));
     changes.extend(schema(old.schema.as_ref(), new.schema.as_ref()));
     changes.extend(geodb(old, new));
     changes
@@ -38,7 +43,7 @@ fn versions(old: &ResponseConfig, new: &ResponseConfig) -> Vec<String> {
     changes.extend(list("versions changed", &changed));
     if old.latest().name != new.latest().name {
         changes.push(format!("latest is now {:?}", new.latest().name));
-    } else if changes.is_empty() && old.render_answer(0) != new.render_answer(0) {
+    } else if changes.is_empty() && !old.versions().iter().eq(new.versions()) {
         changes.push("versions in another order".to_owned());
     }
     changes

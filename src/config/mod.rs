@@ -9,6 +9,7 @@ pub mod effect;
 mod json;
 pub mod problem;
 pub mod response;
+pub mod rules;
 pub mod schema;
 pub mod warnings;
 pub mod watch;
@@ -23,8 +24,11 @@ use crate::cli::options::ConfigSources;
 use crate::cli::values::PLACES;
 use crate::geo::{GeoDb, GeoError};
 use crate::http::answer::Answer;
+use crate::metrics::RuleCounters;
+use jiff::Timestamp;
 use problem::Problem;
 use response::ResponseConfig;
+use rules::Rules;
 use schema::RequestSchema;
 use watch::{File, Fingerprints};
 
@@ -34,8 +38,12 @@ pub struct Snapshot {
     pub response: ResponseConfig,
     pub schema: Option<RequestSchema>,
     pub geodb: Option<Arc<GeoDb>>,
-    /// The response config as it is sent, rendered once.
+    /// The response config as it is sent where no rule decides, rendered once.
     pub answer: Answer,
+    /// The same for each rule.
+    pub by_rule: Vec<Answer>,
+    /// What each rule did.
+    pub rule_counters: Vec<Arc<RuleCounters>>,
     /// What the files looked like when they were read.
     pub files: Fingerprints,
 }
@@ -62,13 +70,19 @@ impl Snapshot {
         };
         match (response, schema, geodb) {
             (Ok(response), Ok(schema), Ok(geodb)) => {
-                let answer = response.render_answer(sources.query_period.minutes());
-                let answer = Answer::json(answer);
+                let taken = Timestamp::now();
+                let answer = |outcome| {
+                    let body = response.render_outcome(outcome, sources.query_period.minutes());
+                    Answer::of_config(body, taken)
+                };
+                let outcomes = 0..response.rules().iter().len();
                 Ok(Snapshot {
+                    answer: answer(None),
+                    by_rule: outcomes.map(|index| answer(Some(index))).collect(),
+                    rule_counters: rule_counters(response.rules(), previous),
                     response,
                     schema,
                     geodb,
-                    answer,
                     files: files.clone(),
                 })
             }
@@ -78,6 +92,28 @@ impl Snapshot {
             }
         }
     }
+}
+
+impl Snapshot {
+    /// The answer to a check-in for which the rule of this index decides, or none.
+    pub fn answer_of(&self, outcome: Option<usize>) -> &Answer {
+        let by_rule = outcome.and_then(|index| self.by_rule.get(index));
+        by_rule.unwrap_or(&self.answer)
+    }
+}
+
+/// Those of the same rules go on counting.
+fn rule_counters(rules: &Rules, previous: Option<&Snapshot>) -> Vec<Arc<RuleCounters>> {
+    let before = previous.map_or(&[][..], |previous| &previous.rule_counters);
+    let counters = rules.iter().map(|rule| {
+        let name = rule.name.as_deref().unwrap_or_default();
+        let mut before = before.iter();
+        match before.find(|counters| counters.number == rule.number && counters.name == name) {
+            Some(counters) => Arc::clone(counters),
+            None => Arc::new(RuleCounters::new(rule.number, name)),
+        }
+    });
+    counters.collect()
 }
 
 /// Reads a schema that has the tags to be down-sampled.

@@ -10,13 +10,14 @@ use serde_json::value::RawValue;
 use super::effect::{WithoutEffect, without_effect};
 use super::json::{self, Object};
 use super::problem::{Problem, Problems};
+use super::rules::{self, Rules, effects};
 use crate::units::date::parse_date;
 use crate::units::version::parse_version;
 
 /// The tag (exactly so) of the version that the operator recommends.
 pub const LATEST_TAG: &str = "latest";
 /// The keys at the top of the file that have an effect.
-const KEYS: &[&str] = &["versions"];
+const KEYS: &[&str] = &["versions", "rules"];
 /// Keys of a version that this server reads; clients get the others too.
 const VERSION_KEYS: [&str; 5] = [
     "name",
@@ -33,6 +34,7 @@ pub struct ResponseConfig {
     /// Index of the version that [`ResponseConfig::latest`] tells.
     latest: usize,
     without_effect: Vec<WithoutEffect>,
+    rules: Rules,
 }
 
 /// One version of the application.
@@ -66,10 +68,24 @@ impl ResponseConfig {
         &self.without_effect
     }
 
-    /// The body of the answer to every check-in, `interval_minutes` until the next one.
+    /// Which versions are supported for whom.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The body of the answer to a check-in for which no rule decides, `interval_minutes` until the next one.
     pub fn render_answer(&self, interval_minutes: u64) -> Vec<u8> {
-        let versions: Vec<&str> = self.versions.iter().map(|v| &*v.json).collect();
-        let versions = versions.join(",");
+        self.render_outcome(None, interval_minutes)
+    }
+
+    /// The body of the answer where the rule of this index decides, or none.
+    pub fn render_outcome(&self, outcome: Option<usize>, interval_minutes: u64) -> Vec<u8> {
+        let versions = if self.rules.is_empty() {
+            let versions: Vec<&str> = self.versions.iter().map(|v| &*v.json).collect();
+            versions.join(",")
+        } else {
+            effects::render(self.rules.get(outcome), &self.versions)
+        };
         format!("{{\"versions\":[{versions}],\"requestIntervalInMinutes\":{interval_minutes}}}")
             .into_bytes()
     }
@@ -79,6 +95,11 @@ impl Version {
     /// Whether the operator tagged this version `latest`.
     pub fn is_latest(&self) -> bool {
         self.tags.iter().any(|tag| tag == LATEST_TAG)
+    }
+
+    /// The operator's own object, without white space outside strings.
+    pub(super) fn json(&self) -> &str {
+        &self.json
     }
 }
 
@@ -107,6 +128,12 @@ pub fn parse(text: &str) -> Result<ResponseConfig, Vec<Problem>> {
         let message = "found no version tagged \"latest\", expected at least one";
         reader.problems.note("versions", message);
     }
+    let rules = rules::read(document.get_non_null("Rules"), &mut reader.problems);
+    // Of versions that could not be read nothing can be said.
+    if reader.problems.0.is_empty() {
+        refuse_empty_answers(&rules, &versions, &mut reader.problems);
+        refuse_large_answers(&rules, &versions, &mut reader.problems);
+    }
     let latest = versions
         .iter()
         .enumerate()
@@ -118,8 +145,39 @@ pub fn parse(text: &str) -> Result<ResponseConfig, Vec<Problem>> {
             versions,
             latest,
             without_effect: without_effect("", &document, KEYS),
+            rules,
         }),
         _ => Err(reader.problems.0),
+    }
+}
+
+/// Bytes of all answers that the rules make at most: they are held in memory.
+const MOST_ANSWERED: usize = 64 * 1024 * 1024;
+
+/// Each rule has an answer of its own.
+fn refuse_large_answers(rules: &Rules, versions: &[Version], problems: &mut Problems) {
+    let one: usize = versions.iter().map(|version| version.json.len()).sum();
+    let count = rules.iter().len();
+    if one.saturating_mul(count) > MOST_ANSWERED {
+        let message = format!(
+            "found {count} rules with answers of {one} bytes each, expected at most {} MiB in all",
+            MOST_ANSWERED / 1024 / 1024
+        );
+        problems.note("Rules", message);
+    }
+}
+
+/// A client that finds no version at all may well break.
+fn refuse_empty_answers(rules: &Rules, versions: &[Version], problems: &mut Problems) {
+    for rule in rules.iter() {
+        let left = |version| effects::offer(Some(rule), version) != effects::Offer::Hidden;
+        if !versions.iter().any(left) {
+            let message = format!(
+                "found {:?}, which hides every version, expected a constraint that leaves one, or no Hide",
+                rule.versions.as_str()
+            );
+            problems.note(&format!("{}, Constraints.Version", rule.title()), message);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Snapshot;
 use super::response::ResponseConfig;
+use super::rules::{fit, reach};
 use super::schema::{KeySchema, RequestSchema};
 use crate::line::encode::RESERVED_KEYS;
 
@@ -16,6 +17,13 @@ const GEODB_AGE: SignedDuration = SignedDuration::from_hours(60 * 24);
 pub fn warnings(snapshot: &Snapshot, now: Timestamp) -> Vec<String> {
     let mut warnings = without_effect(snapshot);
     warnings.extend(response(&snapshot.response, now));
+    let (config, has_geodb) = (&snapshot.response, snapshot.geodb.is_some());
+    warnings.extend(reach::findings(config.rules(), config.versions(), now));
+    warnings.extend(fit::findings(
+        config.rules(),
+        snapshot.schema.as_ref(),
+        has_geodb,
+    ));
     if let Some(request_schema) = &snapshot.schema {
         warnings.extend(schema(request_schema));
     }

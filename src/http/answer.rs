@@ -9,6 +9,7 @@ use std::io::{Cursor, Write};
 use std::time::SystemTime;
 
 use httpdate::HttpDate;
+use jiff::Timestamp;
 use tiny_http::{Header, Method, Request, Response};
 
 /// Bytes of a body that are copied behind the head, for the sake of a single write, at most. A larger
@@ -24,9 +25,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// `200` with a JSON body.
-    pub fn json(body: Vec<u8>) -> Answer {
-        Answer::new(200, Some("application/json"), None, body)
+    /// `200` to a check-in: a response config as JSON, and when it was taken.
+    pub fn of_config(body: Vec<u8>, taken: Timestamp) -> Answer {
+        let mut answer = Answer::new(200, Some("application/json"), None, body);
+        let line = format!("X-Config-Time: {taken:.3}\r\n");
+        answer.head.extend_from_slice(line.as_bytes());
+        answer
     }
 
     /// `200` without a body.

@@ -89,6 +89,7 @@ impl MetricsPage {
         let mut page = Page::new();
         self.requests(&mut page);
         self.check_ins(&mut page);
+        self.rules(&mut page);
         self.records(&mut page);
         self.totals(&mut page);
         self.state(&mut page);
@@ -161,6 +162,26 @@ impl MetricsPage {
                 ("not_found", counts.geo_not_found.get()),
                 ("broken", counts.geo_broken.get()),
             ],
+        );
+    }
+
+    /// Without rules there is nothing to see.
+    fn rules(&self, page: &mut Page) {
+        let rules = self.metrics.rules.shown();
+        if rules.is_empty() {
+            return;
+        }
+        page.by_rule(
+            "rule_decided_total",
+            "Check-ins answered by a rule of the response config.",
+            &rules,
+            |rule| &rule.decided,
+        );
+        page.by_rule(
+            "rule_let_through_total",
+            "Check-ins that a rule fitted and its Share let through.",
+            &rules,
+            |rule| &rule.let_through,
         );
     }
 

@@ -1,11 +1,13 @@
 //! The Prometheus text format: how a metric is written, each with the program's name before its own.
 //! Which metrics there are is the business of [`super::metrics_page`].
 //!
-//! Names, helps and labels are written as they are: they come from the source, never from a client.
+//! Names, helps and labels are written as they are: they come from the source, never from a client. The names of
+//! rules are the operator's, and escaped.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
-use crate::metrics::{BUCKETS, Histogram};
+use crate::metrics::{BUCKETS, Counter, Histogram, RuleCounters};
 
 /// What Prometheus asks for.
 pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -43,6 +45,24 @@ impl Page {
         }
     }
 
+    /// A counter for each rule, by number and, where it has one, the operator's name of it.
+    pub fn by_rule(
+        &mut self,
+        name: &str,
+        help: &str,
+        rules: &[Arc<RuleCounters>],
+        counter: impl Fn(&RuleCounters) -> &Counter,
+    ) {
+        self.head(name, help, "counter");
+        for rule in rules {
+            let _ = write!(self.0, "upgrade_responder_{name}{{rule=\"{}\"", rule.number);
+            if !rule.name.is_empty() {
+                let _ = write!(self.0, ",name=\"{}\"", escaped(&rule.name));
+            }
+            let _ = writeln!(self.0, "}} {}", counter(rule).get());
+        }
+    }
+
     pub fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
         self.head(name, help, "histogram");
         let counts = histogram.counts();
@@ -71,4 +91,11 @@ impl Page {
         let _ = writeln!(self.0, "# HELP upgrade_responder_{name} {help}");
         let _ = writeln!(self.0, "# TYPE upgrade_responder_{name} {kind}");
     }
+}
+
+/// The value of a label.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use tiny_http::{Method, Request};
 
 use super::answer::{self, Answer, Refusal, Then};
@@ -13,9 +14,11 @@ use super::headers::{self, Seen};
 use super::listener::Handler;
 use super::read_body::read_body;
 use super::slots::InFlight;
+use crate::checkin::body::{self, Raw};
 use crate::checkin::request;
 use crate::checkin::request::CheckIn;
 use crate::config::Snapshot;
+use crate::config::rules::client::{Client, Place};
 use crate::geo::{Location, Lookup};
 use crate::line::Record;
 use crate::metrics::Metrics;
@@ -100,9 +103,9 @@ impl App {
                 // One look at the snapshot: answer, schema and locations are of one reload.
                 let snapshot = self.snapshot.load();
                 match self.check_in(&request, seen, &snapshot, buffers) {
-                    Ok(()) => Ok(answer::send(
+                    Ok(outcome) => Ok(answer::send(
                         request,
-                        &snapshot.answer,
+                        snapshot.answer_of(outcome),
                         then,
                         &mut buffers.out,
                     )),
@@ -118,16 +121,23 @@ impl App {
         }
     }
 
-    /// Records a check-in. The record is queued before the answer is sent.
+    /// Records a check-in, and says which rule decides. The record is queued before the answer is sent.
     fn check_in(
         &self,
         request: &Request,
         seen: &Seen,
         snapshot: &Snapshot,
         buffers: &mut Buffers,
-    ) -> Result<(), Refusal> {
-        let check_in = request::parse(&buffers.body, snapshot.schema.as_ref())
-            .map_err(|error| Refusal::new(400, error.to_string()))?;
+    ) -> Result<Option<usize>, Refusal> {
+        let raw =
+            body::read(&buffers.body).map_err(|error| Refusal::new(400, error.to_string()))?;
+        let peer = request.remote_addr().map(|addr| addr.ip());
+        let mut located = None;
+        let outcome = match snapshot.response.rules().is_empty() {
+            true => None,
+            false => self.decide(&raw, peer, seen, snapshot, &mut located),
+        };
+        let check_in = request::validate(raw, snapshot.schema.as_ref());
         let counts = &self.metrics.check_ins;
         counts.add_left_out(&check_in.left_out);
         if !check_in.recordable {
@@ -136,10 +146,12 @@ impl App {
                 check_in.app_version
             );
             counts.not_recordable.add(1);
-            return Ok(());
+            return Ok(outcome);
         }
-        let peer = request.remote_addr().map(|addr| addr.ip());
-        let location = self.locate(peer, seen, snapshot);
+        let location = located.unwrap_or_else(|| {
+            let addr = snapshot.geodb.as_ref().map(|_| self.client(peer, seen));
+            self.locate(addr.flatten(), snapshot)
+        });
         let record = record(&check_in, &location, request, &mut buffers.point);
         self.recorder.record(record).map_err(|Stopped| stopping())?;
         counts.recorded.add(1);
@@ -148,22 +160,57 @@ impl App {
             check_in.app_version,
             location.country_isocode
         );
-        Ok(())
+        Ok(outcome)
     }
 
-    /// The client's address is worked out, looked up and forgotten here.
-    fn locate<'a>(
+    /// The rule that decides. `located` is the place of the client where it had to be looked up.
+    fn decide<'a>(
         &self,
+        raw: &Raw<'_>,
         peer: Option<IpAddr>,
         seen: &Seen,
         snapshot: &'a Snapshot,
-    ) -> Location<'a> {
+        located: &mut Option<Location<'a>>,
+    ) -> Option<usize> {
+        let rules = snapshot.response.rules();
+        let needs = rules.needs();
+        let address = match needs.country || needs.address {
+            true => self.client(peer, seen),
+            false => None,
+        };
+        if needs.country {
+            *located = Some(self.locate(address, snapshot));
+        }
+        let place = Place {
+            country: located.and_then(|location| location.country_isocode),
+            address,
+        };
+        let client = Client::new(raw, needs, place, Timestamp::now());
+        let counters = |index: usize| snapshot.rule_counters.get(index);
+        let outcome = rules.decide(&client, |index| {
+            if let Some(rule) = counters(index) {
+                rule.let_through.add(1);
+            }
+        });
+        if let Some(rule) = outcome.and_then(counters) {
+            rule.decided.add(1);
+        }
+        outcome
+    }
+
+    /// The client's address, for the look-up and the roll-outs.
+    fn client(&self, peer: Option<IpAddr>, seen: &Seen) -> Option<IpAddr> {
+        let forwarded_for = std::iter::once(seen.forwarded_for.as_str());
+        client_addr(peer, forwarded_for, &self.trusted_proxies)
+    }
+
+    /// The client's address is looked up and forgotten here.
+    fn locate<'a>(&self, addr: Option<IpAddr>, snapshot: &'a Snapshot) -> Location<'a> {
         let Some(geodb) = &snapshot.geodb else {
             return Location::default();
         };
         let counts = &self.metrics.check_ins;
-        let forwarded_for = std::iter::once(seen.forwarded_for.as_str());
-        let Some(addr) = client_addr(peer, forwarded_for, &self.trusted_proxies) else {
+        let Some(addr) = addr else {
             counts.geo_not_found.add(1);
             return Location::default();
         };

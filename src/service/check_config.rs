@@ -11,10 +11,12 @@ use rustix::fs::{Access, access};
 
 use super::connect::connect;
 use super::field_types;
+use super::offers;
 use super::run::RunError;
 use super::take_over;
 use crate::cli::options::{InfluxOptions, StartOptions};
 use crate::config::Snapshot;
+use crate::config::response::{self, ResponseConfig};
 use crate::config::schema::RequestSchema;
 use crate::config::warnings::warnings;
 use crate::config::watch::Fingerprints;
@@ -22,6 +24,7 @@ use crate::delivery::foreign::{self, ContinuousQuery};
 use crate::delivery::http::TIMEOUT;
 use crate::delivery::protocol::{Engine, Outcome, Protocol, Trouble};
 use crate::delivery::v1::V1;
+use crate::state::StateDir;
 
 /// What a check found: the text for standard output, and every error.
 #[derive(Debug, Default)]
@@ -43,13 +46,17 @@ impl Report {
     }
 }
 
-/// Checks the files, and InfluxDB too if `online`.
-pub fn run(options: &StartOptions, online: bool) -> Report {
+/// Checks the files, and InfluxDB too if `online`. `in_use` is the response config of the service, where the one
+/// to be checked is another.
+pub fn run(options: &StartOptions, online: bool, in_use: Option<&Path>) -> Report {
     let mut report = Report::default();
     let files = Fingerprints::of(&options.sources);
     let snapshot = Snapshot::load(&options.sources, &files, None);
     match &snapshot {
-        Ok(snapshot) => describe(snapshot, &mut report),
+        Ok(snapshot) => {
+            describe(snapshot, &mut report);
+            offers(snapshot, options, in_use, &mut report);
+        }
         Err(error) => report.errors.extend(error.lines()),
     }
     let schema = snapshot.ok().and_then(|snapshot| snapshot.schema);
@@ -125,6 +132,9 @@ fn describe(snapshot: &Snapshot, report: &mut Report) {
             latest.release_date.to_string()
         ),
     );
+    for rule in snapshot.response.rules().iter() {
+        report.say(&rule.title(), rule);
+    }
     match &snapshot.schema {
         Some(schema) => describe_schema(schema, report),
         None => report.say(
@@ -138,6 +148,34 @@ fn describe(snapshot: &Snapshot, report: &mut Report) {
     }
     for warning in warnings(snapshot, Timestamp::now()) {
         report.warn(warning);
+    }
+}
+
+/// To how many of the last period's installations each version would be offered, where there are rules. A ledger
+/// that is not there, or not readable by this user, is no mistake in the files.
+fn offers(snapshot: &Snapshot, options: &StartOptions, in_use: Option<&Path>, report: &mut Report) {
+    let in_use = in_use.and_then(|path| {
+        let text = std::fs::read_to_string(path).ok()?;
+        response::parse(&text).ok()
+    });
+    let config = &snapshot.response;
+    let has_rules = |config: &ResponseConfig| !config.rules().is_empty();
+    if !has_rules(config) && !in_use.as_ref().is_some_and(has_rules) {
+        return;
+    }
+    let ledger = StateDir::new(&options.state_dir, &options.database.application).totals();
+    match offers::of(&ledger, config, in_use.as_ref(), Timestamp::now()) {
+        Ok(Some(offers)) => {
+            report.say("installations", &offers);
+            for offered in &offers.versions {
+                report.say("offered", offered);
+            }
+        }
+        Ok(None) => report.say(
+            "installations",
+            "unknown: no finished period has been counted yet",
+        ),
+        Err(error) => report.say("installations", format!("unknown: {error}")),
     }
 }
 

@@ -3,10 +3,12 @@
 
 pub mod check_config;
 mod connect;
+pub mod explain;
 mod field_types;
 pub mod health;
 mod memory;
 pub mod notify;
+mod offers;
 pub mod pipeline;
 pub mod reload;
 pub mod report;

@@ -227,6 +227,7 @@ impl Reload {
         );
         self.listed.store(Arc::new(listed));
         settings::warn_of_keys_without_effect(&snapshot, Some(current));
+        self.metrics.rules.show(&snapshot.rule_counters);
         self.app.snapshot.store(Arc::new(snapshot));
         counts.reloaded.add(1);
         counts.loaded_now();

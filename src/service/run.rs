@@ -104,6 +104,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     // What the process cannot go on with; the first of it counts.
     let (tell, fatal) = bounded(1);
     metrics.config.loaded_now();
+    metrics.rules.show(&snapshot.rule_counters);
     let listed = Listed::of(
         &snapshot.response,
         snapshot.schema.as_ref(),

@@ -1,0 +1,33 @@
+//! A body as the rules of the response config read it: by the client's own keys, before the schema filters them.
+
+use super::body::{Json, Pairs, Raw};
+use crate::config::rules::client::{Said, Told};
+
+impl Told for Raw<'_> {
+    fn app_version(&self) -> &str {
+        &self.app_version
+    }
+
+    /// `extraTagInfo` wins over the deprecated `extraInfo`, and a tag over a field. An empty tag is no tag.
+    fn extra(&self, key: &str) -> Option<Said<'_>> {
+        [&self.extra_tags, &self.extra_info, &self.extra_fields]
+            .into_iter()
+            .find_map(|pairs| last(pairs, key))
+            .and_then(said)
+    }
+}
+
+fn last<'a, 'b>(pairs: &'b Pairs<'a>, key: &str) -> Option<&'b Json<'a>> {
+    let mut pairs = pairs.iter().rev();
+    pairs.find_map(|(name, value)| (name == key).then_some(value))
+}
+
+fn said<'a>(value: &'a Json<'_>) -> Option<Said<'a>> {
+    match value {
+        Json::Text(text) if text.is_empty() => None,
+        Json::Text(text) => Some(Said::Text(text)),
+        Json::Number(number) => Some(Said::Number(*number)),
+        Json::Boolean(value) => Some(Said::Boolean(*value)),
+        Json::Null | Json::Object(_) | Json::Other => None,
+    }
+}

@@ -1,0 +1,134 @@
+//! Versions that show how constraints differ: each number that one of them names, and its neighbours.
+//!
+//! A constraint changes its verdict only at these, so what holds for all of them holds for every version.
+
+use semver::{BuildMetadata, Prerelease, Version};
+
+use super::constraint::Constraint;
+
+/// The versions at which one of the constraints may change its verdict.
+fn around(constraints: &[&Constraint]) -> Vec<Version> {
+    let mut samples = vec![Version::new(0, 0, 0), Version::new(0, 0, 1)];
+    for named in constraints.iter().flat_map(|constraint| constraint.named()) {
+        let (major, minor, patch) = (named.major, named.minor, named.patch);
+        let (next_major, next_minor) = (major.saturating_add(1), minor.saturating_add(1));
+        let edges = [
+            (major, minor, patch),
+            (major, minor, 0),
+            (major, 0, 0),
+            (major, next_minor, 0),
+            (next_major, 0, 0),
+        ];
+        for (major, minor, patch) in edges {
+            let edge = Version::new(major, minor, patch);
+            let behind = Version::new(major, minor, patch.saturating_add(1));
+            for version in [edge, behind] {
+                samples.extend(with_pre_releases(&version, &named.pre));
+                samples.push(version);
+            }
+        }
+    }
+    samples
+}
+
+/// The lowest pre-release of a version, the highest, and those around `named`.
+fn with_pre_releases(version: &Version, named: &Prerelease) -> impl Iterator<Item = Version> {
+    let texts = [
+        "0".to_owned(),
+        "zzz".to_owned(),
+        named.to_string(),
+        format!("{named}.0"),
+    ];
+    let pre = texts
+        .into_iter()
+        .filter_map(|text| Prerelease::new(&text).ok());
+    let (major, minor, patch) = (version.major, version.minor, version.patch);
+    pre.map(move |pre| Version {
+        major,
+        minor,
+        patch,
+        pre,
+        build: BuildMetadata::EMPTY,
+    })
+}
+
+/// Whether some version meets the constraint.
+pub fn can_be_met(constraint: &Constraint) -> bool {
+    around(&[constraint])
+        .iter()
+        .any(|version| constraint.is_met_by(version))
+}
+
+/// Whether every version that meets one of `narrow` meets one of `wide`.
+pub fn covers(wide: &[&Constraint], narrow: &[&Constraint]) -> bool {
+    let all: Vec<&Constraint> = wide.iter().chain(narrow).copied().collect();
+    let met = |by: &[&Constraint], version: &Version| by.iter().any(|c| c.is_met_by(version));
+    around(&all)
+        .iter()
+        .all(|version| !met(narrow, version) || met(wide, version))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::units::version::parse_version;
+
+    fn read(text: &str) -> Constraint {
+        Constraint::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_constraint_covers_what_lies_within_it() {
+        for (wide, narrow, expected) in [
+            ("<1.17.0", "<1.17.0", true),
+            ("<1.17.0", "<1.16", true),
+            ("<1.17.0", "<=1.17.0", false),
+            ("<1.17.0", "<1.17.0-rc.1", false),
+            ("<1.17.0-0", "<1.17.0", true),
+            ("*", "<1.0.0", true),
+            ("*", "<1.0.0-0", false),
+            (">=1 <2 || >=3", "^1.2 || ~4", true),
+            (">=1 <2 || >=3", "^1.2 || ~2.5", false),
+            ("!=1.2.3", "1.2.4", true),
+            ("!=1.2.3", ">=1.2.3", false),
+        ] {
+            let (wide, narrow) = (read(wide), read(narrow));
+            assert_eq!(covers(&[&wide], &[&narrow]), expected, "{wide} {narrow}");
+        }
+    }
+
+    proptest! {
+        /// Small numbers, so that versions and constraints meet often.
+        #[test]
+        fn what_is_covered_is_covered_for_every_version(
+            wide in "(|!=|<|>|<=|>=|~|\\^)[0-2](\\.[0-2x]){0,2}(-a|-0)?( (<|>=)[0-2]\\.[0-2])?",
+            narrow in "(|!=|<|>|<=|>=|~|\\^)[0-2](\\.[0-2x]){0,2}(-a|-0)?( (<|>=)[0-2]\\.[0-2])?",
+            version in "[0-3]\\.[0-3]\\.[0-3](-a|-0|-b\\.1)?",
+        ) {
+            let (wide, narrow) = (read(&wide), read(&narrow));
+            let version = parse_version(&version).unwrap();
+            let met = narrow.is_met_by(&version);
+            prop_assert!(!met || can_be_met(&narrow));
+            if covers(&[&wide], &[&narrow]) {
+                prop_assert!(!met || wide.is_met_by(&version));
+            }
+        }
+    }
+
+    #[test]
+    fn a_constraint_that_contradicts_itself_is_seen() {
+        for (text, expected) in [
+            (">2 <1", false),
+            (">=1.2.3 <1.2.3", false),
+            ("~1.2 !=1.2", false),
+            (">1.2.3 <1.2.5", true),
+            ("<0.0.1", true),
+            ("<0.0.0", false),
+            ("<0.0.0-1", true),
+        ] {
+            assert_eq!(can_be_met(&read(text)), expected, "{text}");
+        }
+    }
+}
