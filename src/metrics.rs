@@ -61,6 +61,7 @@ pub struct HttpMetrics {
     pub status_405: Counter,
     pub status_408: Counter,
     pub status_413: Counter,
+    pub status_415: Counter,
     pub status_503: Counter,
     /// From the moment a request was read to its answer; health checks, the server's own
     /// included, are left out.
@@ -75,6 +76,7 @@ impl HttpMetrics {
             405 => &self.status_405,
             408 => &self.status_408,
             413 => &self.status_413,
+            415 => &self.status_415,
             503 => &self.status_503,
             _ => &self.status_400,
         };
@@ -89,6 +91,7 @@ impl HttpMetrics {
             &self.status_405,
             &self.status_408,
             &self.status_413,
+            &self.status_415,
             &self.status_503,
         ];
         refusals.into_iter().map(Counter::get).sum()

@@ -29,6 +29,7 @@ mod late_periods;
 mod line_protocol;
 mod listener;
 mod metrics;
+mod odd_check_ins;
 mod outage;
 mod packaging;
 mod query_period;

@@ -5,4 +5,5 @@
 //! [`Location`](crate::geo::Location), neither of which has room for one.
 
 pub mod body;
+pub mod repair;
 pub mod request;

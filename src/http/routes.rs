@@ -11,10 +11,11 @@ use super::answer::{self, Answer, Refusal, Then};
 use super::client_addr::{TrustedProxies, client_addr};
 use super::headers::{self, Seen};
 use super::listener::Handler;
-use super::read_body::read_body;
+use super::read_body::{read_body, unreadable};
 use super::slots::InFlight;
-use crate::checkin::request;
-use crate::checkin::request::CheckIn;
+use super::target::path;
+use crate::checkin::repair;
+use crate::checkin::request::{self, CheckIn};
 use crate::config::Snapshot;
 use crate::geo::{Location, Lookup};
 use crate::line::Record;
@@ -95,7 +96,7 @@ impl App {
         buffers: &mut Buffers,
     ) -> Result<Then, (Box<Request>, Refusal)> {
         let refused = |request, refusal| Err((Box::new(request), refusal));
-        match (path(request.url()), request.method()) {
+        match (&*path(request.url()), request.method()) {
             ("/v1/checkupgrade", Method::Post) => {
                 // One look at the snapshot: answer, schema and locations are of one reload.
                 let snapshot = self.snapshot.load();
@@ -126,8 +127,19 @@ impl App {
         snapshot: &Snapshot,
         buffers: &mut Buffers,
     ) -> Result<(), Refusal> {
-        let check_in = request::parse(&buffers.body, snapshot.schema.as_ref())
-            .map_err(|error| Refusal::new(400, error.to_string()))?;
+        let repaired;
+        let check_in = match request::parse(&buffers.body, snapshot.schema.as_ref()) {
+            Ok(check_in) => check_in,
+            Err(error) => {
+                let error = unreadable(request, &error);
+                if error.status != 400 {
+                    return Err(error);
+                }
+                repaired = repair::repaired(&buffers.body).ok_or(error)?;
+                request::parse(&repaired, snapshot.schema.as_ref())
+                    .map_err(|error| Refusal::new(400, error.to_string()))?
+            }
+        };
         let counts = &self.metrics.check_ins;
         counts.add_left_out(&check_in.left_out);
         if !check_in.recordable {
@@ -249,18 +261,7 @@ fn stopping() -> Refusal {
 fn not_allowed(allow: &'static str) -> Refusal {
     let message = format!("method not allowed, expected {allow}");
     Refusal {
-        allow: Some(allow),
+        header: Some(("Allow", allow)),
         ..Refusal::new(405, message)
     }
-}
-
-/// The path of a request target, without scheme and host (RFC 9112, section 3.2.2), query and a
-/// slash at the end.
-fn path(target: &str) -> &str {
-    let target = match target.strip_prefix("http://") {
-        Some(rest) => rest.find('/').map_or("/", |slash| &rest[slash..]),
-        None => target,
-    };
-    let path = target.split('?').next().unwrap_or(target);
-    path.strip_suffix('/').unwrap_or(path)
 }
