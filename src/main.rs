@@ -9,7 +9,7 @@ use upgrade_responder::cli::{self, Command, CommandError};
 use upgrade_responder::logging;
 use upgrade_responder::service::report::{self, ReportError, ReportOptions};
 use upgrade_responder::service::run::{self, RunError};
-use upgrade_responder::service::{check_config, set_query_period};
+use upgrade_responder::service::{check_config, set_query_period, suggest_schema};
 
 /// Exit statuses after sysexits.h, where they have one.
 const FAILED: u8 = 1;
@@ -31,7 +31,14 @@ fn main() -> ExitCode {
             ));
         }
         Command::Report(options) => return show(&options),
-        Command::CheckConfig { options, online } => return check(&options, online),
+        Command::CheckConfig {
+            options,
+            suggest_schema: true,
+            ..
+        } => return suggest(&options),
+        Command::CheckConfig {
+            options, online, ..
+        } => return check(&options, online),
         Command::Start(options) => run::run(*options),
         Command::SetQueryPeriod(options) => set_query_period::run(&options, &mut std::io::stdout()),
     };
@@ -61,6 +68,18 @@ fn check(options: &StartOptions, online: bool) -> ExitCode {
         logging::say_error("error", error);
     }
     ExitCode::from(CONFIGURATION)
+}
+
+fn suggest(options: &StartOptions) -> ExitCode {
+    match suggest_schema::run(options) {
+        Ok(suggestion) => {
+            for note in &suggestion.notes {
+                logging::say_error("upgrade-responder", note);
+            }
+            say(&suggestion.schema)
+        }
+        Err(error) => fail(&error, CONFIGURATION),
+    }
 }
 
 fn say(text: &str) -> ExitCode {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::checkin::request::LeftOut;
+use crate::checkin::left_out::LeftOut;
 
 /// A number that only grows.
 #[derive(Debug, Default)]

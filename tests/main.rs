@@ -26,6 +26,7 @@ mod http_rules;
 mod influx_setup;
 mod influx_tls;
 mod late_periods;
+mod left_out;
 mod line_protocol;
 mod listener;
 mod metrics;

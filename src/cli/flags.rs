@@ -316,8 +316,24 @@ pub static FLAGS: &[Flag] = &[
         value("--format", "", "FORMAT", "text", "text, csv or json"),
     ),
     of(
+        For::Only(Name::Report),
+        switch(
+            "--left-out",
+            "",
+            "the keys that were left out of check-ins, in place of totals",
+        ),
+    ),
+    of(
         For::Only(Name::CheckConfig),
         switch("--online", "", "ask InfluxDB too"),
+    ),
+    of(
+        For::Only(Name::CheckConfig),
+        switch(
+            "--suggest-schema",
+            "",
+            "print the schema with the keys that were left out",
+        ),
     ),
     of(
         For::Only(Name::SetQueryPeriod),

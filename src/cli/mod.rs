@@ -39,6 +39,8 @@ pub enum Command {
         options: Box<StartOptions>,
         /// Ask InfluxDB too.
         online: bool,
+        /// Print a schema instead.
+        suggest_schema: bool,
     },
     SetQueryPeriod(Box<SetPeriodOptions>),
 }
@@ -107,6 +109,7 @@ fn parse(
         Name::CheckConfig => Command::CheckConfig {
             options: Box::new(StartOptions::from(&low, env)?),
             online: options::switch(&low, "--online")?,
+            suggest_schema: options::switch(&low, "--suggest-schema")?,
         },
         Name::SetQueryPeriod => {
             Command::SetQueryPeriod(Box::new(SetPeriodOptions::from(&low, env)?))

@@ -9,6 +9,7 @@ mod json;
 pub mod problem;
 pub mod response;
 pub mod schema;
+pub mod suggest;
 pub mod warnings;
 pub mod watch;
 

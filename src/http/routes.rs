@@ -21,6 +21,7 @@ use crate::geo::{Location, Lookup};
 use crate::line::Record;
 use crate::metrics::Metrics;
 use crate::spool::queue::{Recorder, Stopped};
+use crate::totals::left_out::LeftOutTable;
 
 /// Bytes of an `X-Request-Id` at most.
 const MAX_REQUEST_ID: usize = 64;
@@ -35,6 +36,8 @@ pub struct App {
     pub trusted_proxies: TrustedProxies,
     pub client_timeout: Duration,
     pub recorder: Recorder,
+    /// What check-ins leave out, by name.
+    pub left_out: Arc<LeftOutTable>,
     pub in_flight: InFlight,
     pub metrics: Arc<Metrics>,
     healthy: Answer,
@@ -46,6 +49,7 @@ impl App {
         trusted_proxies: TrustedProxies,
         client_timeout: Duration,
         recorder: Recorder,
+        left_out: Arc<LeftOutTable>,
         metrics: Arc<Metrics>,
     ) -> App {
         App {
@@ -53,6 +57,7 @@ impl App {
             trusted_proxies,
             client_timeout,
             recorder,
+            left_out,
             in_flight: InFlight::default(),
             metrics,
             healthy: Answer::empty(),
@@ -142,6 +147,9 @@ impl App {
         };
         let counts = &self.metrics.check_ins;
         counts.add_left_out(&check_in.left_out);
+        if !check_in.notes.is_empty() {
+            self.left_out.note(&check_in.app_version, &check_in.notes);
+        }
         if !check_in.recordable {
             log::debug!(
                 "version {:?} breaks the schema: answered, not recorded",

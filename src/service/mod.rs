@@ -13,4 +13,5 @@ pub mod run;
 pub mod set_query_period;
 pub mod settings;
 mod stuck;
+pub mod suggest_schema;
 pub mod summary;

@@ -4,8 +4,10 @@
 
 use rusqlite::Connection;
 
+use super::left_out_rows;
+
 /// The version of the tables, in `PRAGMA user_version`. A higher one is a newer program's.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Times are in seconds since 1970, `present_ms` is wall time in milliseconds.
 const TABLES: &str = "
@@ -80,6 +82,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     if version(&transaction)? == 0 {
         transaction.execute_batch(TABLES)?;
     }
+    left_out_rows::migrate(&transaction)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
 }
