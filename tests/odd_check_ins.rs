@@ -98,6 +98,12 @@ const ROWS: &[Row<'_>] = &[
     body("large numbers", br#"{"appVersion":"v1","extraFieldInfo":{"a":18446744073709551616,"b":-1e-400}}"#, 200, "upgrade_request,app_version=v1 value=1i,a=1.8446744073709552e+19,b=-0.0"),
     body("number beyond all floats", br#"{"appVersion":"v1","extraFieldInfo":{"a":1e999}}"#, 400, ""),
     body("key repeated in other case", br#"{"appVersion":"v0","APPVERSION":"v1"}"#, 200, V1),
+    body("key of a map repeated: the last one is stored", br#"{"appVersion":"v1","extraTagInfo":{"t":"a","t":"b"}}"#, 200, "upgrade_request,app_version=v1,t=b value=1i"),
+    body("two keys of one name in snake case: the first in byte order is stored, the other reported", br#"{"appVersion":"v1","extraTagInfo":{"fooBar":"a","foo-bar":"b"}}"#, 200, "upgrade_request,app_version=v1,foo_bar=b value=1i"),
+    body("misspelt map: ignored as every unknown key, not reported", br#"{"appVersion":"v1","extraTagsInfo":{"t":"x"}}"#, 200, V1),
+    body("empty tag: not stored, not reported", br#"{"appVersion":"v1","extraTagInfo":{"t":""}}"#, 200, V1),
+    body("whole number beyond 2^53: stored as the nearest float, not reported", br#"{"appVersion":"v1","extraFieldInfo":{"a":9007199254740993}}"#, 200, "upgrade_request,app_version=v1 value=1i,a=9007199254740992"),
+    encoded("unsound X-Request-Id: not stored, not reported", &[("X-Request-Id", "a b")], br#"{"appVersion":"v1"}"#, 200, V1),
     body("byte order mark", b"\xef\xbb\xbf{}", 400, ""),
 ];
 
