@@ -11,7 +11,7 @@ use upgrade_responder::logging;
 use upgrade_responder::service::explain::{self, ExplainError, ExplainOptions};
 use upgrade_responder::service::report::{self, ReportError, ReportOptions};
 use upgrade_responder::service::run::{self, RunError};
-use upgrade_responder::service::{check_config, take_over};
+use upgrade_responder::service::{check_config, suggest_schema, take_over};
 
 /// Exit statuses after sysexits.h, where they have one.
 const FAILED: u8 = 1;
@@ -35,8 +35,14 @@ fn main() -> ExitCode {
         Command::Report(options) => return show(&options),
         Command::CheckConfig {
             options,
+            suggest_schema: true,
+            ..
+        } => return suggest(&options),
+        Command::CheckConfig {
+            options,
             online,
             in_use,
+            ..
         } => return check(&options, online, in_use.as_deref()),
         Command::Explain(options) => return explain(&options),
         Command::Start(options) => run::run(*options),
@@ -76,6 +82,18 @@ fn check(options: &StartOptions, online: bool, in_use: Option<&Path>) -> ExitCod
         logging::say_error("error", error);
     }
     ExitCode::from(CONFIGURATION)
+}
+
+fn suggest(options: &StartOptions) -> ExitCode {
+    match suggest_schema::run(options) {
+        Ok(suggestion) => {
+            for note in &suggestion.notes {
+                logging::say_error("upgrade-responder", note);
+            }
+            say(&suggestion.schema)
+        }
+        Err(error) => fail(&error, CONFIGURATION),
+    }
 }
 
 fn say(text: &str) -> ExitCode {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::checkin::request::LeftOut;
+use crate::checkin::left_out::LeftOut;
 
 mod rules;
 
@@ -66,6 +66,7 @@ pub struct HttpMetrics {
     pub status_405: Counter,
     pub status_408: Counter,
     pub status_413: Counter,
+    pub status_415: Counter,
     pub status_503: Counter,
     /// From the moment a request was read to its answer; health checks, the server's own
     /// included, are left out.
@@ -80,6 +81,7 @@ impl HttpMetrics {
             405 => &self.status_405,
             408 => &self.status_408,
             413 => &self.status_413,
+            415 => &self.status_415,
             503 => &self.status_503,
             _ => &self.status_400,
         };
@@ -94,6 +96,7 @@ impl HttpMetrics {
             &self.status_405,
             &self.status_408,
             &self.status_413,
+            &self.status_415,
             &self.status_503,
         ];
         refusals.into_iter().map(Counter::get).sum()

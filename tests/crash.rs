@@ -87,6 +87,7 @@ fn pipeline_options(state: StateDir) -> PipelineOptions {
             series: 100_000,
         },
         listed: Arc::new(ArcSwap::from_pointee(Listed::default())),
+        left_out: Arc::default(),
     }
 }
 

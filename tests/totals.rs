@@ -230,10 +230,10 @@ fn a_ledger_of_a_newer_version_is_left_alone_and_its_records_wait() {
     check_in(&running, 3);
     wait_for(SOON, "the records", || spooled(&scratch).len() == 5);
     wait_for(SOON, "the log", || {
-        running.log().contains("has version 99, expected at most 2")
+        running.log().contains("has version 99, expected at most 3")
     });
     assert_eq!(lines_with(&running.log(), "has version 99"), 1);
-    sql("PRAGMA user_version = 2");
+    sql("PRAGMA user_version = 3");
     wait_for(SOON, "the totals", || total(&scratch) == 5);
     let ended = running.terminate();
     assert_eq!(set_aside(&scratch), 0, "{}", ended.stderr);

@@ -48,7 +48,8 @@ impl fmt::Display for BadRequest {
     }
 }
 
-/// Reads a body: keys match in any case, unknown keys are ignored.
+/// Reads a body: keys match in any case, unknown keys are ignored. White space around the version and
+/// the values of tags is none of theirs, and `null` is an object without keys.
 pub fn read(body: &[u8]) -> Result<Raw<'_>, BadRequest> {
     // JSON is UTF-8 (RFC 8259, section 8.1). Once for all of it is cheaper than for each string.
     let text = std::str::from_utf8(body)
@@ -57,13 +58,16 @@ pub fn read(body: &[u8]) -> Result<Raw<'_>, BadRequest> {
     let visitor = RawVisitor {
         room: (body.len() / BYTES_PER_PAIR).min(MOST_ROOM),
     };
-    let raw = json
+    let read = json
         .deserialize_map(visitor)
-        .and_then(|raw| json.end().map(|()| raw))
-        .map_err(|error| BadRequest(describe(&error)))?;
-    match raw.wrong_type {
-        Some(what) => Err(BadRequest(what.to_owned())),
-        None => Ok(raw),
+        .and_then(|raw| json.end().map(|()| raw));
+    match read {
+        Ok(raw) => match raw.wrong_type {
+            Some(what) => Err(BadRequest(what.to_owned())),
+            None => Ok(raw),
+        },
+        Err(_) if body.trim_ascii() == b"null" => Ok(Raw::default()),
+        Err(error) => Err(BadRequest(describe(&error))),
     }
 }
 
@@ -84,7 +88,10 @@ fn describe(error: &serde_json::Error) -> String {
 impl<'a> Raw<'a> {
     fn set_app_version(&mut self, value: Json<'a>) {
         match value {
-            Json::Text(text) => self.app_version = text,
+            Json::Text(mut text) => {
+                trim(&mut text);
+                self.app_version = text;
+            }
             Json::Null => self.app_version = Cow::Borrowed(""),
             _ => self.wrong("appVersion is not a string"),
         }
@@ -92,12 +99,13 @@ impl<'a> Raw<'a> {
 
     /// The pairs of a map of strings, in which `null` may stand for a string.
     fn strings(&mut self, value: Json<'a>, wrong: &'static str) -> Pairs<'a> {
-        let pairs = self.object(value, wrong);
-        if !pairs
-            .iter()
-            .all(|(_, value)| matches!(value, Json::Text(_) | Json::Null))
-        {
-            self.wrong(wrong);
+        let mut pairs = self.object(value, wrong);
+        for (_, value) in &mut pairs {
+            match value {
+                Json::Text(text) => trim(text),
+                Json::Null => {}
+                _ => self.wrong(wrong),
+            }
         }
         pairs
     }
@@ -114,6 +122,18 @@ impl<'a> Raw<'a> {
     fn wrong(&mut self, what: &'static str) {
         self.wrong_type.get_or_insert(what);
     }
+}
+
+/// Takes white space away from both ends of a text.
+fn trim(text: &mut Cow<'_, str>) {
+    let trimmed = text.trim();
+    if trimmed.len() == text.len() {
+        return;
+    }
+    *text = match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    };
 }
 
 /// The top level of the body.

@@ -6,5 +6,7 @@
 //! [`Location`](crate::geo::Location), neither of which has room for one.
 
 pub mod body;
+pub mod left_out;
+pub mod repair;
 pub mod request;
 mod told;

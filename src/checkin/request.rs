@@ -7,9 +7,11 @@ use std::iter::Peekable;
 use std::slice;
 
 use super::body::{self, BadRequest, Json, Pairs, Raw};
+use super::left_out::{LeftOut, Noted, Refused};
 use crate::config::schema::{DEFAULT_MAX_LEN, DataType, Invalid, KeySchema, Keys, RequestSchema};
 use crate::line::encode::RESERVED_KEYS;
 use crate::line::snake::snake_case;
+use crate::totals::left_out::{Note, Part, Reason, Type};
 
 /// Extra tags, and extra fields, of one check-in at most where no schema lists them.
 const MAX_KEYS: usize = 64;
@@ -27,6 +29,8 @@ pub struct CheckIn<'a> {
     /// Extra fields by their key as it stands in a line, sorted by it, none twice.
     pub fields: Vec<(Cow<'a, str>, FieldValue<'a>)>,
     pub left_out: LeftOut,
+    /// The keys that were left out, by name: as many as one check-in can have told about.
+    pub notes: Vec<Note<'a>>,
 }
 
 /// The value of an extra field.
@@ -36,24 +40,6 @@ pub enum FieldValue<'a> {
     Number(f64),
     Boolean(bool),
     Text(Cow<'a, str>),
-}
-
-/// How many extra keys were left out of a check-in, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LeftOut {
-    /// The schema does not list the key.
-    pub not_in_schema: u32,
-    /// `null`, an array, an object, or not the type the schema asks for.
-    pub wrong_type: u32,
-    /// The value has more bytes than allowed.
-    pub too_long: u32,
-    /// The schema lists the values, or gives a pattern, and this is none of them.
-    pub not_allowed: u32,
-    /// Without a schema: the key is too long or has other characters than letters, digits,
-    /// `_` and `-`, or it is the 65th.
-    pub bad_key: u32,
-    /// The key is one of the point's own, or another key has the same name in snake case.
-    pub reserved: u32,
 }
 
 /// Reads a body. Keys match in any case, the last of a repeated key wins, unknown keys are ignored.
@@ -66,16 +52,21 @@ pub fn parse<'a>(
 
 /// Takes of a body what the schema allows.
 pub fn validate<'a>(raw: Raw<'a>, schema: Option<&'a RequestSchema>) -> CheckIn<'a> {
-    let mut left_out = LeftOut::default();
+    let mut left_out = Noted::default();
     let app_version_rule = schema.map(RequestSchema::app_version);
     let tags = tags(raw.extra_info, raw.extra_tags, schema, &mut left_out);
     let fields = fields(raw.extra_fields, schema, &mut left_out);
+    let valid = check(&raw.app_version, app_version_rule);
+    if let Err(refused) = &valid {
+        left_out.note(Part::AppVersion, Cow::Borrowed("appVersion"), refused);
+    }
     CheckIn {
-        recordable: is_valid(&raw.app_version, app_version_rule, &mut LeftOut::default()),
+        recordable: valid.is_ok(),
         app_version: raw.app_version,
         tags,
         fields,
-        left_out,
+        left_out: left_out.counts,
+        notes: left_out.notes,
     }
 }
 
@@ -84,69 +75,87 @@ fn tags<'a>(
     extra_info: Pairs<'a>,
     mut extra_tags: Pairs<'a>,
     schema: Option<&'a RequestSchema>,
-    left_out: &mut LeftOut,
+    left_out: &mut Noted<'a>,
 ) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
     if !extra_info.is_empty() {
         // Of two equal keys the later one wins.
         extra_tags.splice(0..0, extra_info);
     }
     let listed = schema.map(RequestSchema::tags);
-    collect(extra_tags, listed, left_out, |value, rule, left_out| {
+    collect(extra_tags, Part::Tag, listed, left_out, |value, rule| {
         let Json::Text(text) = value else {
-            left_out.wrong_type += 1;
-            return None;
+            return Err(Refused::of(Reason::WrongType, &value));
         };
         // An empty tag is no tag: InfluxDB does not store one.
-        (!text.is_empty() && is_valid(&text, rule, left_out)).then_some(text)
+        if text.is_empty() {
+            return Ok(None);
+        }
+        check(&text, rule)?;
+        Ok(Some(text))
     })
 }
 
 fn fields<'a>(
     extra_fields: Pairs<'a>,
     schema: Option<&'a RequestSchema>,
-    left_out: &mut LeftOut,
+    left_out: &mut Noted<'a>,
 ) -> Vec<(Cow<'a, str>, FieldValue<'a>)> {
     let listed = schema.map(RequestSchema::fields);
-    collect(extra_fields, listed, left_out, |value, rule, left_out| {
-        let allowed = |data_type| rule.is_none_or(|rule| rule.data_type == data_type);
-        match value {
-            Json::Text(text) if allowed(DataType::String) => {
-                // An empty text says nothing, like an empty tag.
-                let stays = !text.is_empty() && is_valid(&text, rule, left_out);
-                stays.then_some(FieldValue::Text(text))
+    collect(
+        extra_fields,
+        Part::Field,
+        listed,
+        left_out,
+        |value, rule| {
+            let allowed = |data_type| rule.is_none_or(|rule| rule.data_type == data_type);
+            match value {
+                Json::Text(text) if allowed(DataType::String) => {
+                    // An empty text says nothing, like an empty tag.
+                    if text.is_empty() {
+                        return Ok(None);
+                    }
+                    check(&text, rule)?;
+                    Ok(Some(FieldValue::Text(text)))
+                }
+                Json::Number(number) if allowed(DataType::Float) => {
+                    Ok(Some(FieldValue::Number(number)))
+                }
+                Json::Boolean(value) if allowed(DataType::Boolean) => {
+                    Ok(Some(FieldValue::Boolean(value)))
+                }
+                _ => Err(Refused::of(Reason::WrongType, &value)),
             }
-            Json::Number(number) if allowed(DataType::Float) => Some(FieldValue::Number(number)),
-            Json::Boolean(value) if allowed(DataType::Boolean) => Some(FieldValue::Boolean(value)),
-            _ => {
-                left_out.wrong_type += 1;
-                None
-            }
-        }
-    })
+        },
+    )
 }
 
-/// Checks a string and counts it where it is not valid.
-fn is_valid(text: &str, rule: Option<&KeySchema>, left_out: &mut LeftOut) -> bool {
+/// Checks a string.
+fn check(text: &str, rule: Option<&KeySchema>) -> Result<(), Refused> {
     let checked = match rule {
         Some(rule) => rule.check(text),
         None if text.len() > DEFAULT_MAX_LEN => Err(Invalid::TooLong),
         None => Ok(()),
     };
-    match checked {
-        Ok(()) => return true,
-        Err(Invalid::TooLong) => left_out.too_long += 1,
-        Err(Invalid::NotAllowed) => left_out.not_allowed += 1,
-    }
-    false
+    let reason = match checked {
+        Ok(()) => return Ok(()),
+        Err(Invalid::TooLong) => Reason::TooLong,
+        Err(Invalid::NotAllowed) => Reason::NotAllowed,
+    };
+    Err(Refused {
+        reason,
+        value_type: Type::String,
+        length: text.len(),
+    })
 }
 
 /// What tags and fields have in common: the last of a repeated key wins, a key must be listed (or,
 /// without a schema, be sound), and of two keys that meet in snake case the first in byte order stays.
 fn collect<'a, T>(
     mut pairs: Pairs<'a>,
+    part: Part,
     listed: Option<&'a Keys>,
-    left_out: &mut LeftOut,
-    accept: impl Fn(Json<'a>, Option<&'a KeySchema>, &mut LeftOut) -> Option<T>,
+    left_out: &mut Noted<'a>,
+    accept: impl Fn(Json<'a>, Option<&'a KeySchema>) -> Result<Option<T>, Refused>,
 ) -> Vec<(Cow<'a, str>, T)> {
     // Stable, so of equal keys the client's last comes last. Go's clients send them sorted.
     pairs.sort_by(|a, b| a.0.cmp(&b.0));
@@ -163,28 +172,26 @@ fn collect<'a, T>(
         let (line_key, rule) = match &mut listed {
             Some(listed) => {
                 let Some(rule) = walk_to(&key, listed) else {
-                    log::debug!("extra key {key:?} left out: not in the schema");
-                    left_out.not_in_schema += 1;
+                    left_out.add(part, key, &Refused::of(Reason::NotInSchema, &value));
                     continue;
                 };
                 (rule.line_key.as_deref().map(Cow::Borrowed), Some(rule))
             }
             None if !sound(&key) || accepted.len() == MAX_KEYS => {
-                log::debug!("extra key {key:?} left out: not a sound key, or too many");
-                left_out.bad_key += 1;
+                left_out.add(part, key, &Refused::of(Reason::BadKey, &value));
                 continue;
             }
             None => (free_key(&key).map(Cow::Owned), None),
         };
         let free = line_key.and_then(|key| Some((place(&accepted, &key)?, key)));
         let Some((place, line_key)) = free else {
-            log::debug!("extra key {key:?} left out: its name is taken");
-            left_out.reserved += 1;
+            left_out.add(part, key, &Refused::of(Reason::Reserved, &value));
             continue;
         };
-        match accept(value, rule, left_out) {
-            Some(value) => accepted.insert(place, (line_key, value)),
-            None => log::debug!("extra key {key:?} left out: empty, or not a valid value"),
+        match accept(value, rule) {
+            Ok(Some(value)) => accepted.insert(place, (line_key, value)),
+            Ok(None) => {}
+            Err(refused) => left_out.add(part, key, &refused),
         }
     }
     accepted

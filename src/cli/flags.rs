@@ -45,7 +45,7 @@ pub(super) const fn value(
     }
 }
 
-const fn switch(name: &'static str, env: &'static str, help: &'static str) -> Flag {
+pub(super) const fn switch(name: &'static str, env: &'static str, help: &'static str) -> Flag {
     Flag {
         commands: For::All,
         name,
@@ -263,63 +263,24 @@ pub static FLAGS: &[Flag] = &[
         "",
         "accepted; nothing is sent",
     ),
-    of(
-        For::Only(Name::Report),
-        value(
-            "--by",
-            "",
-            "WHAT",
-            "all",
-            "all, app_version, country, city, or an extra tag or field, in snake case",
-        ),
-    ),
-    of(
-        For::Only(Name::Report),
-        value(
-            "--last",
-            "",
-            "SPAN",
-            "30d",
-            "the time before --to or now: 30d, 12h, 90m, 1d12h",
-        ),
-    ),
-    of(
-        For::Only(Name::Report),
-        value(
-            "--from",
-            "",
-            "TIME",
-            "",
-            "in place of --last: an RFC 3339 date with time, or a date (UTC)",
-        ),
-    ),
-    of(
-        For::Only(Name::Report),
-        value(
-            "--to",
-            "",
-            "TIME",
-            "",
-            "the end, not a part of the report (default: now)",
-        ),
-    ),
-    of(
-        For::Only(Name::Report),
-        value(
-            "--every",
-            "",
-            "SPAN",
-            "period",
-            "what a row stands for: period, 1d, 7d; of days the mean of their periods",
-        ),
-    ),
-    of(
-        For::Only(Name::Report),
-        value("--format", "", "FORMAT", "text", "text, csv or json"),
-    ),
+    super::report_flags::BY,
+    super::report_flags::LAST,
+    super::report_flags::FROM,
+    super::report_flags::TO,
+    super::report_flags::EVERY,
+    super::report_flags::FORMAT,
+    super::report_flags::LEFT_OUT,
     of(
         For::Only(Name::CheckConfig),
         switch("--online", "", "ask InfluxDB too"),
+    ),
+    of(
+        For::Only(Name::CheckConfig),
+        switch(
+            "--suggest-schema",
+            "",
+            "print the schema with the keys that were left out",
+        ),
     ),
     super::explain::REQUEST,
     super::explain::FORWARDED_FOR,

@@ -9,7 +9,7 @@ pub fn help() -> String {
         "upgrade-responder answers upgrade checks and counts them.\n\n\
          usage: upgrade-responder [--debug] start <flags>\n\
          \x20      upgrade-responder report [--by WHAT] [--last SPAN] [--every SPAN] [--format FORMAT]\n\
-         \x20      upgrade-responder check-config [--online] <the flags of start>\n\
+         \x20      upgrade-responder check-config [--online | --suggest-schema] <the flags of start>\n\
          \x20      upgrade-responder explain --request FILE [--against FILE] <the flags of start>\n\
          \x20      upgrade-responder take-over [--dry-run] <the flags of start>\n\
          \x20      upgrade-responder help | --help | --version\n\n\

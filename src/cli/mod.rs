@@ -13,6 +13,7 @@ mod influxdb_flags;
 mod lowargs;
 pub mod options;
 mod report;
+mod report_flags;
 mod settings;
 mod sources;
 mod usage;
@@ -48,6 +49,8 @@ pub enum Command {
         /// The response config that the environment or the settings file names, where the command line names
         /// another.
         in_use: Option<PathBuf>,
+        /// Print a schema instead.
+        suggest_schema: bool,
     },
     Explain(Box<ExplainOptions>),
     TakeOver(Box<TakeOverOptions>),
@@ -121,6 +124,7 @@ fn parse(
             options: Box::new(StartOptions::from(&low, env)?),
             online: options::switch(&low, "--online")?,
             in_use: in_use.map(PathBuf::from),
+            suggest_schema: options::switch(&low, "--suggest-schema")?,
         },
         Name::Explain => Command::Explain(Box::new(explain::options(&low)?)),
         Name::TakeOver => Command::TakeOver(Box::new(TakeOverOptions::from(&low, env)?)),

@@ -1,7 +1,7 @@
 //! What `report` needs to know, from the flags' texts.
 
 use super::lowargs::{LowArgs, Source};
-use super::options::{Env, source, state_dir, typed};
+use super::options::{Env, source, state_dir, switch, typed};
 use super::usage::UsageError;
 use super::values;
 use crate::service::report::{Format, ReportOptions, Span};
@@ -20,6 +20,7 @@ pub(super) fn options(low: &LowArgs, env: Env<'_>) -> Result<ReportOptions, Usag
         span: span(low)?,
         every: typed(low, "--every", every)?,
         format: typed(low, "--format", format)?,
+        left_out: switch(low, "--left-out")?,
         colour: may_colour(env),
     })
 }

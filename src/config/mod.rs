@@ -11,6 +11,7 @@ pub mod problem;
 pub mod response;
 pub mod rules;
 pub mod schema;
+pub mod suggest;
 pub mod warnings;
 pub mod watch;
 

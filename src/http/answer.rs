@@ -43,7 +43,12 @@ impl Answer {
         Answer::new(status, Some(content_type), None, body.into_bytes())
     }
 
-    fn new(status: u16, content_type: Option<&str>, allow: Option<&str>, body: Vec<u8>) -> Answer {
+    fn new(
+        status: u16,
+        content_type: Option<&str>,
+        header: Option<(&str, &str)>,
+        body: Vec<u8>,
+    ) -> Answer {
         let reason = tiny_http::StatusCode(status).default_reason_phrase();
         let mut head = format!(
             "HTTP/1.1 {status} {reason}\r\nContent-Length: {}\r\n",
@@ -52,8 +57,8 @@ impl Answer {
         if let Some(content_type) = content_type {
             head.push_str(&format!("Content-Type: {content_type}\r\n"));
         }
-        if let Some(allow) = allow {
-            head.push_str(&format!("Allow: {allow}\r\n"));
+        if let Some((name, value)) = header {
+            head.push_str(&format!("{name}: {value}\r\n"));
         }
         Answer {
             head: head.into_bytes(),
@@ -72,7 +77,8 @@ impl Answer {
 pub struct Refusal {
     pub status: u16,
     pub message: String,
-    pub allow: Option<&'static str>,
+    /// A header that says what is accepted: `Allow` or `Accept-Encoding`.
+    pub header: Option<(&'static str, &'static str)>,
 }
 
 impl Refusal {
@@ -80,7 +86,7 @@ impl Refusal {
         Refusal {
             status,
             message: message.into(),
-            allow: None,
+            header: None,
         }
     }
 
@@ -138,7 +144,7 @@ pub fn send(request: Request, answer: &Answer, then: Then, out: &mut Vec<u8>) ->
 /// Refuses a request whose body was read.
 pub fn refuse(request: Request, refusal: &Refusal, then: Then, out: &mut Vec<u8>) -> Then {
     let content_type = Some("application/json");
-    let answer = Answer::new(refusal.status, content_type, refusal.allow, refusal.body());
+    let answer = Answer::new(refusal.status, content_type, refusal.header, refusal.body());
     send(request, &answer, then, out)
 }
 

@@ -119,6 +119,7 @@ impl MetricsPage {
                 ("405", http.status_405.get()),
                 ("408", http.status_408.get()),
                 ("413", http.status_413.get()),
+                ("415", http.status_415.get()),
                 ("503", http.status_503.get()),
             ],
         );

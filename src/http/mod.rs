@@ -12,4 +12,5 @@ mod read_body;
 pub mod routes;
 pub mod slots;
 pub mod socket;
+mod target;
 mod threads;

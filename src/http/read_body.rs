@@ -7,6 +7,7 @@ use tiny_http::Request;
 
 use super::answer::Refusal;
 use super::headers::Framing;
+use crate::checkin::body::BadRequest;
 
 /// Bytes of a body at most.
 const MAX_BODY: usize = 64 * 1024;
@@ -67,6 +68,32 @@ pub fn read_body(
     }
     body.truncate(filled);
     Ok(())
+}
+
+/// Of a body that is encoded, the client is told so. Only one that cannot be read is asked about: an
+/// encoding that a client names and does not use does not cost it its answer.
+pub fn unreadable(request: &Request, error: &BadRequest) -> Refusal {
+    let encoding = request.headers().get("Content-Encoding");
+    match encoding.map(|encoding| encoding.as_str().trim()) {
+        Some(encoding) if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") => {
+            unsupported(encoding)
+        }
+        _ => Refusal::new(400, error.to_string()),
+    }
+}
+
+/// Names an encoding, but no text that a client made up.
+fn unsupported(encoding: &str) -> Refusal {
+    let known = ["gzip", "x-gzip", "deflate", "br", "zstd", "compress"];
+    let known = known
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(encoding))
+        .unwrap_or("of the body");
+    let message = format!("Content-Encoding {known} is not supported, expected identity");
+    Refusal {
+        header: Some(("Accept-Encoding", "identity")),
+        ..Refusal::new(415, message)
+    }
 }
 
 fn is_timeout(error: &io::Error) -> bool {

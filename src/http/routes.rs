@@ -12,17 +12,19 @@ use super::answer::{self, Answer, Refusal, Then};
 use super::client_addr::{TrustedProxies, client_addr};
 use super::headers::{self, Seen};
 use super::listener::Handler;
-use super::read_body::read_body;
+use super::read_body::{read_body, unreadable};
 use super::slots::InFlight;
+use super::target::path;
 use crate::checkin::body::{self, Raw};
-use crate::checkin::request;
-use crate::checkin::request::CheckIn;
+use crate::checkin::repair;
+use crate::checkin::request::{self, CheckIn};
 use crate::config::Snapshot;
 use crate::config::rules::client::{Client, Place};
 use crate::geo::{Location, Lookup};
 use crate::line::Record;
 use crate::metrics::Metrics;
 use crate::spool::queue::{Recorder, Stopped};
+use crate::totals::left_out::LeftOutTable;
 
 /// Bytes of an `X-Request-Id` at most.
 const MAX_REQUEST_ID: usize = 64;
@@ -37,6 +39,8 @@ pub struct App {
     pub trusted_proxies: TrustedProxies,
     pub client_timeout: Duration,
     pub recorder: Recorder,
+    /// What check-ins leave out, by name.
+    pub left_out: Arc<LeftOutTable>,
     pub in_flight: InFlight,
     pub metrics: Arc<Metrics>,
     healthy: Answer,
@@ -48,6 +52,7 @@ impl App {
         trusted_proxies: TrustedProxies,
         client_timeout: Duration,
         recorder: Recorder,
+        left_out: Arc<LeftOutTable>,
         metrics: Arc<Metrics>,
     ) -> App {
         App {
@@ -55,6 +60,7 @@ impl App {
             trusted_proxies,
             client_timeout,
             recorder,
+            left_out,
             in_flight: InFlight::default(),
             metrics,
             healthy: Answer::empty(),
@@ -98,7 +104,7 @@ impl App {
         buffers: &mut Buffers,
     ) -> Result<Then, (Box<Request>, Refusal)> {
         let refused = |request, refusal| Err((Box::new(request), refusal));
-        match (path(request.url()), request.method()) {
+        match (&*path(request.url()), request.method()) {
             ("/v1/checkupgrade", Method::Post) => {
                 // One look at the snapshot: answer, schema and locations are of one reload.
                 let snapshot = self.snapshot.load();
@@ -129,8 +135,18 @@ impl App {
         snapshot: &Snapshot,
         buffers: &mut Buffers,
     ) -> Result<Option<usize>, Refusal> {
-        let raw =
-            body::read(&buffers.body).map_err(|error| Refusal::new(400, error.to_string()))?;
+        let repaired;
+        let raw = match body::read(&buffers.body) {
+            Ok(raw) => raw,
+            Err(error) => {
+                let error = unreadable(request, &error);
+                if error.status != 400 {
+                    return Err(error);
+                }
+                repaired = repair::repaired(&buffers.body).ok_or(error)?;
+                body::read(&repaired).map_err(|error| Refusal::new(400, error.to_string()))?
+            }
+        };
         let peer = request.remote_addr().map(|addr| addr.ip());
         let mut located = None;
         let outcome = match snapshot.response.rules().is_empty() {
@@ -140,6 +156,9 @@ impl App {
         let check_in = request::validate(raw, snapshot.schema.as_ref());
         let counts = &self.metrics.check_ins;
         counts.add_left_out(&check_in.left_out);
+        if !check_in.notes.is_empty() {
+            self.left_out.note(&check_in.app_version, &check_in.notes);
+        }
         if !check_in.recordable {
             log::debug!(
                 "version {:?} breaks the schema: answered, not recorded",
@@ -296,18 +315,7 @@ fn stopping() -> Refusal {
 fn not_allowed(allow: &'static str) -> Refusal {
     let message = format!("method not allowed, expected {allow}");
     Refusal {
-        allow: Some(allow),
+        header: Some(("Allow", allow)),
         ..Refusal::new(405, message)
     }
-}
-
-/// The path of a request target, without scheme and host (RFC 9112, section 3.2.2), query and a
-/// slash at the end.
-fn path(target: &str) -> &str {
-    let target = match target.strip_prefix("http://") {
-        Some(rest) => rest.find('/').map_or("/", |slash| &rest[slash..]),
-        None => target,
-    };
-    let path = target.split('?').next().unwrap_or(target);
-    path.strip_suffix('/').unwrap_or(path)
 }

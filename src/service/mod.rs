@@ -15,5 +15,6 @@ pub mod report;
 pub mod run;
 pub mod settings;
 mod stuck;
+pub mod suggest_schema;
 pub mod summary;
 pub mod take_over;

@@ -26,6 +26,7 @@ use crate::spool::writer::Writer;
 use crate::spool::{Position, Spool, SpoolError, SpoolOptions, syncer};
 use crate::state::StateDir;
 use crate::totals::counter::Counter;
+use crate::totals::left_out::LeftOutTable;
 use crate::totals::presence::Presence;
 use crate::totals::{Ledger, Opening, Outbox, OutboxOptions};
 use crate::units::duration::QueryPeriod;
@@ -52,6 +53,8 @@ pub struct PipelineOptions {
     pub limits: Limits,
     /// Exchanged when the configuration is.
     pub listed: Arc<ArcSwap<Listed>>,
+    /// Where requests note the keys that they leave out.
+    pub left_out: Arc<LeftOutTable>,
 }
 
 /// The running threads.
@@ -133,6 +136,7 @@ impl Pipeline {
             opening,
             ledger,
             Presence::new(Arc::clone(&serving), spool.losses()),
+            options.left_out,
         );
         let sender = options.influx.map(|influx| {
             let outbox = OutboxOptions {

@@ -29,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::service::pipeline::{Pipeline, PipelineOptions, StartError};
 use crate::spool::cardinality::Listed;
 use crate::state::StateDir;
+use crate::totals::left_out::LeftOutTable;
 
 /// How often what happened is summed up in the log.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(300);
@@ -111,7 +112,9 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         &options.sources.down_sample_tags,
     );
     let listed = Arc::new(ArcSwap::from_pointee(listed));
-    let pipeline_options = pipeline_options(&options, influx, Arc::clone(&listed));
+    let left_out = Arc::new(LeftOutTable::default());
+    let mut pipeline_options = pipeline_options(&options, influx, Arc::clone(&listed));
+    pipeline_options.left_out = Arc::clone(&left_out);
     let (pipeline, recorder) = Pipeline::start(pipeline_options, Arc::clone(&metrics), &tell)?;
     settings::say(&options);
     settings::warn_of_keys_without_effect(&snapshot, None);
@@ -121,6 +124,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         options.trusted_proxies.clone(),
         options.client_timeout,
         recorder,
+        left_out,
         Arc::clone(&metrics),
     ));
     let reaches = bound.iter().map(|bound| bound.reach.clone()).collect();
@@ -299,6 +303,7 @@ fn pipeline_options(
         batch_points: options.batch_points,
         limits: options.limits,
         listed,
+        left_out: Arc::default(),
     }
 }
 

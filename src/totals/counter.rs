@@ -13,6 +13,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::error::{Fault, LedgerError};
 use super::ledger::Ledger;
+use super::left_out::LeftOutTable;
+use super::left_out_rows::Keeper;
 use super::presence::Presence;
 use super::{Counts, Lengths, Opening};
 use crate::logging::Throttle;
@@ -44,6 +46,7 @@ pub struct Counter {
     /// Lines in `counts`.
     lines: u64,
     presence: Presence,
+    left_out: Keeper,
     next_commit: Instant,
     last_commit: Instant,
     trouble: Throttle,
@@ -64,6 +67,7 @@ impl Counter {
         opening: Opening,
         ledger: Option<Ledger>,
         presence: Presence,
+        left_out: Arc<LeftOutTable>,
     ) -> Counter {
         let position = ledger
             .as_ref()
@@ -84,6 +88,7 @@ impl Counter {
             ledger,
             lines: 0,
             presence,
+            left_out: Keeper::new(left_out),
             next_commit: Instant::now(),
             last_commit: Instant::now(),
             trouble: Throttle::default(),
@@ -140,7 +145,8 @@ impl Counter {
             if more && !full {
                 continue;
             }
-            if due && !self.commit() {
+            // Before the records are counted: whoever sees them counted finds what was left out of them.
+            if !self.write_left_out() || (due && !self.commit()) {
                 self.next_commit = Instant::now() + RETRY;
                 return;
             }
@@ -251,6 +257,20 @@ impl Counter {
         let pause = (began.elapsed() * REST).clamp(COMMITS.0, COMMITS.1);
         self.next_commit = self.last_commit + pause;
         true
+    }
+
+    /// Writes the keys that were left out of check-ins; whether it worked.
+    fn write_left_out(&mut self) -> bool {
+        let Some(ledger) = &mut self.ledger else {
+            return false;
+        };
+        match self.left_out.write(ledger, now_seconds()) {
+            Ok(()) => true,
+            Err(error) => {
+                self.hindered_by(&error);
+                false
+            }
+        }
     }
 
     /// Turns one day of full detail into day rows, where one is due.

@@ -129,6 +129,15 @@ impl Ledger {
         }
     }
 
+    /// One transaction of its own.
+    pub(super) fn within<T>(
+        &mut self,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, LedgerError> {
+        let written = in_transaction(&mut self.connection, write);
+        written.map_err(|error| LedgerError::of(&self.path, &error))
+    }
+
     /// Turns one day that is older than what is kept in full detail into day rows; whether there was one.
     pub fn keep_days(&mut self, now: i64) -> Result<bool, LedgerError> {
         let keep = i64::try_from(self.keep.as_secs()).unwrap_or(i64::MAX);

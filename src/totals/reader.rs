@@ -63,6 +63,11 @@ impl LedgerReader {
         })
     }
 
+    /// The version of the tables.
+    pub(super) fn version(&self) -> Result<i64, LedgerError> {
+        schema::version(&self.connection).map_err(|error| self.failed(&error))
+    }
+
     /// How far the server has counted.
     pub fn position(&self) -> Result<Position, LedgerError> {
         let position = ledger::read_position(&self.connection);
@@ -272,7 +277,7 @@ impl LedgerReader {
         found.map_err(|error| self.failed(&error))
     }
 
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         sql: &str,
         params: impl Params,

@@ -4,8 +4,10 @@
 
 use rusqlite::Connection;
 
+use super::left_out_rows;
+
 /// The version of the tables, in `PRAGMA user_version`. A higher one is a newer program's.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// Times are in seconds since 1970, `present_ms` is wall time in milliseconds.
 const TABLES: &str = "
@@ -90,7 +92,11 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     let before = version(&transaction)?;
-    for (version, sql) in [(1, TABLES), (2, SENDING)] {
+    for (version, sql) in [
+        (1, TABLES),
+        (2, SENDING),
+        (left_out_rows::SINCE, left_out_rows::TABLE),
+    ] {
         if before < version {
             transaction.execute_batch(sql)?;
         }

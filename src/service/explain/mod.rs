@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::checkin::body::{self, Raw};
+use crate::checkin::repair;
 use crate::cli::options::ConfigSources;
 use crate::config::rules::client::{Client, Place};
 use crate::config::watch::Fingerprints;
@@ -76,8 +77,16 @@ pub fn run(options: &ExplainOptions, out: &mut impl Write) -> Result<(), Explain
     });
     let other = other.transpose()?;
     let body = read(&options.request)?;
-    let raw = body::read(&body)
-        .map_err(|why| ExplainError::Request(format!("the server answers 400: {why}")))?;
+    let refused =
+        |why: body::BadRequest| ExplainError::Request(format!("the server answers 400: {why}"));
+    let repaired;
+    let raw = match body::read(&body) {
+        Ok(raw) => raw,
+        Err(why) => {
+            repaired = repair::repaired(&body).ok_or_else(|| refused(why))?;
+            body::read(&repaired).map_err(refused)?
+        }
+    };
     let now = Timestamp::now();
     let mut text = String::new();
     let ours = explain(&snapshot, &raw, options.address, now, &mut text);

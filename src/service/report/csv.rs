@@ -78,7 +78,7 @@ fn start(row: &Row) -> String {
 
 /// A value as a cell. Strangers choose values, and a spreadsheet takes what begins like a formula for one, so
 /// such a value gets an apostrophe in front; JSON has it as it is.
-fn cell(value: &str) -> String {
+pub(super) fn cell(value: &str) -> String {
     let formula =
         |c: char| matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠') || c.is_control();
     let guard = if value.trim_start_matches(' ').starts_with(formula) {

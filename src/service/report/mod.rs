@@ -9,6 +9,7 @@ mod examples;
 mod figures;
 mod fresh;
 pub mod json;
+mod left_out;
 mod state;
 pub mod text;
 
@@ -33,6 +34,8 @@ pub struct ReportOptions {
     pub span: Span,
     pub every: Every,
     pub format: Format,
+    /// The keys that were left out of check-ins, in place of totals.
+    pub left_out: bool,
     /// Colours are wanted where there is a terminal.
     pub colour: bool,
 }
@@ -87,6 +90,12 @@ pub fn run(options: &ReportOptions) -> Result<(), ReportError> {
     let counted = fresh::wait(&application.spool(), || ledger.position())?;
     let now = Timestamp::now().as_second();
     let asked = Asked::new(options.span, now);
+    if options.left_out {
+        let rows = ledger.left_out(asked.from, asked.to)?;
+        let mut out = BufWriter::new(io::stdout().lock());
+        let written = left_out::write(&application.name, &rows, options.format, &mut out);
+        return flushed(written, &mut out);
+    }
     let known = ledger.span()?;
     check_dimension(&options.by, &ledger)?;
     let read = |from: i64, to: i64| {
@@ -132,6 +141,10 @@ pub fn run(options: &ReportOptions) -> Result<(), ReportError> {
             }
         }
     };
+    flushed(written, &mut out)
+}
+
+fn flushed(written: io::Result<()>, out: &mut impl Write) -> Result<(), ReportError> {
     match written.and_then(|()| out.flush()) {
         // A reader that has closed the pipe has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,0 +1,84 @@
+//! What one check-in left out: how much of it by reason, and the names of the keys. A check-in that leaves
+//! out nothing allocates nothing here.
+
+use std::borrow::Cow;
+
+use super::body::Json;
+use crate::totals::left_out::{Note, Part, Reason, Type};
+
+/// Keys of one check-in that are noted by name at most; all are counted.
+const MOST_NOTES: usize = 64;
+
+/// How many extra keys were left out of a check-in, by [`Reason`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    pub not_in_schema: u32,
+    pub wrong_type: u32,
+    pub too_long: u32,
+    pub not_allowed: u32,
+    pub bad_key: u32,
+    pub reserved: u32,
+}
+
+/// The account of a check-in that is being read.
+#[derive(Debug, Default)]
+pub(super) struct Noted<'a> {
+    pub(super) counts: LeftOut,
+    pub(super) notes: Vec<Note<'a>>,
+}
+
+/// Why a value was not taken, and what it was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused {
+    pub(super) reason: Reason,
+    pub(super) value_type: Type,
+    /// Bytes of a string.
+    pub(super) length: usize,
+}
+
+impl Refused {
+    pub(super) fn of(reason: Reason, value: &Json<'_>) -> Refused {
+        let (value_type, length) = match value {
+            Json::Text(text) => (Type::String, text.len()),
+            Json::Number(_) => (Type::Float, 0),
+            Json::Boolean(_) => (Type::Boolean, 0),
+            Json::Null | Json::Object(_) | Json::Other => (Type::Other, 0),
+        };
+        Refused {
+            reason,
+            value_type,
+            length,
+        }
+    }
+}
+
+impl<'a> Noted<'a> {
+    /// Counts and notes an extra key.
+    pub(super) fn add(&mut self, part: Part, key: Cow<'a, str>, refused: &Refused) {
+        let counts = &mut self.counts;
+        let count = match refused.reason {
+            Reason::NotInSchema => &mut counts.not_in_schema,
+            Reason::WrongType => &mut counts.wrong_type,
+            Reason::TooLong => &mut counts.too_long,
+            Reason::NotAllowed => &mut counts.not_allowed,
+            Reason::BadKey => &mut counts.bad_key,
+            Reason::Reserved => &mut counts.reserved,
+        };
+        *count += 1;
+        log::debug!("extra key {key:?} left out: {}", refused.reason.as_str());
+        self.note(part, key, refused);
+    }
+
+    /// Notes a key without counting it among the extra keys.
+    pub(super) fn note(&mut self, part: Part, key: Cow<'a, str>, refused: &Refused) {
+        if self.notes.len() < MOST_NOTES {
+            self.notes.push(Note {
+                part,
+                key,
+                reason: refused.reason,
+                value_type: refused.value_type,
+                length: refused.length,
+            });
+        }
+    }
+}
