@@ -1,5 +1,7 @@
 //! /metrics is what Prometheus takes, has what an operator is promised, and counts.
 
+mod installations;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;

@@ -53,6 +53,7 @@ pub fn run(workload: &Workload, count: u64) -> Result<()> {
         TrustedProxies::default(),
         Duration::from_secs(75),
         recorder,
+        Arc::default(),
         Arc::clone(&metrics),
     );
     // TestRequest takes only texts that live for ever.
@@ -126,6 +127,7 @@ fn pipeline_options(folder: &Folder, listed: Listed) -> Result<PipelineOptions> 
             tag_values: 1000,
             series: 100_000,
         },
+        left_out: Arc::default(),
         listed: Arc::new(ArcSwap::from_pointee(listed)),
     })
 }

@@ -37,7 +37,10 @@ impl Handler for Constant {
 /// Listens on `address` and answers `size` bytes, until it is killed.
 pub fn run(address: &str, size: &str) -> Result<()> {
     let address: SocketAddr = address.parse()?;
-    let handler = Arc::new(Constant(Answer::json(vec![b'x'; size.parse()?])));
+    let handler = Arc::new(Constant(Answer::of_config(
+        vec![b'x'; size.parse()?],
+        jiff::Timestamp::now(),
+    )));
     let bound = socket::bind("ADDRESS", &Listen::Tcp(address), Duration::from_secs(75))?;
     let _acceptor = listener::start(vec![bound], 1024, handler)?;
     loop {

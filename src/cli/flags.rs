@@ -247,7 +247,15 @@ pub static FLAGS: &[Flag] = &[
         "METRICS_LISTEN",
         "ADDR:PORT",
         "",
-        "serve /metrics (Prometheus) and /healthz there; off by default",
+        "serve /metrics and /metrics/installations (Prometheus) and /healthz\n\
+         there; off by default",
+    ),
+    value(
+        "--max-metric-values",
+        "MAX_METRIC_VALUES",
+        "N",
+        "100",
+        "values of a label on /metrics/installations; further ones become 'other'",
     ),
     value(
         "--scarf-endpoint",

@@ -47,6 +47,8 @@ pub struct StartOptions {
     pub limits: Limits,
     /// Where to serve metrics, if anywhere.
     pub metrics_listen: Option<Listen>,
+    /// Values of a label on `/metrics/installations`.
+    pub max_metric_values: usize,
     /// The original's Scarf flags were given; nothing is sent.
     pub scarf_given: bool,
 }
@@ -142,6 +144,9 @@ impl StartOptions {
                     values::number(text, 1, 10_000_000, "a number of tag sets")
                 })?,
             },
+            max_metric_values: typed(low, "--max-metric-values", |text| {
+                values::number(text, 1, 10_000, "a number of values")
+            })?,
             metrics_listen: match low.get("--metrics-listen") {
                 Some(_) => Some(typed(low, "--metrics-listen", values::listen)?),
                 None => None,

@@ -11,12 +11,14 @@ use std::time::Instant;
 use tiny_http::{Method, Request};
 
 use super::answer::{self, Answer, Refusal, Then};
+use super::installations::Installations;
 use super::listener::Handler;
 use super::prometheus::{Page, TEXT_FORMAT};
 use super::routes::Buffers;
 use super::slots::Slots;
 use crate::metrics::Metrics;
 use crate::spool::Spool;
+use crate::spool::clock::now_seconds;
 
 /// Everything the page shows.
 #[derive(Debug)]
@@ -25,26 +27,35 @@ pub struct MetricsPage {
     pub spool: Arc<Spool>,
     pub slots: Arc<Slots>,
     pub started: Instant,
+    pub installations: Installations,
 }
 
 impl Handler for MetricsPage {
     fn handle(&self, request: Request, buffers: &mut Buffers) -> Then {
         let path = request.url().split('?').next().unwrap_or_default();
-        let known = matches!(path, "/metrics" | "/healthz");
-        if !known || !matches!(request.method(), Method::Get | Method::Head) {
-            let refusal = Refusal::new(404, "expected GET /metrics or /healthz");
-            return answer::refuse_unread(request, &refusal);
-        }
-        let page = if path == "/metrics" {
-            Answer::text(200, TEXT_FORMAT, self.render())
-        } else {
-            self.healthz()
+        let is_read = matches!(request.method(), Method::Get | Method::Head);
+        let page = match path {
+            "/metrics" if is_read => Answer::text(200, TEXT_FORMAT, self.render()),
+            "/metrics/installations" if is_read => self.installations(),
+            "/healthz" if is_read => self.healthz(),
+            _ => {
+                let what = "expected GET /metrics, /metrics/installations or /healthz";
+                return answer::refuse_unread(request, &Refusal::new(404, what));
+            }
         };
         answer::send(request, &page, Then::Close, &mut buffers.out)
     }
 }
 
 impl MetricsPage {
+    /// 503 while the ledger cannot be read.
+    fn installations(&self) -> Answer {
+        match self.installations.page(now_seconds()) {
+            Ok(text) => Answer::text(200, TEXT_FORMAT, text),
+            Err(error) => Answer::text(503, "text/plain", format!("{error}\n")),
+        }
+    }
+
     /// 200, or 503 with a line for each reason.
     fn healthz(&self) -> Answer {
         let health = &self.metrics.health;

@@ -1,8 +1,8 @@
 //! The Prometheus text format: how a metric is written, each with the program's name before its own.
 //! Which metrics there are is the business of [`super::metrics_page`].
 //!
-//! Names, helps and labels are written as they are: they come from the source, never from a client. The names of
-//! rules are the operator's, and escaped.
+//! Names, helps and most labels are written as they are: they come from the source. What an operator or a client
+//! chose is escaped.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -11,6 +11,13 @@ use crate::metrics::{BUCKETS, Counter, Histogram, RuleCounters};
 
 /// What Prometheus asks for.
 pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// One value of a gauge, for all or for one value of a label.
+pub struct Sample {
+    /// The label and its value, as a client or the operator wrote it.
+    pub label: Option<(String, String)>,
+    pub value: f64,
+}
 
 /// The text of a page. A String takes every write.
 pub struct Page(String);
@@ -63,6 +70,18 @@ impl Page {
         }
     }
 
+    /// A gauge with a sample for each value of some labels.
+    pub fn samples(&mut self, name: &str, help: &str, samples: &[Sample]) {
+        self.head(name, help, "gauge");
+        for Sample { label, value } in samples {
+            let _ = write!(self.0, "upgrade_responder_{name}");
+            if let Some((label, of)) = label {
+                let _ = write!(self.0, "{{{}=\"{}\"}}", label_name(label), escaped(of));
+            }
+            let _ = writeln!(self.0, " {value}");
+        }
+    }
+
     pub fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
         self.head(name, help, "histogram");
         let counts = histogram.counts();
@@ -90,6 +109,16 @@ impl Page {
     fn head(&mut self, name: &str, help: &str, kind: &str) {
         let _ = writeln!(self.0, "# HELP upgrade_responder_{name} {help}");
         let _ = writeln!(self.0, "# TYPE upgrade_responder_{name} {kind}");
+    }
+}
+
+/// The name of a label: letters, digits and `_`, without a digit in front.
+fn label_name(text: &str) -> String {
+    let sound = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let name: String = text.chars().map(sound).collect();
+    match name.starts_with(|first: char| first.is_ascii_digit()) {
+        true => format!("_{name}"),
+        false => name,
     }
 }
 

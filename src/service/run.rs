@@ -20,6 +20,7 @@ use crate::cli::options::StartOptions;
 use crate::config::watch::Fingerprints;
 use crate::config::{LoadError, Snapshot};
 use crate::delivery::protocol::Protocol;
+use crate::http::installations::Installations;
 use crate::http::listener::{self, Acceptor, Handler};
 use crate::http::metrics_page::MetricsPage;
 use crate::http::routes::App;
@@ -113,6 +114,10 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     );
     let listed = Arc::new(ArcSwap::from_pointee(listed));
     let left_out = Arc::new(LeftOutTable::default());
+    let installations = Installations {
+        ledger: StateDir::new(&options.state_dir, &options.database.application).totals(),
+        most_values: options.max_metric_values,
+    };
     let mut pipeline_options = pipeline_options(&options, influx, Arc::clone(&listed));
     pipeline_options.left_out = Arc::clone(&left_out);
     let (pipeline, recorder) = Pipeline::start(pipeline_options, Arc::clone(&metrics), &tell)?;
@@ -140,7 +145,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         None => None,
         Some(bound) => {
             log::info!("metrics on {}", bound.name);
-            let page = metrics_page(&metrics, &pipeline, &acceptor);
+            let page = metrics_page(&metrics, &pipeline, &acceptor, installations);
             let reaches = vec![bound.reach.clone()];
             let acceptor = accept(vec![bound], METRICS_CONNECTIONS, Arc::new(page))?;
             watch(&watched_metrics(reaches, &acceptor), &metrics, &tell)?;
@@ -217,12 +222,18 @@ fn no_thread(error: &std::io::Error) -> RunError {
     RunError::System(format!("cannot start a thread: {error}"))
 }
 
-fn metrics_page(metrics: &Arc<Metrics>, pipeline: &Pipeline, acceptor: &Acceptor) -> MetricsPage {
+fn metrics_page(
+    metrics: &Arc<Metrics>,
+    pipeline: &Pipeline,
+    acceptor: &Acceptor,
+    installations: Installations,
+) -> MetricsPage {
     MetricsPage {
         metrics: Arc::clone(metrics),
         spool: pipeline.spool(),
         slots: Arc::clone(&acceptor.slots),
         started: Instant::now(),
+        installations,
     }
 }
 

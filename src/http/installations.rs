@@ -1,0 +1,159 @@
+//! `/metrics/installations`: the totals of the last finished period as gauges, for Prometheus.
+//!
+//! Apart from `/metrics`, since clients choose these labels' values; each dimension has a bounded number of them.
+//! The samples have no time of their own: Prometheus shows none that is older than five minutes.
+
+use std::path::PathBuf;
+
+use super::prometheus::{Page, Sample};
+use crate::totals::report::{Every, Part, Query, Report, ValueTotal};
+use crate::totals::{LedgerError, LedgerReader};
+
+const NAME: &str = "installations";
+/// A dimension with more values than a label should have.
+const CITIES: &str = "city";
+const OTHER: &str = "other";
+const DAY: i64 = 86_400;
+
+/// What the page is made from.
+#[derive(Debug)]
+pub struct Installations {
+    /// The ledger.
+    pub ledger: PathBuf,
+    /// Values of a dimension at most; the others are added up as `other`.
+    pub most_values: usize,
+}
+
+impl Installations {
+    /// The page; without samples where the last period is unknown. `now` is in seconds since 1970.
+    pub fn page(&self, now: i64) -> Result<String, LedgerError> {
+        let reader = LedgerReader::open(&self.ledger)?;
+        let mut samples = Vec::new();
+        let mut end = 0;
+        if let Some(period) = last_finished(&reader, now)? {
+            end = period.1;
+            let all = report(&reader, "all", period, now)?;
+            let total = all.rows.first().and_then(|row| row.total);
+            if let Some(total) = total {
+                samples.push(Sample {
+                    label: None,
+                    value: total,
+                });
+                self.by_dimension(&reader, period, now, &mut samples)?;
+            }
+        }
+        let mut page = Page::new();
+        page.gauge(
+            "installations_period_end_seconds",
+            "Time at which the last finished period ended, in seconds since 1970; 0 before the first one.",
+            end,
+        );
+        page.samples(
+            NAME,
+            "Check-ins of the last finished period: the active installations, all of them and by one label each.",
+            &samples,
+        );
+        Ok(page.into_text())
+    }
+
+    fn by_dimension(
+        &self,
+        reader: &LedgerReader,
+        period: (i64, i64),
+        now: i64,
+        samples: &mut Vec<Sample>,
+    ) -> Result<(), LedgerError> {
+        for dimension in reader.dimensions()? {
+            if ["all", CITIES].contains(&dimension.as_str()) {
+                continue;
+            }
+            let report = report(reader, &dimension, period, now)?;
+            let Some(Part::Values(values)) = report.rows.into_iter().next().map(|row| row.part)
+            else {
+                continue;
+            };
+            for value in bounded(values, self.most_values) {
+                samples.push(Sample {
+                    label: Some((dimension.clone(), value.value)),
+                    value: value.total,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Start and end of the last period that is over, in seconds since 1970.
+fn last_finished(reader: &LedgerReader, now: i64) -> Result<Option<(i64, i64)>, LedgerError> {
+    // Periods are a day long at most where anybody looks at them by the minute; longer ones are found too.
+    let rows = report(reader, "all", (now - 40 * DAY, now), now)?.rows;
+    let finished = rows.iter().rfind(|row| row.finished);
+    Ok(finished.map(|row| (row.start, row.start + row.seconds as i64)))
+}
+
+fn report(
+    reader: &LedgerReader,
+    by: &str,
+    (from, to): (i64, i64),
+    now: i64,
+) -> Result<Report, LedgerError> {
+    reader.report(&Query {
+        by: by.to_owned(),
+        from,
+        to,
+        every: Every::Period,
+        now,
+    })
+}
+
+/// The values with the greatest totals, which come first, and the sum of the others.
+fn bounded(mut values: Vec<ValueTotal>, most: usize) -> Vec<ValueTotal> {
+    if values.len() <= most {
+        return values;
+    }
+    // The others have a place of their own, which may be there already.
+    let rest: f64 = values
+        .split_off(most.saturating_sub(1))
+        .iter()
+        .map(|value| value.total)
+        .sum();
+    match values.iter_mut().find(|value| value.value == OTHER) {
+        Some(other) => other.total += rest,
+        None => values.push(ValueTotal {
+            value: OTHER.to_owned(),
+            name: None,
+            country: None,
+            total: rest,
+        }),
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(of: &[(&str, f64)]) -> Vec<ValueTotal> {
+        let value = |&(value, total): &(&str, f64)| ValueTotal {
+            value: value.to_owned(),
+            name: None,
+            country: None,
+            total,
+        };
+        of.iter().map(value).collect()
+    }
+
+    #[test]
+    fn what_is_beyond_the_most_values_is_added_up_as_other() {
+        let all = [("a", 9.0), ("b", 5.0), ("c", 2.0), ("d", 1.0)];
+        assert_eq!(bounded(values(&all), 4), values(&all));
+        let three = [("a", 9.0), ("b", 5.0), ("other", 3.0)];
+        assert_eq!(bounded(values(&all), 3), values(&three));
+        let known = [("a", 9.0), ("other", 5.0), ("c", 2.0), ("d", 1.0)];
+        assert_eq!(
+            bounded(values(&known), 3),
+            values(&[("a", 9.0), ("other", 8.0)])
+        );
+        assert_eq!(bounded(values(&all), 1), values(&[("other", 17.0)]));
+    }
+}
