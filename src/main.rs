@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use upgrade_responder::cli::options::StartOptions;
 use upgrade_responder::cli::{self, Command, CommandError};
 use upgrade_responder::logging;
-use upgrade_responder::service::report::{self, ReportError, ReportOptions};
+use upgrade_responder::service::report::{self, ReportError};
 use upgrade_responder::service::run::{self, RunError};
-use upgrade_responder::service::{check_config, set_query_period};
+use upgrade_responder::service::{check_config, export_totals, import_totals, set_query_period};
 
 /// Exit statuses after sysexits.h, where they have one.
 const FAILED: u8 = 1;
@@ -30,7 +30,9 @@ fn main() -> ExitCode {
                 env!("CARGO_PKG_VERSION")
             ));
         }
-        Command::Report(options) => return show(&options),
+        Command::Report(options) => return ended(report::run(&options)),
+        Command::ExportTotals(options) => return ended(export_totals::run(&options)),
+        Command::ImportTotals(options) => return ended(import_totals::run(&options)),
         Command::CheckConfig { options, online } => return check(&options, online),
         Command::Start(options) => run::run(*options),
         Command::SetQueryPeriod(options) => set_query_period::run(&options, &mut std::io::stdout()),
@@ -42,8 +44,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn show(options: &ReportOptions) -> ExitCode {
-    match report::run(options) {
+fn ended(result: Result<(), ReportError>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ ReportError::Usage(_)) => fail(&error, USAGE),
         Err(error @ ReportError::Configuration(_)) => fail(&error, CONFIGURATION),

@@ -9,14 +9,18 @@ pub enum Name {
     Report,
     CheckConfig,
     SetQueryPeriod,
+    ExportTotals,
+    ImportTotals,
 }
 
 impl Name {
-    pub const ALL: [Name; 4] = [
+    pub const ALL: [Name; 6] = [
         Name::Start,
         Name::Report,
         Name::CheckConfig,
         Name::SetQueryPeriod,
+        Name::ExportTotals,
+        Name::ImportTotals,
     ];
 
     /// The word that is typed.
@@ -26,6 +30,8 @@ impl Name {
             Name::Report => "report",
             Name::CheckConfig => "check-config",
             Name::SetQueryPeriod => "set-query-period",
+            Name::ExportTotals => "export-totals",
+            Name::ImportTotals => "import-totals",
         }
     }
 }
@@ -36,6 +42,7 @@ pub enum For {
     /// All of them; those that a command has no use for are ignored, so that one environment file serves all.
     All,
     Only(Name),
+    Both(Name, Name),
     /// All but `start`, which gets its settings from whoever starts it.
     NotStart,
 }
@@ -45,6 +52,7 @@ impl For {
         match self {
             For::All => true,
             For::Only(name) => name == command,
+            For::Both(one, other) => one == command || other == command,
             For::NotStart => command != Name::Start,
         }
     }
@@ -55,6 +63,7 @@ impl fmt::Display for For {
         match self {
             For::All => f.write_str("every command"),
             For::Only(name) => f.write_str(name.as_str()),
+            For::Both(one, other) => write!(f, "{} and {}", one.as_str(), other.as_str()),
             For::NotStart => f.write_str("every command but start"),
         }
     }

@@ -55,6 +55,9 @@ const fn switch(name: &'static str, env: &'static str, help: &'static str) -> Fl
     }
 }
 
+/// Of both commands that take `--format`.
+const FORMATS: &str = "text, csv or json; of export-totals csv (its default) or line-protocol";
+
 const fn of(commands: For, flag: Flag) -> Flag {
     Flag { commands, ..flag }
 }
@@ -312,8 +315,8 @@ pub static FLAGS: &[Flag] = &[
         ),
     ),
     of(
-        For::Only(Name::Report),
-        value("--format", "", "FORMAT", "text", "text, csv or json"),
+        For::Both(Name::Report, Name::ExportTotals),
+        value("--format", "", "FORMAT", "text", FORMATS),
     ),
     of(
         For::Only(Name::CheckConfig),

@@ -7,6 +7,7 @@ mod command;
 mod environment_file;
 mod flags;
 mod help;
+mod history;
 mod lowargs;
 pub mod options;
 mod report;
@@ -22,6 +23,8 @@ use lowargs::LowArgs;
 use options::{SetPeriodOptions, StartOptions};
 use settings::Settings;
 
+use crate::service::export_totals::ExportOptions;
+use crate::service::import_totals::ImportOptions;
 use crate::service::report::ReportOptions;
 
 pub use help::help;
@@ -41,6 +44,8 @@ pub enum Command {
         online: bool,
     },
     SetQueryPeriod(Box<SetPeriodOptions>),
+    ExportTotals(Box<ExportOptions>),
+    ImportTotals(Box<ImportOptions>),
 }
 
 /// Why it is not known what the user asked for.
@@ -108,6 +113,8 @@ fn parse(
             options: Box::new(StartOptions::from(&low, env)?),
             online: options::switch(&low, "--online")?,
         },
+        Name::ExportTotals => Command::ExportTotals(Box::new(history::export(&low, env)?)),
+        Name::ImportTotals => Command::ImportTotals(Box::new(history::import(&low, env)?)),
         Name::SetQueryPeriod => {
             Command::SetQueryPeriod(Box::new(SetPeriodOptions::from(&low, env)?))
         }

@@ -3,7 +3,9 @@
 
 pub mod check_config;
 mod connect;
+pub mod export_totals;
 pub mod health;
+pub mod import_totals;
 mod memory;
 pub mod notify;
 pub mod pipeline;

@@ -10,7 +10,10 @@ pub mod counter;
 mod counts;
 mod days;
 mod error;
+mod export;
 mod fields;
+pub mod history;
+mod import;
 mod ledger;
 mod opening;
 mod periods;
@@ -23,6 +26,7 @@ mod values;
 
 pub use counts::Counts;
 pub use error::{Fault, LedgerError};
+pub use import::{Imported, Importer};
 pub use ledger::Ledger;
 pub use opening::Opening;
 pub use periods::Lengths;

@@ -22,7 +22,7 @@ const BUSY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct LedgerReader {
     path: PathBuf,
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 /// What a name stands for.
@@ -272,7 +272,7 @@ impl LedgerReader {
         found.map_err(|error| self.failed(&error))
     }
 
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         sql: &str,
         params: impl Params,
@@ -285,7 +285,7 @@ impl LedgerReader {
         rows().map_err(|error| self.failed(&error))
     }
 
-    fn failed(&self, error: &rusqlite::Error) -> LedgerError {
+    pub(super) fn failed(&self, error: &rusqlite::Error) -> LedgerError {
         LedgerError::of(&self.path, error)
     }
 }

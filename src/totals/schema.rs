@@ -69,6 +69,15 @@ CREATE VIEW daily AS
         JOIN value v ON v.id = t.value;
 ";
 
+/// Periods and days that were imported, with the total that they came with: one that was counted on top of it
+/// since is this server's own.
+const IMPORTED: &str = "
+CREATE TABLE IF NOT EXISTS imported (
+    is_day INTEGER NOT NULL, start INTEGER NOT NULL, source TEXT NOT NULL, total REAL NOT NULL,
+    PRIMARY KEY (is_day, start)
+) WITHOUT ROWID;
+";
+
 /// The version of a ledger; 0 of an empty file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", (), |row| row.get(0))
@@ -80,6 +89,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     if version(&transaction)? == 0 {
         transaction.execute_batch(TABLES)?;
     }
+    transaction.execute_batch(IMPORTED)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
 }

@@ -9,7 +9,7 @@ mod examples;
 mod figures;
 mod fresh;
 pub mod json;
-mod state;
+pub(super) mod state;
 pub mod text;
 
 use std::fmt;
