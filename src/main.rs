@@ -9,9 +9,11 @@ use upgrade_responder::cli::options::StartOptions;
 use upgrade_responder::cli::{self, Command, CommandError};
 use upgrade_responder::logging;
 use upgrade_responder::service::explain::{self, ExplainError, ExplainOptions};
-use upgrade_responder::service::report::{self, ReportError, ReportOptions};
+use upgrade_responder::service::report::{self, ReportError};
 use upgrade_responder::service::run::{self, RunError};
-use upgrade_responder::service::{check_config, suggest_schema, take_over};
+use upgrade_responder::service::{
+    check_config, export_totals, import_totals, suggest_schema, take_over,
+};
 
 /// Exit statuses after sysexits.h, where they have one.
 const FAILED: u8 = 1;
@@ -32,7 +34,9 @@ fn main() -> ExitCode {
                 env!("CARGO_PKG_VERSION")
             ));
         }
-        Command::Report(options) => return show(&options),
+        Command::Report(options) => return ended(report::run(&options)),
+        Command::ExportTotals(options) => return ended(export_totals::run(&options)),
+        Command::ImportTotals(options) => return ended(import_totals::run(&options)),
         Command::CheckConfig {
             options,
             suggest_schema: true,
@@ -55,8 +59,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn show(options: &ReportOptions) -> ExitCode {
-    match report::run(options) {
+fn ended(result: Result<(), ReportError>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ ReportError::Usage(_)) => fail(&error, USAGE),
         Err(error @ ReportError::Configuration(_)) => fail(&error, CONFIGURATION),

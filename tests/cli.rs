@@ -180,7 +180,7 @@ fn report_takes_flags_of_its_own_and_needs_a_state_directory() {
         assert_eq!(ended.code, Some(*code), "{flags:?}: {}", ended.stderr);
         assert_one_line(&ended.stderr, pieces);
     }
-    for flag in ["--by", "--last", "--from", "--to", "--every", "--format"] {
+    for flag in ["--by", "--last", "--from", "--to", "--every"] {
         let ended = server::run(&scratch, &["check-config", flag, "x"]);
         let said = format!("{flag} is a flag of the command 'report'");
         assert_eq!(ended.code, Some(2), "{}", ended.stderr);

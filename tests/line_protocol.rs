@@ -146,14 +146,18 @@ fn body() -> impl Strategy<Value = Body> {
 
 /// What the contract promises to store of a body; nothing of a version that is too long.
 fn promised(body: &Body) -> Option<(BTreeMap<String, String>, BTreeMap<String, Value>)> {
-    let version = body.version.clone().unwrap_or_default();
+    let version = body.version.clone().unwrap_or_default().trim().to_owned();
     if version.len() > 200 {
         return None;
     }
     // The last of a repeated key wins, extraTagInfo over extraInfo.
     let sent: BTreeMap<_, _> = body.info.iter().chain(&body.tags).cloned().collect();
     let tags = accepted(sent, |value| match value {
-        Json::String(text) if !text.is_empty() && text.len() <= 200 => Some(text),
+        // White space around it goes, and what is empty then is left out.
+        Json::String(text) => {
+            let text = text.trim();
+            (1..=200).contains(&text.len()).then(|| text.to_owned())
+        }
         _ => None,
     });
     let sent: BTreeMap<_, _> = body.fields.iter().cloned().collect();

@@ -23,6 +23,7 @@ mod disk;
 mod end_to_end;
 mod harness_itself;
 mod harness_server;
+mod history;
 mod http_rules;
 mod influx_setup;
 mod influx_tls;

@@ -11,7 +11,7 @@ use std::path::Path;
 use libfuzzer_sys::fuzz_target;
 use upgrade_responder::geo::Location;
 use upgrade_responder::line::encode as line;
-use upgrade_responder::checkin::request::{CheckIn, FieldValue, LeftOut};
+use upgrade_responder::checkin::request::{CheckIn, FieldValue};
 use upgrade_responder::spool::cardinality::{Limiter, Limits, Listed};
 
 type Input<'a> = (
@@ -45,7 +45,8 @@ fuzz_target!(|input: Input<'_>| {
                 (field_key(*n), value)
             })
             .collect(),
-        left_out: LeftOut::default(),
+        left_out: Default::default(),
+        notes: Vec::new(),
     };
     let location = Location {
         city,

@@ -15,14 +15,14 @@ _upgrade_responder() {
     case $value in
         FILE) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
         DIR) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
-        FORMAT) mapfile -t COMPREPLY < <(compgen -W 'text csv json' -- "$word") ;;
+        FORMAT) mapfile -t COMPREPLY < <(compgen -W 'text csv json line-protocol' -- "$word") ;;
         WHAT) mapfile -t COMPREPLY < <(compgen -W 'all app_version country city' -- "$word") ;;
         ?*) COMPREPLY=() ;;
         *)
             if [[ $word == -* ]]; then
                 value="$(sed -n 's/^  \(--[a-z-]*\).*/\1/p' <<<"$help") --help --version"
             else
-                value='start report check-config explain take-over help'
+                value='start report check-config explain take-over export-totals import-totals help'
             fi
             mapfile -t COMPREPLY < <(compgen -W "$value" -- "$word")
             ;;

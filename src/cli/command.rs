@@ -10,15 +10,19 @@ pub enum Name {
     CheckConfig,
     Explain,
     TakeOver,
+    ExportTotals,
+    ImportTotals,
 }
 
 impl Name {
-    pub const ALL: [Name; 5] = [
+    pub const ALL: [Name; 7] = [
         Name::Start,
         Name::Report,
         Name::CheckConfig,
         Name::Explain,
         Name::TakeOver,
+        Name::ExportTotals,
+        Name::ImportTotals,
     ];
 
     /// The word that is typed.
@@ -29,6 +33,8 @@ impl Name {
             Name::CheckConfig => "check-config",
             Name::Explain => "explain",
             Name::TakeOver => "take-over",
+            Name::ExportTotals => "export-totals",
+            Name::ImportTotals => "import-totals",
         }
     }
 }
@@ -39,6 +45,7 @@ pub enum For {
     /// All of them; those that a command has no use for are ignored, so that one environment file serves all.
     All,
     Only(Name),
+    Both(Name, Name),
     /// All but `start`, which gets its settings from whoever starts it.
     NotStart,
 }
@@ -48,6 +55,7 @@ impl For {
         match self {
             For::All => true,
             For::Only(name) => name == command,
+            For::Both(one, other) => one == command || other == command,
             For::NotStart => command != Name::Start,
         }
     }
@@ -58,6 +66,7 @@ impl fmt::Display for For {
         match self {
             For::All => f.write_str("every command"),
             For::Only(name) => f.write_str(name.as_str()),
+            For::Both(one, other) => write!(f, "{} and {}", one.as_str(), other.as_str()),
             For::NotStart => f.write_str("every command but start"),
         }
     }

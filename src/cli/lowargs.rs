@@ -14,6 +14,8 @@ use super::settings::Settings;
 pub struct LowArgs {
     /// The first word that is no flag.
     pub command: Option<String>,
+    /// The file of `import-totals`.
+    pub operand: Option<String>,
     pub help: bool,
     pub version: bool,
     settings: Vec<Setting>,
@@ -52,17 +54,21 @@ impl LowArgs {
         }
         let help = parsed.contains("--help");
         let version = parsed.contains("--version");
-        let mut words = parsed.finish().into_iter();
+        let mut words = parsed.finish().into_iter().peekable();
         let command = words.next().map(|word| word.to_string_lossy().into_owned());
         if let Some(word) = command.as_deref().filter(|word| word.starts_with('-')) {
             return Err(UsageError::UnknownFlag(word.to_owned()));
         }
+        let operand = words
+            .next_if(|_| command.as_deref() == Some(Name::ImportTotals.as_str()))
+            .map(|word| word.to_string_lossy().into_owned());
         // `help start` is as good as `help`.
         if let Some(word) = words.next().filter(|_| command.as_deref() != Some("help")) {
             return Err(UsageError::Stray(word.to_string_lossy().into_owned()));
         }
         Ok(LowArgs {
             command,
+            operand,
             help,
             version,
             settings,

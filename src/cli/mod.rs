@@ -8,6 +8,7 @@ mod environment_file;
 mod explain;
 mod flags;
 mod help;
+mod history;
 mod influxdb;
 mod influxdb_flags;
 mod lowargs;
@@ -29,6 +30,8 @@ use options::{StartOptions, TakeOverOptions};
 use settings::Settings;
 
 use crate::service::explain::ExplainOptions;
+use crate::service::export_totals::ExportOptions;
+use crate::service::import_totals::ImportOptions;
 use crate::service::report::ReportOptions;
 
 pub use help::help;
@@ -54,6 +57,8 @@ pub enum Command {
     },
     Explain(Box<ExplainOptions>),
     TakeOver(Box<TakeOverOptions>),
+    ExportTotals(Box<ExportOptions>),
+    ImportTotals(Box<ImportOptions>),
 }
 
 /// Why it is not known what the user asked for.
@@ -128,5 +133,7 @@ fn parse(
         },
         Name::Explain => Command::Explain(Box::new(explain::options(&low)?)),
         Name::TakeOver => Command::TakeOver(Box::new(TakeOverOptions::from(&low, env)?)),
+        Name::ExportTotals => Command::ExportTotals(Box::new(history::export(&low, env)?)),
+        Name::ImportTotals => Command::ImportTotals(Box::new(history::import(&low, env)?)),
     })
 }

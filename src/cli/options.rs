@@ -209,7 +209,7 @@ pub(super) fn text(low: &LowArgs, name: &str) -> Option<String> {
         .map(|setting| setting.value.to_string_lossy().into_owned())
 }
 
-fn database(low: &LowArgs) -> Result<Database, UsageError> {
+pub(super) fn database(low: &LowArgs) -> Result<Database, UsageError> {
     match low.get("--application-name") {
         Some(_) => typed(low, "--application-name", values::application_name),
         None => Err(UsageError::Missing(

@@ -27,7 +27,10 @@ pub(super) fn options(low: &LowArgs, env: Env<'_>) -> Result<ReportOptions, Usag
 
 /// The name in the settings file belongs to the state directory there: with another one, its only application
 /// is meant.
-fn application(low: &LowArgs, state: Option<Source>) -> Result<Option<String>, UsageError> {
+pub(super) fn application(
+    low: &LowArgs,
+    state: Option<Source>,
+) -> Result<Option<String>, UsageError> {
     let named = source(low, "--application-name");
     if named.is_none() || (named == Some(Source::SettingsFile) && state > named) {
         return Ok(None);

@@ -59,8 +59,14 @@ pub(super) const EVERY: Flag = of(
 );
 
 pub(super) const FORMAT: Flag = of(
-    For::Only(Name::Report),
-    value("--format", "", "FORMAT", "text", "text, csv or json"),
+    For::Both(Name::Report, Name::ExportTotals),
+    value(
+        "--format",
+        "",
+        "FORMAT",
+        "text",
+        "text, csv or json; of export-totals csv (its default) or line-protocol",
+    ),
 );
 
 pub(super) const LEFT_OUT: Flag = of(

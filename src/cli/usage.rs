@@ -12,6 +12,8 @@ pub enum UsageError {
     UnknownFlag(String),
     Stray(String),
     NoValue(String),
+    /// `import-totals` without a file.
+    NoFile,
     /// The value is spelt like a flag.
     FlagAsValue(String),
     Missing(&'static str, &'static str),
@@ -61,6 +63,9 @@ impl fmt::Display for UsageError {
                     "unexpected argument {found:?} (see upgrade-responder --help)"
                 )
             }
+            UsageError::NoFile => f.write_str(
+                "import-totals needs a file (the CSV that export-totals wrote, or - for standard input), or --influxdb-url",
+            ),
             UsageError::FlagAsValue(flag) => {
                 write!(
                     f,

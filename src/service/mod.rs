@@ -4,8 +4,11 @@
 pub mod check_config;
 mod connect;
 pub mod explain;
+pub mod export_totals;
 mod field_types;
 pub mod health;
+mod import_influx;
+pub mod import_totals;
 mod memory;
 pub mod notify;
 mod offers;

@@ -93,7 +93,9 @@ impl Appender {
 
     /// While the sender is far behind, segments grow; else they are sealed by time or by number.
     pub fn is_due(&self) -> bool {
-        let Some(open) = &self.open else { return false };
+        let Some(open) = self.open.as_ref().filter(|open| open.lines > 0) else {
+            return false;
+        };
         if open.bytes >= self.spool.segment_size() || self.spool.is_sync_failed() {
             return true;
         }

@@ -85,7 +85,7 @@ impl Writer {
             match queued.records.recv_timeout(look_again) {
                 Ok(record) => {
                     thread::sleep(GROUP);
-                    self.write_group(record, queued, wake);
+                    self.write_group(record, queued, wake, appended);
                     // Full means that the syncer is about to wake up anyway.
                     let _ = appended.try_send(());
                 }
@@ -99,13 +99,19 @@ impl Writer {
     }
 
     /// Writes a record and those that are queued behind it now, in parts where a batch is full.
-    fn write_group(&mut self, first: Queued, queued: &Queue, wake: &Sender<()>) {
+    fn write_group(
+        &mut self,
+        first: Queued,
+        queued: &Queue,
+        wake: &Sender<()>,
+        appended: &Sender<()>,
+    ) {
         let mut left = 1 + queued.records.len();
         let mut records = std::iter::once(first).chain(queued.records.try_iter());
         while left > 0 {
             let room = self.appender.room().min(GROUP_RECORDS);
             let written = self.encode(&mut records, left.min(room), queued);
-            self.write(queued);
+            self.write(queued, wake, appended);
             left -= written;
             if self.appender.is_due() && self.appender.seal() {
                 let _ = wake.try_send(());
@@ -147,12 +153,14 @@ impl Writer {
 
     /// Appends the lines, however often the disk has to be asked. A stop waits a few seconds for it, and
     /// drops them then.
-    fn write(&mut self, queued: &Queue) {
+    fn write(&mut self, queued: &Queue, wake: &Sender<()>, appended: &Sender<()>) {
         // Before a reader can see them.
         self.appender.stamped(self.clock.last());
         let mut closed = None;
         while let Err(error) = self.append() {
             self.losses.look(&self.metrics);
+            // A full disk has room again when what is on it is delivered, the open segment as well.
+            self.seal_if_due(wake, appended);
             thread::sleep(RETRY);
             if !queued.is_closed() {
                 continue;

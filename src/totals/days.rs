@@ -20,8 +20,22 @@ struct Day {
     covered: i64,
 }
 
-/// Turns the oldest day that ends before a moment into day rows; whether there was one.
+/// Turns the oldest day that ends before a moment into day rows; whether there was one. Removes values that
+/// nothing has any more, which only the server may do: it remembers their ids.
 pub(super) fn keep_one(
+    transaction: &Transaction<'_>,
+    before: i64,
+    ids: &mut Ids,
+) -> rusqlite::Result<bool> {
+    let kept = keep_one_of(transaction, before, ids)?;
+    if kept {
+        forget_values(transaction, ids)?;
+    }
+    Ok(kept)
+}
+
+/// The same for whoever has the ledger open beside the server: no value is removed.
+pub(super) fn keep_one_of(
     transaction: &Transaction<'_>,
     before: i64,
     ids: &mut Ids,
@@ -37,6 +51,7 @@ pub(super) fn keep_one(
         return Ok(false);
     }
     let day = keep_periods(transaction, start)?;
+    keep_mark(transaction, start)?;
     if day.covered > 0 {
         keep_totals(transaction, &day, ids)?;
         keep_numbers(transaction, &day)?;
@@ -56,8 +71,24 @@ pub(super) fn keep_one(
         "DELETE FROM period WHERE start >= ? AND start < ?",
         (start, start + DAY),
     )?;
-    forget_values(transaction, ids)?;
     Ok(true)
+}
+
+/// A day of imported periods alone is an imported day.
+fn keep_mark(transaction: &Transaction<'_>, start: i64) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT OR IGNORE INTO imported SELECT 1, ?1, max(i.source), d.mean
+         FROM day d JOIN period p ON p.start >= ?1 AND p.start < ?2
+             LEFT JOIN imported i ON i.start = p.start AND i.is_day = 0 AND i.total = p.total
+         WHERE d.start = ?1 AND d.mean IS NOT NULL
+         GROUP BY d.start HAVING count(*) = count(i.start)",
+        (start, start + DAY),
+    )?;
+    transaction.execute(
+        "DELETE FROM imported WHERE is_day = 0 AND start >= ? AND start < ?",
+        (start, start + DAY),
+    )?;
+    Ok(())
 }
 
 struct Dimension {

@@ -253,7 +253,7 @@ fn identity(file: &File) -> io::Result<(u64, u64)> {
 
 /// With a write-ahead log, readers never wait for a commit nor it for them; `FULL`: a commit survives a loss of
 /// power, so that a segment can be deleted after it.
-fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
@@ -317,7 +317,10 @@ pub(super) fn kept_lengths(connection: &Connection) -> rusqlite::Result<Vec<Leng
     rows.collect()
 }
 
-fn write_lengths(transaction: &Transaction<'_>, lengths: &Lengths) -> rusqlite::Result<()> {
+pub(super) fn write_lengths(
+    transaction: &Transaction<'_>,
+    lengths: &Lengths,
+) -> rusqlite::Result<()> {
     for length in lengths.iter() {
         transaction.execute(
             "INSERT INTO length VALUES (?, ?)",
@@ -328,7 +331,7 @@ fn write_lengths(transaction: &Transaction<'_>, lengths: &Lengths) -> rusqlite::
 }
 
 /// The write lock is taken at the beginning, where waiting for it does no harm.
-fn in_transaction<T>(
+pub(super) fn in_transaction<T>(
     connection: &mut Connection,
     write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {

@@ -10,7 +10,10 @@ pub mod counter;
 mod counts;
 mod days;
 mod error;
+mod export;
 mod fields;
+pub mod history;
+mod import;
 mod ledger;
 pub mod left_out;
 mod left_out_rows;
@@ -28,6 +31,7 @@ mod values;
 
 pub use counts::Counts;
 pub use error::{Fault, LedgerError};
+pub use import::{Imported, Importer};
 pub use ledger::Ledger;
 pub use left_out_rows::LeftOutRow;
 pub use opening::Opening;

@@ -22,7 +22,7 @@ const BUSY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct LedgerReader {
     path: PathBuf,
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 /// What a name stands for.
@@ -290,7 +290,7 @@ impl LedgerReader {
         rows().map_err(|error| self.failed(&error))
     }
 
-    fn failed(&self, error: &rusqlite::Error) -> LedgerError {
+    pub(super) fn failed(&self, error: &rusqlite::Error) -> LedgerError {
         LedgerError::of(&self.path, error)
     }
 }

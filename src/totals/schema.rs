@@ -2,12 +2,12 @@
 //!
 //! The views are an interface (docs/totals.md): their columns stay.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::left_out_rows;
 
 /// The version of the tables, in `PRAGMA user_version`. A higher one is a newer program's.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// Times are in seconds since 1970, `present_ms` is wall time in milliseconds.
 const TABLES: &str = "
@@ -83,6 +83,15 @@ CREATE INDEX unsent ON period (start) WHERE sent IS NULL OR sent < revision;
 CREATE TABLE own (measurement TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
+/// Periods and days that were imported, with the total that they came with: one that was counted on top of it
+/// since is this server's own.
+const IMPORTED: &str = "
+CREATE TABLE imported (
+    is_day INTEGER NOT NULL, start INTEGER NOT NULL, source TEXT NOT NULL, total REAL NOT NULL,
+    PRIMARY KEY (is_day, start)
+) WITHOUT ROWID;
+";
+
 /// The version of a ledger; 0 of an empty file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", (), |row| row.get(0))
@@ -90,12 +99,17 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
 
 /// Brings an older ledger, or an empty file, to today's tables.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
+    if version(connection)? == VERSION {
+        return Ok(());
+    }
+    // The write lock from the beginning: whoever reads first and writes then is refused beside another writer.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let before = version(&transaction)?;
     for (version, sql) in [
         (1, TABLES),
         (2, SENDING),
         (left_out_rows::SINCE, left_out_rows::TABLE),
+        (4, IMPORTED),
     ] {
         if before < version {
             transaction.execute_batch(sql)?;

@@ -10,7 +10,7 @@ mod figures;
 mod fresh;
 pub mod json;
 mod left_out;
-mod state;
+pub(super) mod state;
 pub mod text;
 
 use std::fmt;
