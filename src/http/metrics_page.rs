@@ -11,6 +11,7 @@ use std::time::Instant;
 use tiny_http::{Method, Request};
 
 use super::answer::{self, Answer, Refusal, Then};
+use super::healthz::healthz;
 use super::installations::Installations;
 use super::listener::Handler;
 use super::prometheus::{Page, TEXT_FORMAT};
@@ -37,7 +38,7 @@ impl Handler for MetricsPage {
         let page = match path {
             "/metrics" if is_read => Answer::text(200, TEXT_FORMAT, self.render()),
             "/metrics/installations" if is_read => self.installations(),
-            "/healthz" if is_read => self.healthz(),
+            "/healthz" if is_read => healthz(&self.metrics, &self.spool),
             _ => {
                 let what = "expected GET /metrics, /metrics/installations or /healthz";
                 return answer::refuse_unread(request, &Refusal::new(404, what));
@@ -53,46 +54,6 @@ impl MetricsPage {
         match self.installations.page(now_seconds()) {
             Ok(text) => Answer::text(200, TEXT_FORMAT, text),
             Err(error) => Answer::text(503, "text/plain", format!("{error}\n")),
-        }
-    }
-
-    /// 200, or 503 with a line for each reason.
-    fn healthz(&self) -> Answer {
-        let health = &self.metrics.health;
-        let reasons = [
-            (
-                health.deaf.load(Ordering::Relaxed) > 0,
-                "deaf: own requests are not answered",
-            ),
-            (
-                health.disk_failing.load(Ordering::Relaxed),
-                "disk: the spool cannot be written",
-            ),
-            (
-                health.counting_failing.load(Ordering::Relaxed),
-                "totals: the ledger cannot be written, records wait to be counted",
-            ),
-            (
-                health.delivery_stalled.load(Ordering::Relaxed),
-                "delivery: the database answers, but nothing was delivered for an hour",
-            ),
-            (
-                is_nearly_full(&self.spool),
-                "spool: over 90 % of --spool-max-size",
-            ),
-            (
-                self.metrics.config.outdated.load(Ordering::Relaxed),
-                "configuration: the files on disk are invalid or go on changing, older ones are served",
-            ),
-        ];
-        let failing: Vec<&str> = reasons
-            .iter()
-            .filter(|(is, _)| *is)
-            .map(|(_, why)| *why)
-            .collect();
-        match failing.as_slice() {
-            [] => Answer::text(200, "text/plain", "ok\n".to_owned()),
-            reasons => Answer::text(503, "text/plain", reasons.join("\n") + "\n"),
         }
     }
 
@@ -351,10 +312,4 @@ impl MetricsPage {
             self.started.elapsed().as_secs(),
         );
     }
-}
-
-/// Without a database to deliver to, a spool is full most of the time, and nothing is lost by it.
-fn is_nearly_full(spool: &Spool) -> bool {
-    let (size, max) = spool.size();
-    spool.to_deliver().is_some() && size > max / 10 * 9
 }

@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod client_addr;
 pub mod headers;
+mod healthz;
 pub mod installations;
 pub mod listener;
 pub mod metrics_page;

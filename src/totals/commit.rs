@@ -194,16 +194,7 @@ impl Ids {
         if let Some(&id) = self.dimensions.get(&key) {
             return Ok(id);
         }
-        let found = transaction
-            .prepare_cached("SELECT id FROM dimension WHERE name = ? AND kind = ?")?
-            .query_row((name, kind), |row| row.get(0))
-            .optional()?;
-        let id = match found {
-            Some(id) => id,
-            None => transaction
-                .prepare_cached("INSERT INTO dimension (name, kind) VALUES (?, ?)")?
-                .insert((name, kind))?,
-        };
+        let id = dimension_id(transaction, name, kind)?;
         self.dimensions.insert(key, id);
         Ok(id)
     }
@@ -255,6 +246,24 @@ impl Ids {
     /// Values were removed.
     pub(super) fn forget_values(&mut self) {
         *self = Ids::default();
+    }
+}
+
+/// The id of a dimension, which is added where it is not there yet.
+pub(super) fn dimension_id(
+    transaction: &Transaction<'_>,
+    name: &str,
+    kind: &str,
+) -> rusqlite::Result<i64> {
+    let found = transaction
+        .prepare_cached("SELECT id FROM dimension WHERE name = ? AND kind = ?")?
+        .query_row((name, kind), |row| row.get(0))
+        .optional()?;
+    match found {
+        Some(id) => Ok(id),
+        None => transaction
+            .prepare_cached("INSERT INTO dimension (name, kind) VALUES (?, ?)")?
+            .insert((name, kind)),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::Transaction;
+
+use crate::totals::commit::dimension_id;
 
 /// The ids of dimensions and values, while nobody else changes the ledger.
 #[derive(Debug, Default)]
@@ -40,16 +42,7 @@ impl Ids {
         if let Some(&id) = self.dimensions.get(&key) {
             return Ok(id);
         }
-        let found = transaction
-            .prepare_cached("SELECT id FROM dimension WHERE name = ? AND kind = ?")?
-            .query_row((name, kind), |row| row.get(0))
-            .optional()?;
-        let id = match found {
-            Some(id) => id,
-            None => transaction
-                .prepare_cached("INSERT INTO dimension (name, kind) VALUES (?, ?)")?
-                .insert((name, kind))?,
-        };
+        let id = dimension_id(transaction, name, kind)?;
         self.dimensions.insert(key, id);
         Ok(id)
     }
