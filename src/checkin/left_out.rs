@@ -8,6 +8,8 @@ use crate::totals::left_out::{Note, Part, Reason, Type};
 
 /// Keys of one check-in that are noted by name at most; all are counted.
 const MOST_NOTES: usize = 64;
+/// Characters of a client's text in the log.
+const MOST_SHOWN: usize = 100;
 
 /// How many extra keys were left out of a check-in, by [`Reason`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +67,11 @@ impl<'a> Noted<'a> {
             Reason::Reserved => &mut counts.reserved,
         };
         *count += 1;
-        log::debug!("extra key {key:?} left out: {}", refused.reason.as_str());
+        log::debug!(
+            "extra key {:?} left out: {}",
+            beginning(&key),
+            refused.reason.as_str()
+        );
         self.note(part, key, refused);
     }
 
@@ -81,4 +87,13 @@ impl<'a> Noted<'a> {
             });
         }
     }
+}
+
+/// What the log shows of a client's text: a body can be one key of 64 KiB.
+pub fn beginning(text: &str) -> &str {
+    let end = text
+        .char_indices()
+        .nth(MOST_SHOWN)
+        .map_or(text.len(), |(at, _)| at);
+    &text[..end]
 }

@@ -16,8 +16,8 @@ use super::read_body::{read_body, unreadable};
 use super::slots::InFlight;
 use super::target::path;
 use crate::checkin::body::{self, Raw};
-use crate::checkin::repair;
 use crate::checkin::request::{self, CheckIn};
+use crate::checkin::{left_out, repair};
 use crate::config::Snapshot;
 use crate::config::rules::client::{Client, Place};
 use crate::geo::{Location, Lookup};
@@ -162,7 +162,7 @@ impl App {
         if !check_in.recordable {
             log::debug!(
                 "version {:?} breaks the schema: answered, not recorded",
-                check_in.app_version
+                left_out::beginning(&check_in.app_version)
             );
             counts.not_recordable.add(1);
             return Ok(outcome);

@@ -7,7 +7,7 @@ use crate::cli::options::StartOptions;
 use crate::config::schema::{DataType, RequestSchema};
 use crate::config::suggest::{Section, Wanted, suggest};
 use crate::state::StateDir;
-use crate::totals::left_out::{Part, Reason, Type};
+use crate::totals::left_out::{MAX_TEXT, Part, Reason, Type};
 use crate::totals::{LedgerReader, LeftOutRow};
 
 /// The schema for standard output, and for each change of it a line for standard error.
@@ -75,9 +75,11 @@ fn told(rows: &[LeftOutRow], wanted: &Wanted) -> String {
 }
 
 fn is_suggested(row: &LeftOutRow) -> bool {
-    [Reason::NotInSchema, Reason::TooLong]
-        .iter()
-        .any(|reason| reason.as_str() == row.reason)
+    // A key that was cut is none that a client sends.
+    row.key.len() < MAX_TEXT
+        && [Reason::NotInSchema, Reason::TooLong]
+            .iter()
+            .any(|reason| reason.as_str() == row.reason)
 }
 
 /// Types of which nothing is known, as of `null`, are not suggested.

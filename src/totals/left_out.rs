@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const MOST: usize = 1_000;
 const KEPT: usize = 500;
 /// Bytes of a key and of a version that are kept.
-const MAX_TEXT: usize = 64;
+pub const MAX_TEXT: usize = 64;
 
 /// The part of a check-in that a key belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
