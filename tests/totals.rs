@@ -225,15 +225,22 @@ fn a_ledger_of_a_newer_version_is_left_alone_and_its_records_wait() {
         let ledger = rusqlite::Connection::open(&path).unwrap();
         ledger.execute_batch(statement).unwrap();
     };
+    let ledger = rusqlite::Connection::open(&path).unwrap();
+    let version: i64 = ledger
+        .query_row("PRAGMA user_version", (), |row| row.get(0))
+        .unwrap();
+    drop(ledger);
     sql("PRAGMA user_version = 99");
     let running = server.start();
     check_in(&running, 3);
     wait_for(SOON, "the records", || spooled(&scratch).len() == 5);
     wait_for(SOON, "the log", || {
-        running.log().contains("has version 99, expected at most 3")
+        running
+            .log()
+            .contains(&format!("has version 99, expected at most {version}"))
     });
     assert_eq!(lines_with(&running.log(), "has version 99"), 1);
-    sql("PRAGMA user_version = 3");
+    sql(&format!("PRAGMA user_version = {version}"));
     wait_for(SOON, "the totals", || total(&scratch) == 5);
     let ended = running.terminate();
     assert_eq!(set_aside(&scratch), 0, "{}", ended.stderr);
