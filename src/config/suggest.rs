@@ -32,7 +32,7 @@ pub enum Section {
     Fields,
 }
 
-/// A schema as text, and what of the wanted is in it now.
+/// A schema as text, with the wanted keys that were added and those whose `maxLen` was raised.
 #[derive(Debug)]
 pub struct Suggested {
     pub text: String,

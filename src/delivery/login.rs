@@ -59,10 +59,6 @@ impl Login {
         self.file = Some(file);
     }
 
-    pub(super) fn user(&self) -> Option<&str> {
-        self.user.as_deref()
-    }
-
     /// The `Authorization` header.
     pub(super) fn header(&self) -> Option<&str> {
         self.header.as_ref().map(|Header(value)| value.as_str())

@@ -57,11 +57,6 @@ impl V1 {
         &self.database
     }
 
-    /// Who logs in; nobody needs to where InfluxDB knows no users.
-    pub fn user(&self) -> Option<&str> {
-        self.login.user()
-    }
-
     /// VictoriaMetrics has no `/ping` below a path, but says what it is all the same.
     pub(super) fn ping(&self, timeout: Duration) -> Result<Engine, Trouble> {
         let url = format!("{}/ping", self.url.base);

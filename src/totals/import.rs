@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::Opening;
 use super::days;
-use super::error::{Fault, LedgerError};
+use super::error::LedgerError;
 use super::history::Entry;
-use super::ledger::{in_transaction, kept_lengths, set_up, write_lengths};
+use super::ledger::{connect, in_transaction, kept_lengths, write_lengths};
 use super::periods::Lengths;
-use super::{Opening, schema};
 use crate::spool::clock::now_seconds;
 use ids::Ids;
 use writing::Writing;
@@ -65,14 +65,7 @@ impl Importer {
             opening.open(now_seconds())?;
         }
         let failed = |error: rusqlite::Error| LedgerError::of(path, &error);
-        let mut connection = Connection::open(path).map_err(failed)?;
-        connection.busy_timeout(BUSY).map_err(failed)?;
-        let version = schema::version(&connection).map_err(failed)?;
-        if version > schema::VERSION {
-            return Err(LedgerError::new(path, Fault::Newer(version)));
-        }
-        set_up(&connection).map_err(failed)?;
-        schema::migrate(&mut connection).map_err(failed)?;
+        let connection = connect(path, BUSY)?;
         let kept = kept_lengths(&connection).map_err(failed)?;
         let lengths = Lengths::from_kept(kept)
             .unwrap_or_else(|| Lengths::always(opening.query_period.seconds()));

@@ -54,14 +54,7 @@ impl Ledger {
         let failed = |error: rusqlite::Error| LedgerError::of(path, &error);
         let file =
             create(path).map_err(|error| LedgerError::new(path, Fault::Disk(error.to_string())))?;
-        let mut connection = Connection::open(path).map_err(failed)?;
-        connection.busy_timeout(BUSY).map_err(failed)?;
-        let version = schema::version(&connection).map_err(failed)?;
-        if version > schema::VERSION {
-            return Err(LedgerError::new(path, Fault::Newer(version)));
-        }
-        set_up(&connection).map_err(failed)?;
-        schema::migrate(&mut connection).map_err(failed)?;
+        let mut connection = connect(path, BUSY)?;
         let (position, oldest) = read_position(&connection).map_err(failed)?;
         let lengths = take_length(&mut connection, query_period, now).map_err(failed)?;
         let lengths = lengths.ok_or_else(|| {
@@ -227,6 +220,20 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
+/// A connection that may write, to a ledger with today's tables. `busy`: how long it waits for another writer.
+pub(super) fn connect(path: &Path, busy: Duration) -> Result<Connection, LedgerError> {
+    let failed = |error: rusqlite::Error| LedgerError::of(path, &error);
+    let mut connection = Connection::open(path).map_err(failed)?;
+    connection.busy_timeout(busy).map_err(failed)?;
+    let version = schema::version(&connection).map_err(failed)?;
+    if version > schema::VERSION {
+        return Err(LedgerError::new(path, Fault::Newer(version)));
+    }
+    set_up(&connection).map_err(failed)?;
+    schema::migrate(&mut connection).map_err(failed)?;
+    Ok(connection)
+}
+
 /// SQLite gives its other files the rights of this one.
 fn create(path: &Path) -> io::Result<(u64, u64)> {
     if let Some(dir) = path.parent() {
@@ -253,7 +260,7 @@ fn identity(file: &File) -> io::Result<(u64, u64)> {
 
 /// With a write-ahead log, readers never wait for a commit nor it for them; `FULL`: a commit survives a loss of
 /// power, so that a segment can be deleted after it.
-pub(super) fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;

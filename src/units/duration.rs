@@ -117,11 +117,6 @@ impl QueryPeriod {
     pub fn minutes(self) -> u64 {
         self.0 / 60
     }
-
-    /// The period as it is written into a query: in seconds, because InfluxQL has no fractions (`1.5h`).
-    pub fn as_influx(self) -> String {
-        format!("{}s", self.0)
-    }
 }
 
 /// As an operator would write it: `1h30m`.
@@ -317,19 +312,19 @@ mod tests {
     }
 
     #[test]
-    fn a_query_period_is_rendered_for_clients_queries_and_people() {
-        for (text, minutes, influx, human) in [
-            ("1h", 60, "3600s", "1h"),
-            ("90m", 90, "5400s", "1h30m"),
-            ("1.5h", 90, "5400s", "1h30m"),
-            ("90s", 1, "90s", "1m30s"),
-            ("1h5s", 60, "3605s", "1h5s"),
-            ("24h", 1440, "86400s", "24h"),
-            ("336h", 20160, "1209600s", "336h"),
+    fn a_query_period_is_rendered_for_clients_and_people() {
+        for (text, minutes, seconds, human) in [
+            ("1h", 60, 3600, "1h"),
+            ("90m", 90, 5400, "1h30m"),
+            ("1.5h", 90, 5400, "1h30m"),
+            ("90s", 1, 90, "1m30s"),
+            ("1h5s", 60, 3605, "1h5s"),
+            ("24h", 1440, 86400, "24h"),
+            ("336h", 20160, 1209600, "336h"),
         ] {
             let period = QueryPeriod::parse(text).unwrap();
             assert_eq!(period.minutes(), minutes, "of {text}");
-            assert_eq!(period.as_influx(), influx, "of {text}");
+            assert_eq!(period.seconds(), seconds, "of {text}");
             assert_eq!(period.to_string(), human, "of {text}");
         }
     }

@@ -58,7 +58,8 @@ fn effects(rule: &Rule, versions: &[Version]) -> impl Iterator<Item = String> {
     }
     if rule.hide && rule.reason.is_some() {
         found.push(
-            "has a Reason that nobody sees, because it hides what it is the reason for".into(),
+            "has a Reason that no client sees, because the rule hides the versions it is for"
+                .into(),
         );
     }
     found.into_iter()

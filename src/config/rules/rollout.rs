@@ -1,6 +1,6 @@
 //! The share of clients that a rule lets through, and how it grows: a staged roll-out.
 //!
-//! Who is let through follows from a hash of the client's address and the rule's seed, anew for each check-in.
+//! Who is let through follows from a hash of the client's address and the rule's seed, computed for each check-in.
 //! Nothing is kept, and every server comes to the same result. The hash must never change: SipHash-2-4 with the
 //! key 0, over the 16 bytes of the IPv6 address (an IPv4 address as `::ffff:a.b.c.d`) and the seed's bytes.
 

@@ -1,4 +1,4 @@
-//! One value that a criterion wants, and what of a client's meets it.
+//! One value that a criterion wants, and which values of a client meet it.
 //!
 //! A text that reads as a constraint is one: `"<1.25"`. It is compared as a version with a client's text, and as
 //! a number with a client's number. Any other text is meant exactly.
@@ -13,7 +13,7 @@ use crate::config::json;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wanted {
-    /// `*`: whatever is said.
+    /// `*`: any value.
     Any,
     /// A text, or a version or number that it describes.
     Text {
@@ -97,7 +97,7 @@ impl Wanted {
         self.accepts_by(said, &mut meets)
     }
 
-    /// The same; `meets` says whether what is said, as a text, meets a constraint.
+    /// The same; `meets` tells whether the client's value, as a text, meets a constraint.
     pub fn accepts_by(
         &self,
         said: Said<'_>,
