@@ -395,3 +395,23 @@ fn a_ledger_that_was_set_aside_replaces_no_total_that_was_sent() {
     running.terminate();
     assert_eq!(own(&influx, &scratch), records.totals);
 }
+
+#[test]
+fn zero_is_sent_of_a_wholly_covered_period_alone() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    let running = server(&scratch, &influx).start();
+    wait_until_idle(&running, &scratch);
+    running.terminate();
+    let row = |hour: i64, ms: i64| {
+        let start = start() + hour * HOUR;
+        format!("INSERT INTO period (start, seconds, present_ms) VALUES ({start}, {HOUR}, {ms});")
+    };
+    // All of it, all but some seconds, and after those a period that shows that they were passed over.
+    let rows = [row(0, 3_600_000), row(1, 3_590_000), row(2, 3_600_000)];
+    on_ledger(&scratch, &rows.concat());
+    let running = server(&scratch, &influx).start();
+    let zero = |hour: i64| ((TARGETS[0].to_owned(), hour, String::new()), 0);
+    wait_for_totals(&influx, &scratch, &Totals::from([zero(0), zero(2)]));
+    running.terminate();
+}

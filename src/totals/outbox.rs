@@ -10,7 +10,6 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::error::LedgerError;
-use super::report::counts_as_covered;
 use super::schema;
 use super::values::{APP_VERSION, COUNTRIES};
 use crate::delivery::{Line, PeriodPoints, TotalsSource};
@@ -162,8 +161,8 @@ fn due(connection: &Connection, before: i64) -> rusqlite::Result<Option<Due>> {
         let Some(due) = found.optional()? else {
             return Ok(None);
         };
-        let covered = counts_as_covered(due.seconds.max(0) as u64, due.covered.max(0) as u64);
-        if due.total > 0 || covered {
+        // As in the views: a mean bears a restart of seconds, a zero does not.
+        if due.total > 0 || due.covered >= due.seconds {
             return Ok(Some(due));
         }
         connection.execute(
