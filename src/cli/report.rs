@@ -4,21 +4,17 @@ use super::lowargs::{LowArgs, Source};
 use super::options::{Env, source, state_dir, switch, typed};
 use super::usage::UsageError;
 use super::values;
-use crate::service::report::{Format, ReportOptions, Span};
-use crate::totals::report::Every;
-use crate::units::date::parse_moment;
-use crate::units::duration::parse_span;
-
-const DAY: u64 = 86_400;
+use crate::service::report::{Format, ReportOptions};
+use crate::totals::asked::{self, Span, moment};
 
 pub(super) fn options(low: &LowArgs, env: Env<'_>) -> Result<ReportOptions, UsageError> {
     let (state_dir, from) = state_dir(low, env);
     Ok(ReportOptions {
         application: application(low, from)?,
         state_dir,
-        by: typed(low, "--by", by)?,
+        by: typed(low, "--by", asked::by)?,
         span: span(low)?,
-        every: typed(low, "--every", every)?,
+        every: typed(low, "--every", asked::every)?,
         format: typed(low, "--format", format)?,
         left_out: switch(low, "--left-out")?,
         colour: may_colour(env),
@@ -39,24 +35,13 @@ pub(super) fn application(
     Ok(Some(database.application))
 }
 
-/// As the ledger writes names. Which of them there are, only the ledger knows.
-fn by(text: &str) -> Result<String, String> {
-    let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    if text.is_empty() || !text.bytes().all(sound) {
-        let expected = "all, app_version, country, city, or a tag or field in snake case, such as \
-                        kubernetes_version";
-        return Err(expected.to_owned());
-    }
-    Ok(text.to_owned())
-}
-
 fn span(low: &LowArgs) -> Result<Span, UsageError> {
     let to = match low.get("--to") {
         Some(_) => Some(typed(low, "--to", moment)?),
         None => None,
     };
     if low.get("--from").is_none() {
-        let last = typed(low, "--last", last)?;
+        let last = typed(low, "--last", asked::last)?;
         return Ok(Span::Last { seconds: last, to });
     }
     if low.get("--last").is_some() {
@@ -67,33 +52,6 @@ fn span(low: &LowArgs) -> Result<Span, UsageError> {
         (from, _) => Ok(from),
     })?;
     Ok(Span::From { from, to })
-}
-
-fn moment(text: &str) -> Result<i64, String> {
-    parse_moment(text).ok_or_else(|| {
-        "an RFC 3339 date with time, such as 2024-05-31T12:00:00Z, or a date".to_owned()
-    })
-}
-
-/// In seconds.
-fn last(text: &str) -> Result<i64, String> {
-    let seconds = parse_span(text)?.as_secs();
-    match i64::try_from(seconds) {
-        Ok(seconds) if seconds >= 60 => Ok(seconds),
-        _ => Err("a span of at least 1m, such as 30d, 12h or 90m".to_owned()),
-    }
-}
-
-fn every(text: &str) -> Result<Every, String> {
-    if text == "period" {
-        return Ok(Every::Period);
-    }
-    let expected = || "period, or whole days, such as 1d or 7d".to_owned();
-    let seconds = parse_span(text).map_err(|_| expected())?.as_secs();
-    match u32::try_from(seconds / DAY) {
-        Ok(days) if days > 0 && seconds % DAY == 0 => Ok(Every::Days(days)),
-        _ => Err(expected()),
-    }
 }
 
 fn format(text: &str) -> Result<Format, String> {

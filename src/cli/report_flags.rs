@@ -54,7 +54,7 @@ pub(super) const EVERY: Flag = of(
         "",
         "SPAN",
         "period",
-        "what a row stands for: period, 1d, 7d; of days the mean of their periods",
+        "what a row stands for: period, 6h, 1d, 7d; of hours and days the mean of their\nperiods",
     ),
 );
 

@@ -5,6 +5,7 @@
 //! the spool are committed in one transaction, so no record is counted twice or left out, whatever ends the
 //! process when. A request never waits for the ledger.
 
+pub mod asked;
 mod commit;
 pub mod counter;
 mod counts;
@@ -12,6 +13,7 @@ mod days;
 mod error;
 mod export;
 mod fields;
+pub mod format;
 pub mod history;
 mod import;
 mod ledger;
@@ -19,8 +21,10 @@ pub mod left_out;
 mod left_out_rows;
 mod opening;
 mod outbox;
+pub mod overview;
 mod periods;
 pub mod presence;
+pub mod public;
 mod reader;
 pub mod report;
 mod rows;

@@ -1,6 +1,8 @@
 //! What the ledger knows about a span of time: the totals of a dimension, or the figures of a field, period
 //! by period. The command `report`, the page and the exports are drawn from it.
 
+use std::fmt;
+
 /// What a report is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
@@ -20,8 +22,32 @@ pub struct Query {
 pub enum Every {
     /// A period; a day where the ledger keeps days only.
     Period,
+    /// So many hours, counted from the first midnight (UTC); a day where the ledger keeps days only.
+    Hours(u32),
     /// So many days, in UTC.
     Days(u32),
+}
+
+impl Every {
+    /// In seconds; `None` for periods as they are.
+    pub fn seconds(self) -> Option<i64> {
+        match self {
+            Every::Period => None,
+            Every::Hours(hours) => Some(i64::from(hours.max(1)) * 3_600),
+            Every::Days(days) => Some(i64::from(days.max(1)) * 86_400),
+        }
+    }
+}
+
+/// As `--every` takes it.
+impl fmt::Display for Every {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Every::Period => f.write_str("period"),
+            Every::Hours(hours) => write!(f, "{hours}h"),
+            Every::Days(days) => write!(f, "{days}d"),
+        }
+    }
 }
 
 /// Totals over a span.

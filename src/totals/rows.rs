@@ -79,12 +79,11 @@ pub(super) fn sort(values: &mut [ValueTotal]) {
     });
 }
 
-/// Days together, as means over what counts as covered in them.
+/// Hours or days together, as means over what counts as covered in them.
 pub(super) fn grouped(Rows { rows, days: kept }: Rows, every: Every, now: i64) -> Vec<Row> {
-    let Every::Days(days) = every else {
+    let Some(length) = every.seconds() else {
         return rows;
     };
-    let length = i64::from(days.max(1)) * DAY;
     let Some(first) = rows
         .first()
         .map(|row| row.start - row.start.rem_euclid(DAY))
@@ -130,11 +129,14 @@ fn together(start: i64, length: i64, members: &[Member], now: i64) -> Row {
         Some(Part::Numbers(_)) => Part::Numbers(numbers(&covered)),
         _ => Part::Values(values(&covered)),
     };
+    // A kept day, and a long period, are not cut into hours.
+    let longest = members.iter().map(|member| member.row.seconds).max();
+    let seconds = longest.unwrap_or(0).max(length as u64);
     Row {
         start,
-        seconds: length as u64,
-        covered_seconds: lived.min(length as u64),
-        finished: start + length <= now,
+        seconds,
+        covered_seconds: lived.min(seconds),
+        finished: start + seconds as i64 <= now,
         total,
         part,
     }

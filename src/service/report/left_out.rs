@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Format;
 use crate::totals::LeftOutRow;
+use crate::totals::format::csv::cell;
 use crate::units::date::rfc3339;
 
 #[derive(Serialize)]
@@ -109,10 +110,10 @@ fn csv(rows: &[LeftOutRow], out: &mut impl Write) -> io::Result<()> {
             "{},{},{},{},{},{},{},{}",
             day(row),
             row.part,
-            super::csv::cell(&row.key),
+            cell(&row.key),
             row.reason,
             row.check_ins,
-            super::csv::cell(&row.since_version),
+            cell(&row.since_version),
             row.value_type,
             row.length
         )?;

@@ -3,12 +3,7 @@
 //!
 //! It reads and never locks or writes, so it is never in the server's way.
 
-pub mod csv;
-#[cfg(test)]
-mod examples;
-mod figures;
 mod fresh;
-pub mod json;
 mod left_out;
 pub(super) mod state;
 pub mod text;
@@ -20,6 +15,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::logging;
+use crate::totals::asked::{Asked, Span};
+use crate::totals::format::{csv, json};
 use crate::totals::report::{Every, Query, Report};
 use crate::totals::{LedgerError, LedgerReader};
 use text::Text;
@@ -38,15 +35,6 @@ pub struct ReportOptions {
     pub left_out: bool,
     /// Colours are wanted where there is a terminal.
     pub colour: bool,
-}
-
-/// The time to report on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Span {
-    /// So many seconds before `to`, or before now.
-    Last { seconds: i64, to: Option<i64> },
-    /// In seconds since 1970; up to now where there is no `to`.
-    From { from: i64, to: Option<i64> },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,40 +141,6 @@ fn flushed(written: io::Result<()>, out: &mut impl Write) -> Result<(), ReportEr
     }
 }
 
-/// The span that was asked for, in seconds since 1970; `to` is not a part of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Asked {
-    from: i64,
-    to: i64,
-}
-
-impl Asked {
-    fn new(span: Span, now: i64) -> Asked {
-        // The period that began in this second is a part of it. Of the future there is nothing to say.
-        let end = now.saturating_add(1);
-        match span {
-            Span::Last { seconds, to } => {
-                let to = to.unwrap_or(end).min(end);
-                let from = to.saturating_sub(seconds);
-                Asked { from, to }
-            }
-            Span::From { from, to } => {
-                let to = to.unwrap_or(end).min(end);
-                Asked {
-                    from,
-                    to: to.max(from),
-                }
-            }
-        }
-    }
-
-    /// Not before the ledger's beginning: ten years of rows that say nothing would hide the first one.
-    fn within(&self, from: i64, known: Option<(i64, i64)>) -> i64 {
-        let begin = known.map_or(from, |(begin, _)| begin);
-        from.max(begin).min(self.to)
-    }
-}
-
 /// Refuses what the ledger does not count, unless it has counted nothing yet.
 fn check_dimension(by: &str, ledger: &LedgerReader) -> Result<(), ReportError> {
     const ALWAYS: [&str; 4] = ["all", "app_version", "country", "city"];
@@ -201,44 +155,4 @@ fn check_dimension(by: &str, ledger: &LedgerReader) -> Result<(), ReportError> {
         "--by: found {by:?}, expected one of {}",
         all.join(", ")
     )))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_span_ends_now_at_the_latest_and_begins_with_what_is_known() {
-        let last = |to| Asked::new(Span::Last { seconds: 100, to }, 999);
-        assert_eq!(
-            last(None),
-            Asked {
-                from: 900,
-                to: 1000
-            }
-        );
-        assert_eq!(last(Some(500)), Asked { from: 400, to: 500 });
-        assert_eq!(
-            last(Some(5000)),
-            Asked {
-                from: 900,
-                to: 1000
-            }
-        );
-        let from = |from, to| Asked::new(Span::From { from, to }, 999);
-        assert_eq!(from(10, None), Asked { from: 10, to: 1000 });
-        assert_eq!(
-            from(2000, Some(3000)),
-            Asked {
-                from: 2000,
-                to: 2000
-            }
-        );
-
-        let asked = last(None);
-        assert_eq!(asked.within(asked.from, Some((950, 990))), 950);
-        assert_eq!(asked.within(asked.from, Some((0, 990))), 900);
-        assert_eq!(asked.within(asked.from, Some((5000, 6000))), 1000);
-        assert_eq!(asked.within(asked.from, None), 900);
-    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::spark::mean;
 use super::{SHOWN, Text};
-use crate::service::report::figures::{absent, is_comparable};
+use crate::totals::format::figures::{absent, is_comparable};
 use crate::totals::report::{Numbers, Part, Row, ValueTotal};
 
 /// Where strangers' values end that were too many.

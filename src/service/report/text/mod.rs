@@ -90,7 +90,7 @@ impl Text<'_> {
         let title = fit(&format!("{}{by}", self.application), COLUMNS);
         let a_row = match self.every {
             Every::Period => "check-ins a period".to_owned(),
-            Every::Days(days) => format!("check-ins a period, mean of {days}d"),
+            every => format!("check-ins a period, mean of {every}"),
         };
         writeln!(f, "{}", self.styled(&title, Style::Bold))?;
         writeln!(
@@ -312,7 +312,9 @@ fn coverage(row: &Row, every: Every) -> String {
         (None, _) => "; not known, the server was not there for all of it".to_owned(),
         (Some(_), _) if row.covered_seconds >= row.seconds => String::new(),
         (Some(_), Every::Period) => format!("; the server was there for {percent}% of it"),
-        (Some(_), Every::Days(_)) => format!("; the server was there for {percent}% of the time"),
+        (Some(_), Every::Hours(_) | Every::Days(_)) => {
+            format!("; the server was there for {percent}% of the time")
+        }
     }
 }
 

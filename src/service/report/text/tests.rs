@@ -1,5 +1,5 @@
 use super::*;
-use crate::service::report::examples::{HOUR, MIDNIGHT, numbers, report, row, unknown, value};
+use crate::totals::format::examples::{HOUR, MIDNIGHT, numbers, report, row, unknown, value};
 use crate::totals::report::ValueTotal;
 
 /// Asked at `hour` and 35 minutes, of the hours from `from` on.

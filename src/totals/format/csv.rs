@@ -78,7 +78,7 @@ fn start(row: &Row) -> String {
 
 /// A value as a cell. Strangers choose values, and a spreadsheet takes what begins like a formula for one, so
 /// such a value gets an apostrophe in front; JSON has it as it is.
-pub(super) fn cell(value: &str) -> String {
+pub fn cell(value: &str) -> String {
     let formula =
         |c: char| matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠') || c.is_control();
     let guard = if value.trim_start_matches(' ').starts_with(formula) {
@@ -96,7 +96,7 @@ pub(super) fn cell(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::report::examples::{numbers, report, row, unknown, value};
+    use crate::totals::format::examples::{numbers, report, row, unknown, value};
 
     #[track_caller]
     fn assert_csv(report: &Report, expected: &[&str]) {

@@ -102,7 +102,7 @@ fn value(value: &ValueTotal) -> ObjectValue<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::report::examples::{numbers, report, row, unknown, value};
+    use crate::totals::format::examples::{numbers, report, row, unknown, value};
 
     #[track_caller]
     fn assert_json(report: &Report, expected: &str) {
