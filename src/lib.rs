@@ -26,6 +26,7 @@ pub mod http;
 pub mod line;
 pub mod logging;
 pub mod metrics;
+pub mod page;
 pub mod service;
 pub mod spool;
 pub mod state;

@@ -7,6 +7,8 @@ use crate::units::duration::parse_span;
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 86_400;
+/// A thousand years, in seconds.
+const LONGEST: i64 = 1_000 * 365 * DAY as i64;
 
 /// The time to report on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,12 +71,15 @@ pub fn moment(text: &str) -> Result<i64, String> {
     })
 }
 
-/// In seconds.
+/// In seconds; `all` is longer than any ledger.
 pub fn last(text: &str) -> Result<i64, String> {
+    if text == "all" {
+        return Ok(LONGEST);
+    }
     let seconds = parse_span(text)?.as_secs();
     match i64::try_from(seconds) {
         Ok(seconds) if seconds >= 60 => Ok(seconds),
-        _ => Err("a span of at least 1m, such as 30d, 12h or 90m".to_owned()),
+        _ => Err("all, or a span of at least 1m, such as 30d, 12h or 90m".to_owned()),
     }
 }
 

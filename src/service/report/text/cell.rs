@@ -2,8 +2,8 @@
 
 use unicode_width::UnicodeWidthChar;
 
-/// Stands for a character that a terminal does not simply show.
-const REPLACED: char = '\u{fffd}';
+use crate::units::visible::{REPLACED, is_invisible};
+
 /// Makes what follows run from left to right; it takes no room.
 const LEFT_TO_RIGHT: char = '\u{200e}';
 /// Marks that one letter may carry.
@@ -69,30 +69,6 @@ fn safe(text: &str) -> String {
             }
         })
         .collect()
-}
-
-/// Characters that show nothing themselves and change how others are shown: joiners, directions, fillers,
-/// variants, tags.
-fn is_invisible(c: char) -> bool {
-    matches!(
-        u32::from(c),
-        0xad | 0x34f
-            | 0x61c
-            | 0x115f..=0x1160
-            | 0x17b4..=0x17b5
-            | 0x180b..=0x180f
-            | 0x200b..=0x200f
-            | 0x2028..=0x202e
-            | 0x2060..=0x206f
-            | 0x3164
-            | 0xfe00..=0xfe0f
-            | 0xfeff
-            | 0xffa0
-            | 0xfff0..=0xfffb
-            | 0x1bca0..=0x1bca3
-            | 0x1d173..=0x1d17a
-            | 0xe0000..=0xe0fff
-    )
 }
 
 /// In a block of a script that runs from right to left.

@@ -1,0 +1,68 @@
+//! For how much of the time the server was there: a strip, so that an outage is seen as one.
+
+use maud::{Markup, html};
+
+use super::area::Time;
+use super::card::{Card, Width, behind, start};
+use super::plot::percent;
+use super::{Shown, figures};
+use crate::totals::report::{Row, counts_as_covered};
+use crate::units::duration::short;
+
+pub fn card(shown: &Shown<'_>) -> Markup {
+    let overview = shown.overview;
+    let missing = overview.seconds.saturating_sub(overview.covered_seconds);
+    let aside = match counts_as_covered(overview.seconds, overview.covered_seconds) {
+        true => format!(
+            "there for {} of it",
+            figures::share(overview.covered_seconds as f64, overview.seconds as f64)
+        ),
+        false => format!(
+            "unknown: {} of {}",
+            short(rounded(missing)),
+            short(rounded(overview.seconds))
+        ),
+    };
+    let rows = &overview.all.rows;
+    let body = html! {
+        @if let Some(time) = Time::of(rows) {
+            svg.strip role="img" aria-label="coverage" {
+                @for row in rows {
+                    @let (begin, end) = time.edges(row);
+                    @let title = format!("{}: {}", start(row.start, row.seconds), told(row, overview.now));
+                    rect.(class(row, overview.now)) x=(percent(begin)) width=(percent(end - begin)) height="100%" { title { (title) } }
+                }
+            }
+            (behind(&[html! { "covered" }], rows.iter().map(|row| (start(row.start, row.seconds), vec![told(row, overview.now)])).collect()))
+        }
+    };
+    let card = Card::new("coverage", Width::Full, html! { "Coverage" }, body);
+    card.aside(html! { (aside) " " }).data("all").markup(shown)
+}
+
+/// Whole minutes up to a day, then whole hours: seconds say nothing here.
+fn rounded(seconds: u64) -> u64 {
+    let unit = if seconds < 86_400 { 60 } else { 3_600 };
+    seconds.div_ceil(unit) * unit
+}
+
+/// Seconds of a row that have passed.
+fn passed(row: &Row, now: i64) -> u64 {
+    (now.saturating_sub(row.start).max(0) as u64).min(row.seconds)
+}
+
+fn class(row: &Row, now: i64) -> &'static str {
+    match passed(row, now) {
+        passed if counts_as_covered(passed, row.covered_seconds) => "covered",
+        _ if row.covered_seconds == 0 => "uncovered",
+        _ => "partly",
+    }
+}
+
+fn told(row: &Row, now: i64) -> String {
+    match passed(row, now) {
+        0 => "just begun".to_owned(),
+        _ if row.covered_seconds == 0 => "unknown".to_owned(),
+        passed => figures::share(row.covered_seconds.min(passed) as f64, passed as f64),
+    }
+}

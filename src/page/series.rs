@@ -1,0 +1,128 @@
+//! From a report to the lines and areas of a chart.
+
+use crate::totals::format::figures::absent;
+use crate::totals::overview::{Dimension, values};
+use crate::totals::report::{Every, Row};
+
+/// One value over time.
+#[derive(Debug)]
+pub struct Series {
+    /// `None`: the values that have no place of their own, and check-ins without a value.
+    pub value: Option<String>,
+    /// One for each row; `None` is unknown.
+    pub figures: Vec<Option<f64>>,
+}
+
+impl Series {
+    pub fn label(&self) -> &str {
+        self.value.as_deref().unwrap_or("other")
+    }
+}
+
+/// The rows that a chart shows: a total that has only begun would be drawn as a fall.
+pub fn drawn(rows: &[Row], every: Every) -> &[Row] {
+    match rows.split_last() {
+        Some((last, before))
+            if !last.finished && (every == Every::Period || last.total.is_none()) =>
+        {
+            before
+        }
+        _ => rows,
+    }
+}
+
+/// The values in this order, and the rest of each total behind them where there is any.
+pub fn series(dimension: &Dimension, shown: &[String], every: Every) -> Vec<Series> {
+    let report = &dimension.over_time;
+    let rows = drawn(&report.rows, every);
+    let mut all: Vec<Series> = shown
+        .iter()
+        .map(|value| of(Some(value.clone()), rows.len()))
+        .collect();
+    let mut rest = of(None, rows.len());
+    for row in rows {
+        let absent = absent(row, every, report.query_period_seconds);
+        for one in &mut all {
+            let mut found = values(row)
+                .iter()
+                .filter(|value| Some(&value.value) == one.value.as_ref())
+                .peekable();
+            let figure = match found.peek() {
+                Some(_) => Some(found.map(|value| value.total).sum()),
+                None => absent,
+            };
+            one.figures.push(figure);
+        }
+        rest.figures.push(row.total.map(|total| {
+            let known = all
+                .iter()
+                .filter_map(|one| one.figures.last().copied().flatten());
+            let rest = total - known.sum::<f64>();
+            // Less is what means leave when they are added up.
+            if rest < 0.05 { 0.0 } else { rest }
+        }));
+    }
+    if rest.figures.iter().flatten().any(|figure| *figure > 0.0) {
+        all.push(rest);
+    }
+    all
+}
+
+fn of(value: Option<String>, rows: usize) -> Series {
+    Series {
+        value,
+        figures: Vec::with_capacity(rows),
+    }
+}
+
+/// Stretches of rows of which something is known, as positions.
+pub fn known_stretches(known: impl Iterator<Item = bool>) -> Vec<std::ops::Range<usize>> {
+    let mut stretches: Vec<std::ops::Range<usize>> = Vec::new();
+    for (at, known) in known.enumerate() {
+        match stretches.last_mut() {
+            Some(last) if known && last.end == at => last.end = at + 1,
+            _ if known => stretches.push(at..at + 1),
+            _ => {}
+        }
+    }
+    stretches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::totals::format::examples::{report, row, unknown, value};
+
+    #[test]
+    fn the_rest_of_a_total_is_a_series_and_what_is_unknown_stays_so() {
+        let rows = vec![
+            row(0, 10.0, vec![value("a", 6.0), value("b", 3.0)]),
+            unknown(1),
+            row(2, 4.0, vec![value("a", 4.0)]),
+        ];
+        let dimension = Dimension {
+            name: "host_arch".to_owned(),
+            over_time: report("host_arch", rows),
+            current: None,
+            before: None,
+        };
+        let shown = ["a".to_owned(), "c".to_owned()];
+        let figures: Vec<(String, Vec<Option<f64>>)> = series(&dimension, &shown, Every::Period)
+            .into_iter()
+            .map(|one| (one.label().to_owned(), one.figures))
+            .collect();
+        let expected = [
+            ("a", [Some(6.0), None, Some(4.0)]),
+            ("c", [Some(0.0), None, Some(0.0)]),
+            ("other", [Some(4.0), None, Some(0.0)]),
+        ];
+        assert_eq!(
+            figures,
+            expected.map(|(label, figures)| (label.to_owned(), figures.to_vec()))
+        );
+        assert_eq!(
+            known_stretches([true, false, true, true].into_iter()),
+            [0..1, 2..4]
+        );
+    }
+}
