@@ -55,6 +55,7 @@ pub fn run(workload: &Workload, count: u64) -> Result<()> {
         recorder,
         Arc::default(),
         Arc::clone(&metrics),
+        None,
     );
     // TestRequest takes only texts that live for ever.
     let bodies: Vec<&'static str> = workload

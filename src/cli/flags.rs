@@ -247,8 +247,23 @@ pub static FLAGS: &[Flag] = &[
         "METRICS_LISTEN",
         "ADDR:PORT",
         "",
-        "serve /metrics and /metrics/installations (Prometheus) and /healthz\n\
-         there; off by default",
+        "serve the page (/), reports, /metrics and /healthz there, for the\n\
+         operator; off by default",
+    ),
+    value(
+        "--public-page",
+        "PUBLIC_PAGE",
+        "LIST",
+        "",
+        "serve a page with these dimensions at / beside check-ins: all,\n\
+         app_version, country, city, tags and fields; off by default",
+    ),
+    value(
+        "--public-at-least",
+        "PUBLIC_AT_LEAST",
+        "N",
+        "5",
+        "values with fewer installations are 'other' on the public page",
     ),
     value(
         "--max-metric-values",

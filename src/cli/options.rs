@@ -13,6 +13,7 @@ use super::sources::sources;
 use super::usage::UsageError;
 use super::values;
 use crate::http::client_addr::TrustedProxies;
+use crate::http::public::PublicOptions;
 use crate::spool::cardinality::Limits;
 use crate::units::duration::QueryPeriod;
 
@@ -47,6 +48,8 @@ pub struct StartOptions {
     pub limits: Limits,
     /// Where to serve metrics, if anywhere.
     pub metrics_listen: Option<Listen>,
+    /// What the page for strangers shows, if there is one.
+    pub public: Option<PublicOptions>,
     /// Values of a label on `/metrics/installations`.
     pub max_metric_values: usize,
     /// The original's Scarf flags were given; nothing is sent.
@@ -151,10 +154,25 @@ impl StartOptions {
                 Some(_) => Some(typed(low, "--metrics-listen", values::listen)?),
                 None => None,
             },
+            public: public(low)?,
             scarf_given: low.get("--scarf-endpoint").is_some()
                 || low.get("--scarf-timeout").is_some(),
         })
     }
+}
+
+fn public(low: &LowArgs) -> Result<Option<PublicOptions>, UsageError> {
+    let at_least = typed(low, "--public-at-least", |text| {
+        values::number(text, 1, 1_000_000, "a number of installations")
+    })?;
+    if low.get("--public-page").is_none() {
+        return Ok(None);
+    }
+    let dimensions = typed(low, "--public-page", values::dimensions)?;
+    Ok(Some(PublicOptions {
+        dimensions,
+        at_least,
+    }))
 }
 
 impl TakeOverOptions {

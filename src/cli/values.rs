@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::options::{Database, Listen};
 use crate::line::encode::RESERVED_KEYS;
+use crate::totals::asked;
 use crate::units::duration::{parse_go_duration, parse_span};
 
 /// The spellings Go's `strconv.ParseBool` takes, which the original's `DEBUG` is read with.
@@ -36,6 +37,16 @@ where
     } else {
         Ok(number)
     }
+}
+
+/// Names of dimensions as the ledger has them, separated by commas.
+pub fn dimensions(text: &str) -> Result<Vec<String>, String> {
+    let names = text.split(',').map(str::trim);
+    names
+        .map(|name| {
+            asked::by(name).map_err(|expected| format!("names separated by commas: {expected}"))
+        })
+        .collect()
 }
 
 pub fn client_timeout(text: &str) -> Result<Duration, String> {

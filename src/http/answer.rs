@@ -43,6 +43,23 @@ impl Answer {
         Answer::new(status, Some(content_type), None, body.into_bytes())
     }
 
+    /// Data, such as a report.
+    pub fn bytes(status: u16, content_type: &str, body: Vec<u8>) -> Answer {
+        Answer::new(status, Some(content_type), None, body)
+    }
+
+    /// `304`, which has no body and says so.
+    pub fn not_modified() -> Answer {
+        Answer::new(304, None, None, Vec::new())
+    }
+
+    /// The answer with another header line. Name and value are this program's own.
+    pub fn with(mut self, name: &str, value: &str) -> Answer {
+        let line = format!("{name}: {value}\r\n");
+        self.head.extend_from_slice(line.as_bytes());
+        self
+    }
+
     fn new(
         status: u16,
         content_type: Option<&str>,
@@ -87,6 +104,15 @@ impl Refusal {
             status,
             message: message.into(),
             header: None,
+        }
+    }
+
+    /// `405`, with what is allowed.
+    pub fn not_allowed(allow: &'static str) -> Refusal {
+        let message = format!("method not allowed, expected {allow}");
+        Refusal {
+            header: Some(("Allow", allow)),
+            ..Refusal::new(405, message)
         }
     }
 
@@ -161,8 +187,11 @@ pub fn refuse_unread(request: Request, refusal: &Refusal) -> Then {
         Some(length),
         None,
     );
-    if let Ok(header) = Header::from_str("Content-Type", "application/json") {
-        response.add_header(header);
+    let content_type = ("Content-Type", "application/json");
+    for (name, value) in [Some(content_type), refusal.header].into_iter().flatten() {
+        if let Ok(header) = Header::from_str(name, value) {
+            response.add_header(header);
+        }
     }
     // The client is gone if this does not work; the connection ends either way.
     let _ = request.respond(response);

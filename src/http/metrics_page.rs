@@ -1,6 +1,4 @@
-//! `/metrics` in the Prometheus text format and `/healthz`, on a listener of their own that is not
-//! for the internet. This module says what is on the page and renders it, `prometheus` knows the
-//! format; [`crate::metrics`] counts.
+//! `/metrics`: what is on the page. `prometheus` knows the text format; [`crate::metrics`] counts.
 //!
 //! Architecture invariant: no label holds anything a client chose.
 
@@ -8,18 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use tiny_http::{Method, Request};
-
-use super::answer::{self, Answer, Refusal, Then};
-use super::healthz::healthz;
-use super::installations::Installations;
-use super::listener::Handler;
-use super::prometheus::{Page, TEXT_FORMAT};
-use super::routes::Buffers;
+use super::prometheus::Page;
 use super::slots::Slots;
 use crate::metrics::Metrics;
 use crate::spool::Spool;
-use crate::spool::clock::now_seconds;
 
 /// Everything the page shows.
 #[derive(Debug)]
@@ -28,36 +18,11 @@ pub struct MetricsPage {
     pub spool: Arc<Spool>,
     pub slots: Arc<Slots>,
     pub started: Instant,
-    pub installations: Installations,
-}
-
-impl Handler for MetricsPage {
-    fn handle(&self, request: Request, buffers: &mut Buffers) -> Then {
-        let path = request.url().split('?').next().unwrap_or_default();
-        let is_read = matches!(request.method(), Method::Get | Method::Head);
-        let page = match path {
-            "/metrics" if is_read => Answer::text(200, TEXT_FORMAT, self.render()),
-            "/metrics/installations" if is_read => self.installations(),
-            "/healthz" if is_read => healthz(&self.metrics, &self.spool),
-            _ => {
-                let what = "expected GET /metrics, /metrics/installations or /healthz";
-                return answer::refuse_unread(request, &Refusal::new(404, what));
-            }
-        };
-        answer::send(request, &page, Then::Close, &mut buffers.out)
-    }
 }
 
 impl MetricsPage {
-    /// 503 while the ledger cannot be read.
-    fn installations(&self) -> Answer {
-        match self.installations.page(now_seconds()) {
-            Ok(text) => Answer::text(200, TEXT_FORMAT, text),
-            Err(error) => Answer::text(503, "text/plain", format!("{error}\n")),
-        }
-    }
-
-    fn render(&self) -> String {
+    /// The page in the Prometheus text format.
+    pub fn render(&self) -> String {
         let mut page = Page::new();
         self.requests(&mut page);
         self.check_ins(&mut page);

@@ -12,6 +12,7 @@ use super::answer::{self, Answer, Refusal, Then};
 use super::client_addr::{TrustedProxies, client_addr};
 use super::headers::{self, Seen};
 use super::listener::Handler;
+use super::public::PublicPages;
 use super::read_body::{read_body, unreadable};
 use super::slots::InFlight;
 use super::target::path;
@@ -44,6 +45,8 @@ pub struct App {
     pub in_flight: InFlight,
     pub metrics: Arc<Metrics>,
     healthy: Answer,
+    /// The page for strangers, where there is one.
+    pub public: Option<PublicPages>,
 }
 
 impl App {
@@ -54,6 +57,7 @@ impl App {
         recorder: Recorder,
         left_out: Arc<LeftOutTable>,
         metrics: Arc<Metrics>,
+        public: Option<PublicPages>,
     ) -> App {
         App {
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -64,6 +68,7 @@ impl App {
             in_flight: InFlight::default(),
             metrics,
             healthy: Answer::empty(),
+            public,
         }
     }
 
@@ -121,8 +126,18 @@ impl App {
             ("/v1/healthcheck", Method::Get | Method::Head) => {
                 Ok(answer::send(request, &self.healthy, then, &mut buffers.out))
             }
-            ("/v1/checkupgrade", _) => refused(request, not_allowed("POST")),
-            ("/v1/healthcheck", _) => refused(request, not_allowed("GET, HEAD")),
+            ("" | "/badge.json", Method::Get | Method::Head) => {
+                match self
+                    .public
+                    .as_ref()
+                    .and_then(|public| public.answer(&request))
+                {
+                    Some(answer) => Ok(answer::send(request, &answer, then, &mut buffers.out)),
+                    None => refused(request, Refusal::new(404, "unknown path")),
+                }
+            }
+            ("/v1/checkupgrade", _) => refused(request, Refusal::not_allowed("POST")),
+            ("/v1/healthcheck", _) => refused(request, Refusal::not_allowed("GET, HEAD")),
             _ => refused(request, Refusal::new(404, "unknown path")),
         }
     }
@@ -310,12 +325,4 @@ fn sound_request_id(id: &str) -> bool {
 
 fn stopping() -> Refusal {
     Refusal::new(503, "the server is stopping")
-}
-
-fn not_allowed(allow: &'static str) -> Refusal {
-    let message = format!("method not allowed, expected {allow}");
-    Refusal {
-        header: Some(("Allow", allow)),
-        ..Refusal::new(405, message)
-    }
 }

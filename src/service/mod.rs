@@ -13,6 +13,7 @@ mod memory;
 pub mod notify;
 mod offers;
 pub mod pipeline;
+mod public_page;
 pub mod reload;
 pub mod report;
 pub mod run;

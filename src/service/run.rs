@@ -23,11 +23,15 @@ use crate::delivery::protocol::Protocol;
 use crate::http::installations::Installations;
 use crate::http::listener::{self, Acceptor, Handler};
 use crate::http::metrics_page::MetricsPage;
+use crate::http::operator::Operator;
+use crate::http::pages::Pages;
+use crate::http::public::PublicPages;
 use crate::http::routes::App;
 use crate::http::socket::{self, BindError, Bound, Reach, SocketFile};
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::service::pipeline::{Pipeline, PipelineOptions, StartError};
+use crate::service::public_page::PublicPage;
 use crate::spool::cardinality::Listed;
 use crate::state::StateDir;
 use crate::totals::left_out::LeftOutTable;
@@ -131,7 +135,14 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         recorder,
         left_out,
         Arc::clone(&metrics),
+        options.public.as_ref().map(|_| PublicPages::default()),
     ));
+    let pages = Pages {
+        application: options.database.application.clone(),
+        ledger: installations.ledger.clone(),
+        check_in_url: check_in_url(&bound),
+        app: Arc::clone(&app),
+    };
     let reaches = bound.iter().map(|bound| bound.reach.clone()).collect();
     let acceptor = accept(bound, options.max_connections, Arc::clone(&app) as _)?;
     pipeline.serves();
@@ -144,14 +155,23 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     let metrics_acceptor = match metrics_bound {
         None => None,
         Some(bound) => {
-            log::info!("metrics on {}", bound.name);
-            let page = metrics_page(&metrics, &pipeline, &acceptor, installations);
+            log::info!("page and metrics on {}", bound.name);
+            let operator = Operator {
+                pages: pages.clone(),
+                metrics: metrics_page(&metrics, &pipeline, &acceptor),
+                installations,
+            };
             let reaches = vec![bound.reach.clone()];
-            let acceptor = accept(vec![bound], METRICS_CONNECTIONS, Arc::new(page))?;
+            let acceptor = accept(vec![bound], METRICS_CONNECTIONS, Arc::new(operator))?;
             watch(&watched_metrics(reaches, &acceptor), &metrics, &tell)?;
             Some(acceptor)
         }
     };
+    let public = options
+        .public
+        .map(|public| PublicPage::start(public, pages))
+        .transpose()
+        .map_err(|error| no_thread(&error))?;
     log::info!("{ready}");
     notify::ready();
 
@@ -173,9 +193,24 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     if let Some(acceptor) = metrics_acceptor {
         acceptor.stop();
     }
+    if let Some(public) = public {
+        public.stop();
+    }
     drop(socket_files);
     log::info!("stopped: {}", summary::totals(&metrics, waiting));
     ended
+}
+
+/// Where somebody on this machine sends a check-in.
+fn check_in_url(bound: &[Bound]) -> String {
+    let reach = bound.first().map(|bound| &bound.reach);
+    match reach {
+        Some(Reach::Tcp(addr)) => format!("http://{addr}"),
+        Some(Reach::Unix(path)) => {
+            format!("--unix-socket {} http://localhost", path.display())
+        }
+        None => "http://localhost".to_owned(),
+    }
 }
 
 fn accept(
@@ -222,18 +257,12 @@ fn no_thread(error: &std::io::Error) -> RunError {
     RunError::System(format!("cannot start a thread: {error}"))
 }
 
-fn metrics_page(
-    metrics: &Arc<Metrics>,
-    pipeline: &Pipeline,
-    acceptor: &Acceptor,
-    installations: Installations,
-) -> MetricsPage {
+fn metrics_page(metrics: &Arc<Metrics>, pipeline: &Pipeline, acceptor: &Acceptor) -> MetricsPage {
     MetricsPage {
         metrics: Arc::clone(metrics),
         spool: pipeline.spool(),
         slots: Arc::clone(&acceptor.slots),
         started: Instant::now(),
-        installations,
     }
 }
 

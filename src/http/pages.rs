@@ -1,0 +1,257 @@
+//! The page and what can be downloaded from it, made from the ledger when somebody asks.
+//!
+//! Architecture invariant: a page reads the ledger beside the server, and no check-in waits for it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::answer::Answer;
+use super::public::PublicOptions;
+use super::routes::App;
+use super::wanted::Parameters;
+use crate::config::Snapshot;
+use crate::page::{self, Audience, RELEASES, Range, Release, RuleCounts, Shown};
+use crate::totals::asked::{Asked, Span};
+use crate::totals::format::{csv, json};
+use crate::totals::overview::{Overview, Wanted};
+use crate::totals::public::Least;
+use crate::totals::report::{Every, Query, Report};
+use crate::totals::{Fault, LedgerError, LedgerReader};
+
+const DAY: i64 = 86_400;
+/// Periods that the badge looks back for a finished one.
+const BADGE_SPAN: i64 = 40 * DAY;
+pub(super) const HTML: &str = "text/html; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+pub(super) const JSON: &str = "application/json";
+
+/// What all pages are made from.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    pub application: String,
+    /// The ledger's file.
+    pub ledger: PathBuf,
+    /// Where a check-in can be sent to, without the path.
+    pub check_in_url: String,
+    pub app: Arc<App>,
+}
+
+/// Why there is no page.
+enum NoPage {
+    /// The parameters ask for what there is not: 400.
+    Asked(String),
+    /// The ledger cannot be read now: 503.
+    Ledger(LedgerError),
+}
+
+impl From<LedgerError> for NoPage {
+    fn from(error: LedgerError) -> Self {
+        NoPage::Ledger(error)
+    }
+}
+
+impl NoPage {
+    fn answer(self) -> Answer {
+        match self {
+            NoPage::Asked(what) => Answer::text(400, TEXT, format!("{what}\n")),
+            NoPage::Ledger(error) => Answer::text(503, TEXT, format!("{error}\n")),
+        }
+    }
+}
+
+impl Pages {
+    /// The operator's page. `now` is in seconds since 1970, here and below.
+    pub fn page(&self, target: &str, now: i64) -> Answer {
+        let made = self.try_page(&Parameters::of(target), now);
+        made.map_or_else(NoPage::answer, |html| {
+            guarded(Answer::text(200, HTML, html))
+        })
+    }
+
+    fn try_page(&self, parameters: &Parameters, now: i64) -> Result<String, NoPage> {
+        let (asked, range) = parameters.span(now).map_err(NoPage::Asked)?;
+        let ledger = LedgerReader::open(&self.ledger)?;
+        let left_out = ledger.left_out(now - 30 * DAY, now + 1)?;
+        let rules = self.rules();
+        let audience = Audience::Operator {
+            check_in_url: &self.check_in_url,
+            left_out: &left_out,
+            rules: &rules,
+        };
+        Ok(self.rendered(&ledger, asked, &range, now, audience, None)?)
+    }
+
+    /// A page for strangers, with these dimensions alone and no value that fewer installations have.
+    pub(super) fn public(
+        &self,
+        range: &Range,
+        last: i64,
+        now: i64,
+        options: &PublicOptions,
+    ) -> Result<String, LedgerError> {
+        let asked = Asked::new(
+            Span::Last {
+                seconds: last,
+                to: None,
+            },
+            now,
+        );
+        let ledger = LedgerReader::open(&self.ledger)?;
+        let audience = Audience::Public {
+            least: options.at_least,
+        };
+        self.rendered(
+            &ledger,
+            asked,
+            range,
+            now,
+            audience,
+            Some(&options.dimensions),
+        )
+    }
+
+    fn rendered(
+        &self,
+        ledger: &LedgerReader,
+        asked: Asked,
+        range: &Range,
+        now: i64,
+        audience: Audience<'_>,
+        dimensions: Option<&[String]>,
+    ) -> Result<String, LedgerError> {
+        let snapshot = self.app.snapshot.load();
+        let releases = releases(&snapshot);
+        let out = releases.iter().filter(|release| release.date <= now);
+        let oldest = out.take(RELEASES).map(|release| release.date).min();
+        let wanted = Wanted {
+            asked,
+            now,
+            dimensions,
+            least: match audience {
+                Audience::Public { least } => Some(Least(least)),
+                Audience::Operator { .. } => None,
+            },
+            spread_since: oldest.map(|date| date - date.rem_euclid(DAY)),
+        };
+        let overview = Overview::read(ledger, &wanted)?;
+        Ok(page::render(&Shown {
+            application: &self.application,
+            overview: &overview,
+            releases: &releases,
+            geodb: snapshot.geodb.as_ref().map(|geodb| geodb.database_type()),
+            range,
+            audience,
+        }))
+    }
+
+    fn rules(&self) -> Vec<RuleCounts> {
+        let shown = self.app.metrics.rules.shown();
+        let counts = shown.iter().map(|rule| RuleCounts {
+            number: rule.number,
+            name: rule.name.clone(),
+            decided: rule.decided.get(),
+            let_through: rule.let_through.get(),
+        });
+        counts.collect()
+    }
+
+    /// What the command `report` writes with `--format csv`.
+    pub fn csv(&self, target: &str, now: i64) -> Answer {
+        let mut out = Vec::new();
+        let made = self.report(&Parameters::of(target), now);
+        // A Vec takes every write.
+        let made = made.map(|report| drop(csv::write(&report, &mut out)));
+        made.map_or_else(NoPage::answer, |()| data("text/csv; charset=utf-8", out))
+    }
+
+    /// What the command `report` writes with `--format json`.
+    pub fn json(&self, target: &str, now: i64) -> Answer {
+        let mut out = Vec::new();
+        let made = self.report(&Parameters::of(target), now);
+        // A Vec takes every write.
+        let made = made.map(|report| drop(json::write(&self.application, &report, &mut out)));
+        made.map_or_else(NoPage::answer, |()| data(JSON, out))
+    }
+
+    fn report(&self, parameters: &Parameters, now: i64) -> Result<Report, NoPage> {
+        let by = parameters.by().map_err(NoPage::Asked)?;
+        let every = parameters.every().map_err(NoPage::Asked)?;
+        let (asked, _) = parameters.span(now).map_err(NoPage::Asked)?;
+        let ledger = LedgerReader::open(&self.ledger)?;
+        let from = asked.within(asked.from, ledger.span()?);
+        let report = ledger.report(&Query {
+            by,
+            from,
+            to: asked.to,
+            every,
+            now,
+        });
+        report.map_err(|error| match error.fault {
+            Fault::Missing(what) => NoPage::Asked(what),
+            _ => NoPage::Ledger(error),
+        })
+    }
+
+    /// The installations of the last finished period, as shields.io's endpoint badge takes them.
+    pub fn badge(&self, target: &str, now: i64) -> Answer {
+        let by = Parameters::of(target).by();
+        if by.as_deref().is_ok_and(|by| by != "all") {
+            return NoPage::Asked("by: expected all".to_owned()).answer();
+        }
+        let made = self.installations(now).map_err(NoPage::Ledger);
+        made.map_or_else(NoPage::answer, |total| data(JSON, badge(total)))
+    }
+
+    /// Of the last finished period, if that is known.
+    pub(super) fn installations(&self, now: i64) -> Result<Option<f64>, LedgerError> {
+        let ledger = LedgerReader::open(&self.ledger)?;
+        let by = "all".to_owned();
+        let report = ledger.report(&Query {
+            by,
+            from: now - BADGE_SPAN,
+            to: now,
+            every: Every::Period,
+            now,
+        })?;
+        let finished = report.rows.iter().rfind(|row| row.finished);
+        Ok(finished.and_then(|row| row.total))
+    }
+}
+
+/// See <https://shields.io/badges/endpoint-badge>.
+pub(super) fn badge(total: Option<f64>) -> Vec<u8> {
+    let (message, color) = match total {
+        Some(total) => (page::short(total), "blue"),
+        None => ("unknown".to_owned(), "lightgrey"),
+    };
+    let badge = serde_json::json!({"schemaVersion": 1, "label": "installations", "message": message, "color": color});
+    badge.to_string().into_bytes()
+}
+
+/// Headers that keep what strangers wrote from being more than text.
+pub fn guarded(answer: Answer) -> Answer {
+    answer
+        .with("Content-Security-Policy", page::POLICY)
+        .with("X-Content-Type-Options", "nosniff")
+        .with("Referrer-Policy", "no-referrer")
+        .with("X-Frame-Options", "DENY")
+}
+
+fn data(content_type: &str, body: Vec<u8>) -> Answer {
+    Answer::bytes(200, content_type, body).with("X-Content-Type-Options", "nosniff")
+}
+
+/// Newest first.
+fn releases(snapshot: &Snapshot) -> Vec<Release> {
+    let versions = snapshot.response.versions().iter();
+    let mut releases: Vec<Release> = versions
+        .map(|version| Release {
+            name: version.name.clone(),
+            version: version.semver.clone(),
+            date: version.release_date.as_second(),
+            is_latest: version.is_latest(),
+        })
+        .collect();
+    releases.sort_by(|a, b| (b.date, &b.version).cmp(&(a.date, &a.version)));
+    releases
+}

@@ -1,0 +1,148 @@
+//! What the parameters of a page's or a report's address ask for.
+
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::page::{RANGES, Range};
+use crate::totals::asked::{self, Asked, Span};
+use crate::totals::report::Every;
+use crate::units::date::rfc3339;
+
+/// What a page shows that is asked for without a range.
+const DEFAULT_LAST: &str = "90d";
+
+/// The parameters of a request target, decoded; of a repeated one the last counts.
+#[derive(Debug, Default)]
+pub struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    pub fn of(target: &str) -> Parameters {
+        let query = target.split_once('?').map_or("", |(_, query)| query);
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        let decoded = |text: &str| {
+            let text = text.replace('+', " ");
+            percent_decode_str(&text).decode_utf8_lossy().into_owned()
+        };
+        let pairs = pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decoded(name), decoded(value))
+        });
+        Parameters(pairs.collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.0.iter().rev();
+        pairs
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// One of them as its type; the error says what is expected.
+    fn typed<T>(
+        &self,
+        name: &str,
+        parse: fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, String> {
+        let read = |text| parse(text).map_err(|expected| format!("{name}: expected {expected}"));
+        self.get(name).map(read).transpose()
+    }
+
+    pub fn by(&self) -> Result<String, String> {
+        let by = self.typed("by", asked::by)?;
+        by.ok_or_else(|| {
+            "by is missing: expected all, app_version, country, city, a tag or a field".to_owned()
+        })
+    }
+
+    pub fn every(&self) -> Result<Every, String> {
+        Ok(self.typed("every", asked::every)?.unwrap_or(Every::Period))
+    }
+
+    /// The span, and how links write it. `now` is in seconds since 1970.
+    pub fn span(&self, now: i64) -> Result<(Asked, Range), String> {
+        let from = self.typed("from", asked::moment)?;
+        let to = self.typed("to", asked::moment)?;
+        let end = to.map_or_else(String::new, |to| format!("&to={}", rfc3339(to)));
+        let Some(from) = from else {
+            let last = self.get("last").unwrap_or(DEFAULT_LAST);
+            let seconds =
+                asked::last(last).map_err(|expected| format!("last: expected {expected}"))?;
+            let is_named = |(_, range): &(&str, &str)| *range == last && to.is_none();
+            let range = Range {
+                query: format!("last={}{end}", utf8_percent_encode(last, NON_ALPHANUMERIC)),
+                name: RANGES.into_iter().find(is_named).map(|(name, _)| name),
+            };
+            return Ok((Asked::new(Span::Last { seconds, to }, now), range));
+        };
+        if self.get("last").is_some() {
+            return Err("found from and last, expected one of them".to_owned());
+        }
+        if to.is_some_and(|to| to <= from) {
+            return Err("from: expected a time before to".to_owned());
+        }
+        let query = format!("from={}{end}", rfc3339(from));
+        Ok((
+            Asked::new(Span::From { from, to }, now),
+            Range { query, name: None },
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(target: &str) -> Result<(i64, i64, String, Option<&'static str>), String> {
+        let (asked, range) = Parameters::of(target).span(1_000_000_000)?;
+        Ok((asked.from, asked.to, range.query, range.name))
+    }
+
+    #[test]
+    fn ranges_and_dates_are_read_as_the_command_reads_them() {
+        let to = 1_000_000_001;
+        let named =
+            |seconds: i64, query: &str, name| Ok((to - seconds, to, query.to_owned(), name));
+        assert_eq!(span("/"), named(90 * 86_400, "last=90d", Some("90 d")));
+        assert_eq!(span("/?last=24h"), named(86_400, "last=24h", Some("24 h")));
+        assert_eq!(
+            span("/?last=1d&last=7d&x"),
+            named(7 * 86_400, "last=7d", Some("7 d"))
+        );
+        assert_eq!(span("/?last=5h"), named(5 * 3_600, "last=5h", None));
+        assert_eq!(
+            span("/?from=2001-01-01&to=2001-01-02T00%3A00:00Z"),
+            Ok((
+                978_307_200,
+                978_393_600,
+                "from=2001-01-01T00:00:00Z&to=2001-01-02T00:00:00Z".to_owned(),
+                None
+            ))
+        );
+        for wrong in [
+            "/?last=x",
+            "/?last=",
+            "/?from=x",
+            "/?from=2001-01-01&last=1d",
+            "/?from=2001-01-02&to=2001-01-01",
+            "/?last=%ff",
+        ] {
+            assert!(span(wrong).is_err(), "{wrong}");
+        }
+        assert!(span("/?last=all").is_ok_and(|(from, ..)| from < 0));
+    }
+
+    #[test]
+    fn a_report_needs_to_know_by_what() {
+        assert_eq!(
+            Parameters::of("/report.csv?by=country").by(),
+            Ok("country".to_owned())
+        );
+        assert!(Parameters::of("/report.csv").by().is_err());
+        assert!(
+            Parameters::of("/report.csv?by=%3Cscript%3E")
+                .by()
+                .is_err_and(|error| !error.contains('<'))
+        );
+        assert_eq!(Parameters::of("/?every=7d").every(), Ok(Every::Days(7)));
+        assert!(Parameters::of("/?every=0").every().is_err());
+    }
+}

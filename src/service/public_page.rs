@@ -1,0 +1,71 @@
+//! The thread that prepares the public page once a minute, so that no visitor waits for the ledger.
+
+use std::io;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+
+use crate::http::pages::Pages;
+use crate::http::public::PublicOptions;
+use crate::spool::clock::now_seconds;
+use crate::totals::Fault;
+
+const EVERY: Duration = Duration::from_secs(60);
+/// While no finished period is known: the ledger cannot be read, or the server has only just begun to count.
+const SOON: Duration = Duration::from_secs(5);
+
+/// The running thread.
+#[derive(Debug)]
+pub struct PublicPage {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl PublicPage {
+    pub fn start(options: PublicOptions, pages: Pages) -> io::Result<PublicPage> {
+        let (stop, stopped) = bounded::<()>(0);
+        let named = thread::Builder::new().name("public-page".to_owned());
+        let thread = named.spawn(move || {
+            let mut failed = false;
+            loop {
+                let is_known = prepare(&options, &pages, &mut failed);
+                let pause = if is_known { EVERY } else { SOON };
+                if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        })?;
+        Ok(PublicPage { stop, thread })
+    }
+
+    /// Waits for a preparation that runs, which takes less than a second.
+    pub fn stop(self) {
+        drop(self.stop);
+        // It has nothing to say.
+        let _ = self.thread.join();
+    }
+}
+
+/// Whether a finished period is shown. A failure is logged once until it works again, and what was prepared goes on
+/// being shown.
+fn prepare(options: &PublicOptions, pages: &Pages, failed: &mut bool) -> bool {
+    let Some(public) = &pages.app.public else {
+        return true;
+    };
+    let error = match public.prepare(pages, options, now_seconds()) {
+        Ok(is_known) => {
+            *failed = false;
+            return is_known;
+        }
+        Err(error) => error,
+    };
+    // A server that has just started makes a ledger.
+    if *failed || matches!(error.fault, Fault::Missing(_)) {
+        log::debug!("public page: {error}");
+    } else {
+        log::warn!("public page: {error}; tried again every 5 s, the old page is shown");
+        *failed = true;
+    }
+    false
+}
