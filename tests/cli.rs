@@ -156,7 +156,7 @@ fn report_takes_flags_of_its_own_and_needs_a_state_directory() {
         (&["--from", "yesterday"], 2, &["--from", "2024-05-31T12:00:00Z, or a date"]),
         (&["--from", "2026-11-23", "--to", "2026-11-23T00:00:00Z"], 2, &["--from", "before --to"]),
         (&["--from", "2026-11-23", "--last", "1d"], 2, &["--from and --last exclude each other"]),
-        (&["--every", "12h"], 2, &["--every", "1d or 7d"]),
+        (&["--every", "90m"], 2, &["--every", "1d or 7d"]),
         (&["--every", "0d"], 2, &["--every", "1d or 7d"]),
         (&["--format", "xml"], 2, &["--format", "text, csv or json"]),
         (&["--online"], 2, &["--online is a flag of the command 'check-config'"]),

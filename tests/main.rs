@@ -34,6 +34,7 @@ mod metrics;
 mod odd_check_ins;
 mod outage;
 mod packaging;
+mod page;
 mod protocols;
 mod readme;
 mod refusals;

@@ -6,6 +6,7 @@
 //! also when the test panics.
 
 pub mod account;
+pub mod chromium;
 pub mod client;
 pub mod clock;
 pub mod company;

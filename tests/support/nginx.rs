@@ -49,10 +49,22 @@ impl Nginx {
     /// client's address: here all clients have one.
     #[track_caller]
     pub fn shipped(scratch: &Scratch, upstream: &Address) -> Nginx {
+        Nginx::start_shipped(scratch, upstream, SITE)
+    }
+
+    /// The same with the page for everybody, whose lines are commented out.
+    #[track_caller]
+    pub fn shipped_with_page(scratch: &Scratch, upstream: &Address) -> Nginx {
+        Nginx::start_shipped(scratch, upstream, &SITE.replace("#page ", ""))
+    }
+
+    #[track_caller]
+    fn start_shipped(scratch: &Scratch, upstream: &Address, site: &str) -> Nginx {
         let address = Address::local(free_port());
         let here = |line: &str| {
             let line = line.replace("unix:/run/upgrade-responder.sock", &upstream.to_string());
             let line = line.replace("/var/log/nginx/", "nginx-");
+            let line = line.replace("/var/cache/nginx/", "nginx-cache-");
             match line.trim_start() {
                 line if line.starts_with("listen 443") => format!("listen {address};"),
                 line if ["listen", "ssl_", "limit_"]
@@ -64,7 +76,7 @@ impl Nginx {
                 _ => line,
             }
         };
-        let site: Vec<String> = SITE.lines().map(here).collect();
+        let site: Vec<String> = site.lines().map(here).collect();
         let config = format!("{GLOBAL}http {{\n{TEMPORARY}{}\n}}\n", site.join("\n"));
         Nginx::start_with(scratch, address, &config)
     }

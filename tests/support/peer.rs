@@ -245,7 +245,9 @@ fn answer(status: u16, headers: &[(String, String)], body: &str) -> Vec<u8> {
     }
     // RFC 9110, section 8.6: a 204 has no Content-Length.
     if status != 204 {
-        message.push_str("Content-Type: application/json\r\n");
+        if !headers.iter().any(|(name, _)| name == "Content-Type") {
+            message.push_str("Content-Type: application/json\r\n");
+        }
         message.push_str(&format!("Content-Length: {}\r\n", body.len()));
     }
     format!("{message}\r\n{body}").into_bytes()

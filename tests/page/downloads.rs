@@ -1,0 +1,108 @@
+//! What can be downloaded from the page: the same as the command writes.
+
+use super::Shown;
+use crate::support::server::{APPLICATION, run};
+
+const LINES: [(&str, &[usize]); 2] = [
+    (
+        "app_version=v1.1.0,country=Switzerland,country_isocode=CH value=1i,load=2",
+        &[1200, 3],
+    ),
+    ("app_version=v1.0.0 value=1i", &[34, 1]),
+];
+
+fn report(shown: &Shown, more: &[&str]) -> String {
+    let state = shown.scratch.join("state");
+    let asked = [
+        "report",
+        "--state-dir",
+        state.to_str().unwrap(),
+        "--application-name",
+        APPLICATION,
+    ];
+    let ended = run(&shown.scratch, &[&asked, more].concat());
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    ended.stdout
+}
+
+#[test]
+fn csv_and_json_are_what_the_command_writes() {
+    let shown = Shown::new(|server| server, &LINES);
+    // A fixed end, so that no period begins between two of them.
+    let now = jiff::Timestamp::now().as_second();
+    let to = jiff::Timestamp::from_second(now - now.rem_euclid(3_600))
+        .unwrap()
+        .to_string();
+    for by in ["all", "app_version", "country", "city", "load"] {
+        for every in ["period", "6h", "1d"] {
+            for format in ["csv", "json"] {
+                let answer = shown.get(&format!(
+                    "/report.{format}?by={by}&last=1d&to={to}&every={every}"
+                ));
+                assert_eq!(
+                    answer.status,
+                    200,
+                    "{by} {every} {format}: {}",
+                    answer.text()
+                );
+                let expected = report(
+                    &shown,
+                    &[
+                        "--by", by, "--last", "1d", "--to", &to, "--every", every, "--format",
+                        format,
+                    ],
+                );
+                assert_eq!(answer.text(), expected, "{by} {every} {format}");
+            }
+        }
+    }
+    assert_eq!(
+        shown.get("/report.csv?by=all").headers.get("Content-Type"),
+        Some("text/csv; charset=utf-8")
+    );
+    shown.server.terminate();
+}
+
+#[test]
+fn what_cannot_be_answered_is_said_and_never_echoed() {
+    let shown = Shown::new(|server| server, &LINES);
+    for (target, status, piece) in [
+        ("/report.csv", 400, "by is missing"),
+        ("/report.json?by=nothing_counted", 400, "app_version"),
+        ("/report.json?by=A%3Cb%3E", 400, "snake case"),
+        ("/report.csv?by=all&every=7", 400, "whole hours or days"),
+        ("/?last=10s", 400, "at least 1m"),
+        ("/?from=2026-02-01&to=2026-01-01", 400, "before to"),
+        ("/?from=2026-02-01&last=7d", 400, "one of them"),
+        ("/nothing", 404, "/report.csv"),
+    ] {
+        let answer = shown.get(target);
+        assert_eq!(answer.status, status, "{target}: {}", answer.text());
+        assert!(
+            answer.text().contains(piece) && !answer.text().contains('<'),
+            "{target}: {}",
+            answer.text()
+        );
+    }
+    let mut connection = crate::support::client::Connection::open(&shown.metrics).unwrap();
+    let answer = connection.request("POST", "/", &[], b"").unwrap();
+    assert_eq!(
+        (answer.status, answer.headers.get("Allow")),
+        (405, Some("GET, HEAD"))
+    );
+    shown.server.terminate();
+}
+
+#[test]
+fn a_badge_has_the_last_finished_period_in_short() {
+    let shown = Shown::new(|server| server, &LINES);
+    for target in ["/badge.json", "/badge.json?by=all"] {
+        let badge = serde_json::json!({"schemaVersion": 1, "label": "installations", "message": "1.2k", "color": "blue"});
+        assert_eq!(shown.get(target).json(), badge);
+    }
+    assert_eq!(shown.get("/badge.json?by=country").status, 400);
+    shown.server.terminate();
+    let empty = Shown::new(|server| server, &[]);
+    assert_eq!(empty.get("/badge.json").json()["message"], "unknown");
+    empty.server.terminate();
+}

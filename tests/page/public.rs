@@ -1,0 +1,139 @@
+//! The page for everybody: what the operator named and nothing else, and nobody can be picked out.
+
+use super::{COUNTED, Shown, get, light};
+use crate::support::chromium::Chromium;
+use crate::support::nginx::Nginx;
+use crate::support::wait_for;
+
+const LINES: [(&str, &[usize]); 4] = [
+    (
+        "app_version=v1.1.0,city=Bern,country=Switzerland,country_isocode=CH,host_arch=amd64 value=1i",
+        &[50, 40],
+    ),
+    (
+        "app_version=v1.0.0,city=Cairo,country=Egypt,country_isocode=EG,host_arch=arm64 value=1i",
+        &[5, 5],
+    ),
+    (
+        "app_version=v0.9.0-secret,city=Tokyo,country=Japan,country_isocode=JP,host_arch=riscv64 value=1i",
+        &[4, 4],
+    ),
+    (
+        "app_version=v0.8.0-rare,city=Nuuk,country=Greenland,country_isocode=GL value=1i",
+        &[1, 0],
+    ),
+];
+
+fn public() -> Shown {
+    let shown = Shown::new(
+        |server| server.arg("--public-page", "app_version, country"),
+        &LINES,
+    );
+    let address = shown.server.addr().clone();
+    // It is prepared at the start, when not all was counted, and once a minute.
+    wait_for(COUNTED * 5, "the public page", || {
+        let page = get(&address, "/", &[]);
+        page.status == 200 && page.text().contains("data-value=\"v1.1.0\"")
+    });
+    shown
+}
+
+#[test]
+fn it_shows_what_was_named_and_no_value_of_few_installations() {
+    let shown = public();
+    let address = shown.server.addr().clone();
+    let page = get(&address, "/", &[]);
+    let text = page.text();
+    for piece in ["v1.1.0", "v1.0.0", "Switzerland", "Egypt", "other"] {
+        assert!(text.contains(piece), "{piece} is not in {text}");
+    }
+    for piece in [
+        "secret",
+        "rare",
+        "Japan",
+        "Greenland",
+        "Bern",
+        "host_arch",
+        "amd64",
+        "report.csv",
+        "v1/checkupgrade",
+    ] {
+        assert!(!text.contains(piece), "{piece} is in {text}");
+    }
+    let policy = page.headers.get("Content-Security-Policy").unwrap();
+    assert!(
+        policy.starts_with("default-src 'none'; style-src 'sha256-"),
+        "{policy}"
+    );
+    assert_eq!(page.headers.get("X-Content-Type-Options"), Some("nosniff"));
+
+    // An address of its own gets no page of its own.
+    for target in ["/?last=90d", "/?last=5m", "/?from=2020-01-01", "/?x"] {
+        assert_eq!(get(&address, target, &[]).body, page.body, "{target}");
+    }
+    assert_ne!(get(&address, "/?last=24h", &[]).body, page.body);
+    for target in [
+        "/report.csv?by=city",
+        "/report.json?by=all",
+        "/metrics",
+        "/healthz",
+    ] {
+        assert_eq!(get(&address, target, &[]).status, 404, "{target}");
+    }
+    assert_eq!(
+        get(&address, "/badge.json?by=all", &[]).json()["message"],
+        "60"
+    );
+
+    let etag = page.headers.get("ETag").unwrap();
+    let again = get(&address, "/", &[("If-None-Match", etag)]);
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    assert_eq!(
+        get(&address, "/", &[("If-None-Match", "\"other\"")]).status,
+        200
+    );
+    shown.server.terminate();
+}
+
+#[test]
+fn the_shipped_site_shows_it_once_its_lines_are_uncommented() {
+    let shown = public();
+    let nginx = Nginx::shipped_with_page(&shown.scratch, shown.server.addr());
+    let Some(mut chromium) = Chromium::start(&shown.scratch) else {
+        return;
+    };
+    chromium.open(&format!("http://{}/?last=30d", nginx.addr()), light(1240));
+    assert_eq!(chromium.console(), Vec::<String>::new());
+    assert_eq!(
+        chromium.eval("document.querySelector('a.current').textContent"),
+        "30 d"
+    );
+    let page = get(nginx.addr(), "/?last=30d&x=%00evil", &[]);
+    assert!(page.headers.get("Content-Security-Policy").is_some());
+    let etag = page.headers.get("ETag").unwrap();
+    assert_eq!(
+        get(nginx.addr(), "/?last=30d", &[("If-None-Match", etag)]).status,
+        304
+    );
+    assert_eq!(
+        get(nginx.addr(), "/badge.json", &[]).json()["message"],
+        "60"
+    );
+    assert_eq!(get(nginx.addr(), "/report.csv?by=all", &[]).status, 404);
+    // Kept for a minute: the server need not be there.
+    shown.server.terminate();
+    assert_eq!(get(nginx.addr(), "/?last=30d", &[]).body, page.body);
+}
+
+#[test]
+fn there_is_none_unless_it_is_asked_for() {
+    let shown = Shown::new(|server| server, &LINES);
+    for target in ["/", "/badge.json"] {
+        assert_eq!(
+            get(shown.server.addr(), target, &[]).status,
+            404,
+            "{target}"
+        );
+    }
+    shown.server.terminate();
+}
