@@ -1,5 +1,6 @@
 # make          builds ./bin/upgrade-responder
 # make run      builds and starts it with the sample configuration, and prints a check-in and a report to try
+# make demo     shows the page with two made-up years of an application; make pictures takes docs/page-*.png of it
 # make test     installs what the tests need (Debian), then runs the format check, lints and all tests
 # make soak     10 minutes of random faults against the store; SOAK_SECONDS and SOAK_SEED change them
 # make bench    measures the whole program beside a bare listener, and says which targets are met; minutes
@@ -14,15 +15,17 @@
 # make clean    removes what was built
 
 PORT ?= 8314
+PAGE_PORT ?= 8315
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release/upgrade-responder
 SAMPLE_GEODB := $(TARGET)/sample.mmdb
+DEMO := $(TARGET)/demo
 
 SECONDS ?= 600
 FUZZ ?= request_body forwarded_for response_config request_schema spool_recovery line_protocol
 
-.PHONY: build run test soak bench bench-check bench-ledger tried fuzz deny deb copyright vm-test clean
+.PHONY: build run demo demo-data pictures test soak bench bench-check bench-ledger tried fuzz deny deb copyright vm-test clean
 
 build:
 	cargo build --release --locked
@@ -35,11 +38,12 @@ run: build $(SAMPLE_GEODB)
 	  'Once the server says that it is ready, send it a check-in from another terminal:' '' \
 	  "  curl -H 'X-Forwarded-For: 203.0.113.7' http://127.0.0.1:$(PORT)/v1/checkupgrade \\" \
 	  "    -d '{\"appVersion\":\"v1.0.0\",\"extraTagInfo\":{\"kubernetesVersion\":\"v1.31.2\"},\"extraFieldInfo\":{\"nodeCount\":3}}'" '' \
-	  'See how many installations there are, by version:' '' \
-	  '  ./bin/upgrade-responder report --by app_version' '' \
+	  'See how many installations there are, and of which versions:' '' \
+	  '  http://127.0.0.1:$(PAGE_PORT)/' '  ./bin/upgrade-responder report --by app_version' '' \
 	  'What it recorded:  cat upgrade-responder-data/sample/spool/*.lp' 'Ctrl-C stops it.' ''
 	@exec ./bin/upgrade-responder start \
 	  --port $(PORT) \
+	  --metrics-listen 127.0.0.1:$(PAGE_PORT) \
 	  --application-name sample \
 	  --upgrade-response-config examples/response-config.json \
 	  --request-schema examples/request-schema.json \
@@ -50,6 +54,26 @@ run: build $(SAMPLE_GEODB)
 $(SAMPLE_GEODB): examples/sample-geodb.rs
 	@mkdir -p $(@D)
 	cargo run $(SAMPLE_PROFILE) --locked --example sample-geodb -- $@
+
+# Nothing that is there is added to: two years are made up anew.
+demo-data: build
+	cargo run --release --locked --example demo-fleet -- $(DEMO)
+	rm -rf $(DEMO)/state
+	mkdir -p $(DEMO)/state
+	./bin/upgrade-responder import-totals $(DEMO)/totals.csv --application-name demo --state-dir $(DEMO)/state
+
+demo: demo-data
+	@echo 'The page: http://127.0.0.1:$(PAGE_PORT)/   Ctrl-C stops it.'
+	@exec ./bin/upgrade-responder start \
+	  --port $(PORT) \
+	  --metrics-listen 127.0.0.1:$(PAGE_PORT) \
+	  --application-name demo \
+	  --upgrade-response-config $(DEMO)/response-config.json \
+	  --state-dir $(DEMO)/state
+
+pictures: demo-data
+	tests/install-debian-packages
+	cargo test --locked --test main -- --ignored --exact --nocapture page::pictures::of_the_demo
 
 test:
 	tests/install-debian-packages
