@@ -77,10 +77,11 @@ pictures: demo-data
 
 test:
 	tests/install-debian-packages
-	cargo fmt --check
-	cargo clippy --all-targets --locked -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --bench load --bench instructions --bench ledger --locked -- -D warnings
-	cargo test --locked
+	RUSTDOCFLAGS='-D warnings' cargo doc --package upgrade-responder-client --no-deps --locked
+	cargo test --workspace --locked
 
 soak:
 	tests/install-debian-packages

@@ -14,6 +14,7 @@ mod check_config;
 mod check_in;
 mod cli;
 mod client_address;
+mod clients;
 mod clock;
 mod copyright;
 mod crash;

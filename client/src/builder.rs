@@ -1,0 +1,248 @@
+//! A checker in the making.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::time::Duration;
+
+use ureq::http::Uri;
+
+use crate::checker::Checker;
+use crate::exchange::Exchange;
+use crate::pace::{Limits, Pace};
+use crate::question::{FieldValue, Question};
+
+const PATH: &str = "/v1/checkupgrade";
+const MINUTE: Duration = Duration::from_secs(60);
+/// A request never takes longer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A [`Checker`] in the making.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    url: String,
+    question: Question,
+    enabled: bool,
+    interval: Option<Duration>,
+    start_within: Duration,
+    timeout: Duration,
+    authorities: Option<Vec<u8>>,
+    minute: Duration,
+}
+
+/// Why there is no checker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The address cannot be asked.
+    Address {
+        /// What was given.
+        found: String,
+    },
+    /// The certification authorities are no PEM text with certificates.
+    Authorities(String),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BuildError::Address { found } => write!(
+                f,
+                "address {found:?}, expected http:// or https://, a host, and neither '?' nor '#'"
+            ),
+            BuildError::Authorities(what) => {
+                write!(f, "certification authorities: {what}, expected PEM text")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+impl Builder {
+    pub(crate) fn new(url: String, version: String) -> Builder {
+        Builder {
+            url,
+            question: Question::new(version),
+            enabled: true,
+            interval: None,
+            start_within: MINUTE,
+            timeout: TIMEOUT,
+            authorities: None,
+            minute: MINUTE,
+        }
+    }
+
+    /// Sends a tag: a short text with few different values, such as the version of Kubernetes.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Builder {
+        self.question.set_tag(key.into(), value.into());
+        self
+    }
+
+    /// Sends a field: a number, a text, `true` or `false`.
+    pub fn field(mut self, key: impl Into<String>, value: impl Into<FieldValue>) -> Builder {
+        self.question.set_field(key.into(), value.into());
+        self
+    }
+
+    /// Switches checks off where `enabled` is `false`: for the application's own setting. `DO_NOT_TRACK` in the
+    /// environment switches them off whatever is said here.
+    pub fn enabled(mut self, enabled: bool) -> Builder {
+        self.enabled = enabled;
+        self
+    }
+
+    /// The interval until the server has said one, 1 minute to 7 days; an hour by default.
+    pub fn interval(mut self, interval: Duration) -> Builder {
+        self.interval = Some(interval);
+        self
+    }
+
+    /// [`Checker::spawn`] sends the first request at a random moment within this time; a minute by default,
+    /// 7 days at most. So
+    /// applications that start together do not ask together.
+    pub fn start_within(mut self, time: Duration) -> Builder {
+        self.start_within = time.min(MINUTE * 7 * 24 * 60);
+        self
+    }
+
+    /// The limit for a request with its answer; 30 seconds by default and at most.
+    pub fn timeout(mut self, timeout: Duration) -> Builder {
+        self.timeout = timeout.clamp(Duration::from_millis(1), TIMEOUT);
+        self
+    }
+
+    /// Trusts these certification authorities (PEM) instead of the built-in ones, which are Mozilla's.
+    pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Builder {
+        self.authorities = Some(pem.into());
+        self
+    }
+
+    /// Minutes of another length, so that tests take no hours.
+    #[cfg(test)]
+    pub(crate) fn minute(mut self, minute: Duration) -> Builder {
+        self.minute = minute;
+        self
+    }
+
+    /// The checker. Nothing is sent yet.
+    pub fn build(self) -> Result<Checker, BuildError> {
+        let enabled = self.enabled && !says_no(std::env::var_os("DO_NOT_TRACK").as_deref());
+        let url = address(&self.url)?;
+        let exchange = Exchange::new(url, self.timeout, self.authorities.as_deref())?;
+        let pace = Pace::new(Limits::in_minutes_of(self.minute), self.interval);
+        Ok(Checker::new(
+            enabled,
+            exchange,
+            self.question,
+            pace,
+            self.start_within,
+        ))
+    }
+}
+
+/// The address to ask. [`PATH`] is added where it is missing.
+fn address(given: &str) -> Result<Uri, BuildError> {
+    let refused = || BuildError::Address {
+        found: given.to_owned(),
+    };
+    let trimmed = given.trim().trim_end_matches('/');
+    let whole = match trimmed.ends_with(PATH) {
+        true => trimmed.to_owned(),
+        false => format!("{trimmed}{PATH}"),
+    };
+    let uri: Uri = whole.parse().map_err(|_| refused())?;
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let sound = matches!(scheme, "http" | "https")
+        && uri.host().is_some_and(|host| !host.is_empty())
+        && uri.query().is_none()
+        // The parser forgets a fragment.
+        && !whole.contains('#');
+    if sound { Ok(uri) } else { Err(refused()) }
+}
+
+/// Whether a value of `DO_NOT_TRACK` switches checks off: any but those that say the opposite.
+fn says_no(value: Option<&OsStr>) -> bool {
+    let Some(value) = value else { return false };
+    let value = value.to_string_lossy().trim().to_ascii_lowercase();
+    !["", "0", "false", "no", "off"].contains(&value.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_base_or_whole() {
+        for (given, expected) in [
+            ("https://a.example", "https://a.example/v1/checkupgrade"),
+            ("https://a.example/", "https://a.example/v1/checkupgrade"),
+            (
+                "http://a.example:8314/x/",
+                "http://a.example:8314/x/v1/checkupgrade",
+            ),
+            (
+                " https://a.example/v1/checkupgrade ",
+                "https://a.example/v1/checkupgrade",
+            ),
+            (
+                "https://a.example/v1/checkupgrade/",
+                "https://a.example/v1/checkupgrade",
+            ),
+            ("http://[::1]:1", "http://[::1]:1/v1/checkupgrade"),
+        ] {
+            assert_eq!(
+                address(given).unwrap().to_string(),
+                expected,
+                "of {given:?}"
+            );
+        }
+        for given in [
+            "",
+            "a.example",
+            "ftp://a",
+            "https://",
+            "https://a?b",
+            "https://a#b",
+            "https://a b",
+            "/x",
+        ] {
+            let found = given.to_owned();
+            assert_eq!(address(given), Err(BuildError::Address { found }));
+        }
+    }
+
+    #[test]
+    fn do_not_track_switches_off() {
+        for (value, off) in [
+            (None, false),
+            (Some(""), false),
+            (Some("0"), false),
+            (Some("False"), false),
+            (Some("1"), true),
+            (Some("true"), true),
+            (Some("please"), true),
+        ] {
+            assert_eq!(says_no(value.map(OsStr::new)), off, "of {value:?}");
+        }
+    }
+
+    #[test]
+    fn authorities_that_are_none_are_refused() {
+        let build = |pem: &str| {
+            Builder::new("https://a".into(), "1".into())
+                .authorities(pem)
+                .build()
+        };
+        for pem in [
+            "",
+            "no PEM",
+            "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
+        ] {
+            assert!(
+                matches!(build(pem), Err(BuildError::Authorities(_))),
+                "{pem:?}"
+            );
+        }
+    }
+}

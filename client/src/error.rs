@@ -1,0 +1,47 @@
+//! Why a check had no answer.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Why a check had no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// `DO_NOT_TRACK` is set in the environment, or the application switched checks off. Nothing was sent.
+    SwitchedOff,
+    /// The last request is less than an interval ago, and no answer is known. Nothing was sent.
+    TooSoon {
+        /// The time until a request may be sent.
+        wait: Duration,
+    },
+    /// The server could not be asked, or did not answer in time.
+    Unreachable(String),
+    /// The server answered with another status than 200.
+    Status {
+        /// The status.
+        status: u16,
+        /// The first line of the answer, at most 200 characters of it.
+        message: String,
+    },
+    /// The answer is not one of an Upgrade Responder.
+    NotUnderstood(String),
+}
+
+impl fmt::Display for CheckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CheckError::SwitchedOff => f.write_str("upgrade checks are switched off"),
+            CheckError::TooSoon { wait } => {
+                let seconds = wait.as_secs_f64().ceil();
+                write!(f, "asked too soon, expected in {seconds} s at the earliest")
+            }
+            CheckError::Unreachable(what) => write!(f, "the server cannot be reached: {what}"),
+            CheckError::Status { status, message } => {
+                write!(f, "the server answered {status} {message:?}, expected 200")
+            }
+            CheckError::NotUnderstood(what) => write!(f, "the answer is not understood: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for CheckError {}
