@@ -12,7 +12,7 @@ use upgrade_responder::service::explain::{self, ExplainError, ExplainOptions};
 use upgrade_responder::service::report::{self, ReportError};
 use upgrade_responder::service::run::{self, RunError};
 use upgrade_responder::service::{
-    check_config, export_totals, import_totals, suggest_schema, take_over,
+    check_config, export_totals, import_totals, new_application, suggest_schema, take_over,
 };
 
 /// Exit statuses after sysexits.h, where they have one.
@@ -49,6 +49,12 @@ fn main() -> ExitCode {
             ..
         } => return check(&options, online, in_use.as_deref()),
         Command::Explain(options) => return explain(&options),
+        Command::NewApplication(options) => {
+            return match new_application::run(&options, &mut std::io::stdout()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(&error, CONFIGURATION),
+            };
+        }
         Command::Start(options) => run::run(*options),
         Command::TakeOver(options) => take_over::run(&options, &mut std::io::stdout()),
     };

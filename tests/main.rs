@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod abuse;
+mod applications;
 mod bad_answers;
 mod bad_files;
 mod cardinality;

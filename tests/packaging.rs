@@ -166,11 +166,18 @@ fn systemd_finds_nothing_wrong_with_the_units() {
         "upgrade-responder.socket",
         read("systemd/upgrade-responder.socket"),
     );
+    let second = ["service", "socket"].map(|kind| {
+        let unit = read(&format!("systemd/upgrade-responder@.{kind}"));
+        let unit = unit.replace("/usr/bin/upgrade-responder", program);
+        scratch.write(&format!("upgrade-responder@.{kind}"), unit);
+        scratch.join(&format!("upgrade-responder@harvester.{kind}"))
+    });
     let verify = output(
         Command::new("systemd-analyze")
             .args(["verify", "--man=no"])
             .arg(&service)
-            .arg(&socket),
+            .arg(&socket)
+            .args(second),
     );
     assert!(verify.status.success(), "{verify:?}");
     assert!(verify.stderr.is_empty(), "{verify:?}");

@@ -22,7 +22,7 @@ _upgrade_responder() {
             if [[ $word == -* ]]; then
                 value="$(sed -n 's/^  \(--[a-z-]*\).*/\1/p' <<<"$help") --help --version"
             else
-                value='start report check-config explain take-over export-totals import-totals help'
+                value='start report check-config explain take-over export-totals import-totals new-application help'
             fi
             mapfile -t COMPREPLY < <(compgen -W "$value" -- "$word")
             ;;

@@ -12,10 +12,11 @@ pub enum Name {
     TakeOver,
     ExportTotals,
     ImportTotals,
+    NewApplication,
 }
 
 impl Name {
-    pub const ALL: [Name; 7] = [
+    pub const ALL: [Name; 8] = [
         Name::Start,
         Name::Report,
         Name::CheckConfig,
@@ -23,7 +24,18 @@ impl Name {
         Name::TakeOver,
         Name::ExportTotals,
         Name::ImportTotals,
+        Name::NewApplication,
     ];
+
+    /// Whether a word may follow: a file, or a name.
+    pub fn takes_operand(self) -> bool {
+        matches!(self, Name::ImportTotals | Name::NewApplication)
+    }
+
+    /// The command of a word.
+    pub fn find(word: &str) -> Option<Name> {
+        Name::ALL.into_iter().find(|name| name.as_str() == word)
+    }
 
     /// The word that is typed.
     pub fn as_str(self) -> &'static str {
@@ -35,6 +47,7 @@ impl Name {
             Name::TakeOver => "take-over",
             Name::ExportTotals => "export-totals",
             Name::ImportTotals => "import-totals",
+            Name::NewApplication => "new-application",
         }
     }
 }

@@ -305,6 +305,16 @@ pub static FLAGS: &[Flag] = &[
             "print the schema with the keys that were left out",
         ),
     ),
+    of(
+        For::Only(Name::NewApplication),
+        value(
+            "--directory",
+            "",
+            "DIR",
+            "/etc/upgrade-responder",
+            "where the files are written",
+        ),
+    ),
     super::explain::REQUEST,
     super::explain::FORWARDED_FOR,
     super::explain::AGAINST,

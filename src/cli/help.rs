@@ -14,6 +14,7 @@ pub fn help() -> String {
          \x20      upgrade-responder take-over [--dry-run] <the flags of start>\n\
          \x20      upgrade-responder export-totals [--format FORMAT]\n\
          \x20      upgrade-responder import-totals <FILE> <the flags of start>\n\
+         \x20      upgrade-responder new-application [--directory DIR] <NAME>\n\
          \x20      upgrade-responder help | --help | --version\n\n\
          start             serves until SIGTERM or SIGINT; SIGHUP loads the files again\n\
          report            shows how many installations there are, by version, country or tag\n\
@@ -21,7 +22,8 @@ pub fn help() -> String {
          explain           says what a client would be answered, and why\n\
          take-over         drops the continuous queries in InfluxDB that another server made for totals\n\
          export-totals     writes all totals to standard output, as CSV or line protocol\n\
-         import-totals     takes the CSV of another server, beside the running server too\n\n\
+         import-totals     takes the CSV of another server, beside the running server too\n\
+         new-application   writes the files of a further application for upgrade-responder@NAME.service\n\n\
          Each flag can also be set by the environment variable in brackets; the flag wins.\n\
          All commands but start read the settings of the packaged service too: see --settings.\n\n",
     );

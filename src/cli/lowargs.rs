@@ -14,7 +14,7 @@ use super::settings::Settings;
 pub struct LowArgs {
     /// The first word that is no flag.
     pub command: Option<String>,
-    /// The file of `import-totals`.
+    /// The file of `import-totals`, the name of `new-application`.
     pub operand: Option<String>,
     pub help: bool,
     pub version: bool,
@@ -59,8 +59,9 @@ impl LowArgs {
         if let Some(word) = command.as_deref().filter(|word| word.starts_with('-')) {
             return Err(UsageError::UnknownFlag(word.to_owned()));
         }
+        let named = command.as_deref().and_then(Name::find);
         let operand = words
-            .next_if(|_| command.as_deref() == Some(Name::ImportTotals.as_str()))
+            .next_if(|_| named.is_some_and(Name::takes_operand))
             .map(|word| word.to_string_lossy().into_owned());
         // `help start` is as good as `help`.
         if let Some(word) = words.next().filter(|_| command.as_deref() != Some("help")) {

@@ -32,6 +32,7 @@ use settings::Settings;
 use crate::service::explain::ExplainOptions;
 use crate::service::export_totals::ExportOptions;
 use crate::service::import_totals::ImportOptions;
+use crate::service::new_application::NewApplicationOptions;
 use crate::service::report::ReportOptions;
 
 pub use help::help;
@@ -59,6 +60,7 @@ pub enum Command {
     TakeOver(Box<TakeOverOptions>),
     ExportTotals(Box<ExportOptions>),
     ImportTotals(Box<ImportOptions>),
+    NewApplication(Box<NewApplicationOptions>),
 }
 
 /// Why it is not known what the user asked for.
@@ -111,11 +113,10 @@ fn parse(
     if word == "help" {
         return Ok(Command::Help);
     }
-    let command = Name::ALL.into_iter().find(|name| name.as_str() == word);
-    let command = command.ok_or_else(|| UsageError::UnknownCommand(word.to_owned()))?;
+    let command = Name::find(word).ok_or_else(|| UsageError::UnknownCommand(word.to_owned()))?;
     low.refuse_flags_of_others(command)?;
     let mut in_use = low.overridden("--upgrade-response-config", env);
-    if command != Name::Start
+    if !matches!(command, Name::Start | Name::NewApplication)
         && let Some(settings) = Settings::find(&low)?
     {
         in_use = in_use
@@ -135,5 +136,17 @@ fn parse(
         Name::TakeOver => Command::TakeOver(Box::new(TakeOverOptions::from(&low, env)?)),
         Name::ExportTotals => Command::ExportTotals(Box::new(history::export(&low, env)?)),
         Name::ImportTotals => Command::ImportTotals(Box::new(history::import(&low, env)?)),
+        Name::NewApplication => Command::NewApplication(Box::new(new_application(&low)?)),
     })
+}
+
+fn new_application(low: &LowArgs) -> Result<NewApplicationOptions, UsageError> {
+    let name = low.operand.as_deref().ok_or(UsageError::NoName)?;
+    let directory = options::typed(low, "--directory", |text| Ok(PathBuf::from(text)))?;
+    let name = values::instance_name(name).map_err(|expected| UsageError::BadValue {
+        source: "NAME".to_owned(),
+        found: Some(name.to_owned()),
+        expected,
+    })?;
+    Ok(NewApplicationOptions { name, directory })
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::environment_file;
 use super::lowargs::LowArgs;
 
-/// Where the package puts them.
+/// Where the package puts them, and where those of further applications are beside them.
 const PACKAGED: &str = "/etc/upgrade-responder/upgrade-responder.env";
 /// Far more than settings take: a larger file is another one.
 const LARGEST: u64 = 1024 * 1024;
@@ -35,12 +35,23 @@ impl fmt::Display for SettingsError {
 }
 
 impl Settings {
-    /// Reads the file that `--settings` names, else the package's; `None` where there is neither.
+    /// Reads the file that `--settings` names, else that of the application that is named, else the package's;
+    /// `None` where there is none of them.
     pub fn find(low: &LowArgs) -> Result<Option<Settings>, SettingsError> {
         if let Some(named) = low.get("--settings") {
             return Settings::read(Path::new(&named.value)).map(Some);
         }
         let packaged = Path::new(PACKAGED);
+        let named = low
+            .get("--application-name")
+            .map(|setting| setting.value.to_string_lossy());
+        // A name with a slash is refused later.
+        let of_named = named
+            .filter(|name| !name.contains('/'))
+            .map(|name| packaged.with_file_name(format!("{name}.env")));
+        if let Some(path) = of_named.filter(|path| path.exists()) {
+            return Settings::read(&path).map(Some);
+        }
         match packaged.symlink_metadata() {
             Err(error) if is_absent(&error) => Ok(None),
             // Whatever else hinders also hinders reading, which says so.

@@ -14,6 +14,8 @@ pub enum UsageError {
     NoValue(String),
     /// `import-totals` without a file.
     NoFile,
+    /// `new-application` without a name.
+    NoName,
     /// The value is spelt like a flag.
     FlagAsValue(String),
     Missing(&'static str, &'static str),
@@ -63,6 +65,9 @@ impl fmt::Display for UsageError {
                     "unexpected argument {found:?} (see upgrade-responder --help)"
                 )
             }
+            UsageError::NoName => f.write_str(
+                "new-application: expected the name of the application, such as harvester",
+            ),
             UsageError::NoFile => f.write_str(
                 "import-totals needs a file (the CSV that export-totals wrote, or - for standard input), or --influxdb-url",
             ),

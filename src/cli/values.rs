@@ -75,6 +75,19 @@ pub fn application_name(text: &str) -> Result<Database, String> {
     })
 }
 
+/// The name of an application that is a unit's instance, too, and a file's name.
+pub fn instance_name(text: &str) -> Result<String, String> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    // The packaged settings have that name.
+    if !begins || text.len() > 64 || !text.chars().all(sound) || text == "upgrade-responder" {
+        let expected = "1 to 64 letters, digits, '-', '_' or '.', beginning with a letter or digit, and not \
+                        upgrade-responder itself";
+        return Err(expected.to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 pub fn size(text: &str) -> Result<u64, String> {
     let expected = || "a size of at least 64KiB, such as 500MiB or 1GiB".to_owned();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

@@ -10,6 +10,7 @@ pub mod health;
 mod import_influx;
 pub mod import_totals;
 mod memory;
+pub mod new_application;
 pub mod notify;
 mod offers;
 pub mod pipeline;

@@ -98,7 +98,12 @@ fn it_shows_what_was_named_and_no_value_of_few_installations() {
 #[test]
 fn the_shipped_site_shows_it_once_its_lines_are_uncommented() {
     let shown = public();
-    let nginx = Nginx::shipped_with_page(&shown.scratch, shown.server.addr());
+    let nginx = Nginx::shipped_with(
+        &shown.scratch,
+        "page",
+        shown.server.addr(),
+        shown.server.addr(),
+    );
     let Some(mut chromium) = Chromium::start(&shown.scratch) else {
         return;
     };

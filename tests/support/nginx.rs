@@ -9,6 +9,7 @@ use super::scratch::{Scratch, free_port};
 
 const START: Duration = Duration::from_secs(20);
 const SITE: &str = include_str!("../../packaging/nginx/upgrade-responder");
+const THREE_SERVERS: &str = include_str!("../../packaging/nginx/three-servers.conf");
 
 /// One process in the foreground, so that killing it leaves nothing behind; every path is relative to
 /// the scratch folder, so that it needs no rights anywhere else.
@@ -52,10 +53,36 @@ impl Nginx {
         Nginx::start_shipped(scratch, upstream, SITE)
     }
 
-    /// The same with the page for everybody, whose lines are commented out.
+    /// The same with the lines that a word comments out: `page` for the page for everybody, `two` for a second
+    /// application, which is at `harvester`.
     #[track_caller]
-    pub fn shipped_with_page(scratch: &Scratch, upstream: &Address) -> Nginx {
-        Nginx::start_shipped(scratch, upstream, &SITE.replace("#page ", ""))
+    pub fn shipped_with(
+        scratch: &Scratch,
+        word: &str,
+        upstream: &Address,
+        harvester: &Address,
+    ) -> Nginx {
+        let site = SITE.replace(&format!("#{word} "), "");
+        let second = "unix:/run/upgrade-responder@harvester.sock";
+        let site = site.replace(second, &harvester.to_string());
+        Nginx::start_shipped(scratch, upstream, &site)
+    }
+
+    /// The same with other upstreams and another line on what is tried again.
+    #[track_caller]
+    pub fn shipped_with_servers(scratch: &Scratch, servers: &[&Address]) -> Nginx {
+        let (before, rest) = SITE.split_once("upstream upgrade_responder {").unwrap();
+        let (_, after) = rest.split_once("\nserver {").unwrap();
+        let mut upstreams = THREE_SERVERS.to_owned();
+        for (number, server) in servers.iter().enumerate() {
+            let documented = format!("192.0.2.1{}:8314", number + 1);
+            upstreams = upstreams.replace(&documented, &server.to_string());
+        }
+        let site = format!("{before}{upstreams}\nserver {{{after}");
+        let off = "proxy_next_upstream off;";
+        assert!(site.contains(off));
+        let site = site.replace(off, "proxy_next_upstream error;");
+        Nginx::start_shipped(scratch, servers[0], &site)
     }
 
     #[track_caller]
