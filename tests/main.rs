@@ -46,6 +46,7 @@ mod rules;
 mod scale;
 mod sent_totals;
 mod settings;
+mod several_servers;
 mod soak;
 mod spool_recovery;
 mod support;

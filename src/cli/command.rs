@@ -27,9 +27,13 @@ impl Name {
         Name::NewApplication,
     ];
 
-    /// Whether a word may follow: a file, or a name.
-    pub fn takes_operand(self) -> bool {
-        matches!(self, Name::ImportTotals | Name::NewApplication)
+    /// How many words may follow: a file, a name, or directories.
+    pub fn operands(self) -> usize {
+        match self {
+            Name::ImportTotals | Name::NewApplication => 1,
+            Name::Report => usize::MAX,
+            _ => 0,
+        }
     }
 
     /// The command of a word.

@@ -293,6 +293,7 @@ pub static FLAGS: &[Flag] = &[
     super::report_flags::EVERY,
     super::report_flags::FORMAT,
     super::report_flags::LEFT_OUT,
+    super::report_flags::MERGE,
     of(
         For::Only(Name::CheckConfig),
         switch("--online", "", "ask InfluxDB too"),

@@ -27,7 +27,7 @@ pub(super) fn export(low: &LowArgs, env: Env<'_>) -> Result<ExportOptions, Usage
 pub(super) fn import(low: &LowArgs, env: Env<'_>) -> Result<ImportOptions, UsageError> {
     let (dir, _) = state_dir(low, env);
     let state = StateDir::new(&dir, &database(low)?.application);
-    let from = match low.operand.as_deref() {
+    let from = match low.operands.first().map(String::as_str) {
         Some(file) => From::File(file.into()),
         None => From::Influx(Box::new(InfluxSource {
             database: database(low)?,

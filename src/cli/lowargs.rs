@@ -14,8 +14,8 @@ use super::settings::Settings;
 pub struct LowArgs {
     /// The first word that is no flag.
     pub command: Option<String>,
-    /// The file of `import-totals`, the name of `new-application`.
-    pub operand: Option<String>,
+    /// The file of `import-totals`, the name of `new-application`, the directories of `report --merge`.
+    pub operands: Vec<String>,
     pub help: bool,
     pub version: bool,
     settings: Vec<Setting>,
@@ -54,22 +54,23 @@ impl LowArgs {
         }
         let help = parsed.contains("--help");
         let version = parsed.contains("--version");
-        let mut words = parsed.finish().into_iter().peekable();
+        let mut words = parsed.finish().into_iter();
         let command = words.next().map(|word| word.to_string_lossy().into_owned());
         if let Some(word) = command.as_deref().filter(|word| word.starts_with('-')) {
             return Err(UsageError::UnknownFlag(word.to_owned()));
         }
         let named = command.as_deref().and_then(Name::find);
-        let operand = words
-            .next_if(|_| named.is_some_and(Name::takes_operand))
-            .map(|word| word.to_string_lossy().into_owned());
+        let most = named.map_or(0, Name::operands);
+        let operands = words.by_ref().take(most);
+        let operands = operands.map(|word| word.to_string_lossy().into_owned());
+        let operands = operands.collect();
         // `help start` is as good as `help`.
         if let Some(word) = words.next().filter(|_| command.as_deref() != Some("help")) {
             return Err(UsageError::Stray(word.to_string_lossy().into_owned()));
         }
         Ok(LowArgs {
             command,
-            operand,
+            operands,
             help,
             version,
             settings,

@@ -141,7 +141,11 @@ fn parse(
 }
 
 fn new_application(low: &LowArgs) -> Result<NewApplicationOptions, UsageError> {
-    let name = low.operand.as_deref().ok_or(UsageError::NoName)?;
+    let name = low
+        .operands
+        .first()
+        .map(String::as_str)
+        .ok_or(UsageError::NoName)?;
     let directory = options::typed(low, "--directory", |text| Ok(PathBuf::from(text)))?;
     let name = values::instance_name(name).map_err(|expected| UsageError::BadValue {
         source: "NAME".to_owned(),

@@ -1,5 +1,7 @@
 //! What `report` needs to know, from the flags' texts.
 
+use std::path::PathBuf;
+
 use super::lowargs::{LowArgs, Source};
 use super::options::{Env, source, state_dir, switch, typed};
 use super::usage::UsageError;
@@ -9,6 +11,13 @@ use crate::totals::asked::{self, Span, moment};
 
 pub(super) fn options(low: &LowArgs, env: Env<'_>) -> Result<ReportOptions, UsageError> {
     let (state_dir, from) = state_dir(low, env);
+    let merge = switch(low, "--merge")?;
+    if let (false, Some(word)) = (merge, low.operands.first()) {
+        return Err(UsageError::Stray(word.clone()));
+    }
+    if merge && low.operands.is_empty() {
+        return Err(UsageError::NoDirectories);
+    }
     Ok(ReportOptions {
         application: application(low, from)?,
         state_dir,
@@ -16,6 +25,7 @@ pub(super) fn options(low: &LowArgs, env: Env<'_>) -> Result<ReportOptions, Usag
         span: span(low)?,
         every: typed(low, "--every", asked::every)?,
         format: typed(low, "--format", format)?,
+        merge: low.operands.iter().map(PathBuf::from).collect(),
         left_out: switch(low, "--left-out")?,
         colour: may_colour(env),
     })

@@ -77,3 +77,12 @@ pub(super) const LEFT_OUT: Flag = of(
         "the keys that were left out of check-ins, in place of totals",
     ),
 );
+
+pub(super) const MERGE: Flag = of(
+    For::Only(Name::Report),
+    switch(
+        "--merge",
+        "",
+        "add up the ledgers of several servers: state directories, or copies of\nthem, follow",
+    ),
+);

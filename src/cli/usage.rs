@@ -16,6 +16,8 @@ pub enum UsageError {
     NoFile,
     /// `new-application` without a name.
     NoName,
+    /// `report --merge` without a directory.
+    NoDirectories,
     /// The value is spelt like a flag.
     FlagAsValue(String),
     Missing(&'static str, &'static str),
@@ -65,6 +67,9 @@ impl fmt::Display for UsageError {
                     "unexpected argument {found:?} (see upgrade-responder --help)"
                 )
             }
+            UsageError::NoDirectories => f.write_str(
+                "--merge: expected the state directories of the servers, or copies of them",
+            ),
             UsageError::NoName => f.write_str(
                 "new-application: expected the name of the application, such as harvester",
             ),

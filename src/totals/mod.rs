@@ -19,6 +19,7 @@ mod import;
 mod ledger;
 pub mod left_out;
 mod left_out_rows;
+pub mod merge;
 mod opening;
 mod outbox;
 pub mod overview;

@@ -100,27 +100,49 @@ impl LedgerReader {
 
     /// The totals of a span. The error names what can be asked for where `by` is none of it.
     pub fn report(&self, query: &Query) -> Result<Report, LedgerError> {
+        let by = self.by(&query.by)?;
+        let rows = self.rows(query, &by)?;
+        Ok(Report {
+            query_period_seconds: self.period_seconds(query.now)?,
+            by: query.by.clone(),
+            rows: rows::grouped(rows, query.every, query.now),
+        })
+    }
+
+    /// The same before periods are grouped. Where nothing was counted by `by`, the rows have their totals alone.
+    pub(super) fn periods(&self, query: &Query) -> Result<Rows, LedgerError> {
+        let is_known = self.dimensions()?.contains(&query.by);
+        let by = if is_known {
+            self.by(&query.by)?
+        } else {
+            By::All
+        };
+        self.rows(query, &by)
+    }
+
+    /// The length of the period that holds a moment, in seconds.
+    pub(super) fn period_seconds(&self, moment: i64) -> Result<u64, LedgerError> {
+        Ok(self.lengths()?.seconds_at(moment) as u64)
+    }
+
+    /// The ledger's file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn rows(&self, query: &Query, by: &By) -> Result<Rows, LedgerError> {
         // One state of the ledger for all statements.
         let transaction = self.connection.unchecked_transaction();
         let _transaction = transaction.map_err(|error| self.failed(&error))?;
         let lengths = self.lengths()?;
-        let by = self.by(&query.by)?;
         let Some((first, _)) = self.span()? else {
-            return Ok(Report {
-                query_period_seconds: lengths.seconds_at(query.now) as u64,
-                by: query.by.clone(),
-                rows: Vec::new(),
-            });
+            return Ok(Rows::default());
         };
         let (from, to) = (query.from.max(first), query.to.min(query.now + 1));
         let known = self.known(from, to)?;
         let mut base = rows::base(&lengths, &known, from, to, query.now);
-        self.fill(&mut base, &by)?;
-        Ok(Report {
-            query_period_seconds: lengths.seconds_at(query.now) as u64,
-            by: query.by.clone(),
-            rows: rows::grouped(base, query.every, query.now),
-        })
+        self.fill(&mut base, by)?;
+        Ok(base)
     }
 
     fn by(&self, name: &str) -> Result<By, LedgerError> {

@@ -18,6 +18,7 @@ pub(super) struct Known {
 }
 
 /// The rows of a span, oldest first.
+#[derive(Debug, Default)]
 pub(super) struct Rows {
     pub rows: Vec<Row>,
     /// So many of them, at the beginning, are kept days; the others are periods.

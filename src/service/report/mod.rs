@@ -5,6 +5,7 @@
 
 mod fresh;
 mod left_out;
+mod merge;
 pub(super) mod state;
 pub mod text;
 
@@ -31,6 +32,8 @@ pub struct ReportOptions {
     pub span: Span,
     pub every: Every,
     pub format: Format,
+    /// The state directories whose ledgers are added up; none: the one of `state_dir` alone.
+    pub merge: Vec<PathBuf>,
     /// The keys that were left out of check-ins, in place of totals.
     pub left_out: bool,
     /// Colours are wanted where there is a terminal.
@@ -73,6 +76,9 @@ impl From<LedgerError> for ReportError {
 
 /// Reads the ledger once the newest check-ins are counted, and writes the report to standard output.
 pub fn run(options: &ReportOptions) -> Result<(), ReportError> {
+    if !options.merge.is_empty() {
+        return merge::run(options);
+    }
     let application = state::find(&options.state_dir, options.application.as_deref())?;
     let ledger = LedgerReader::open(&application.ledger())?;
     let counted = fresh::wait(&application.spool(), || ledger.position())?;
@@ -85,7 +91,7 @@ pub fn run(options: &ReportOptions) -> Result<(), ReportError> {
         return flushed(written, &mut out);
     }
     let known = ledger.span()?;
-    check_dimension(&options.by, &ledger)?;
+    check_dimension(&options.by, &ledger.dimensions()?)?;
     let read = |from: i64, to: i64| {
         ledger.report(&Query {
             by: options.by.clone(),
@@ -142,9 +148,8 @@ fn flushed(written: io::Result<()>, out: &mut impl Write) -> Result<(), ReportEr
 }
 
 /// Refuses what the ledger does not count, unless it has counted nothing yet.
-fn check_dimension(by: &str, ledger: &LedgerReader) -> Result<(), ReportError> {
+fn check_dimension(by: &str, counted: &[String]) -> Result<(), ReportError> {
     const ALWAYS: [&str; 4] = ["all", "app_version", "country", "city"];
-    let counted = ledger.dimensions()?;
     if ALWAYS.contains(&by) || counted.iter().any(|dimension| dimension == by) {
         return Ok(());
     }

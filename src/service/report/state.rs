@@ -23,6 +23,15 @@ impl Application {
     }
 }
 
+/// The ledger of a state directory, or of one application's directory in it, or of a copy of either.
+pub fn ledger(dir: &Path, named: Option<&str>) -> Result<PathBuf, ReportError> {
+    let own = dir.join("totals.db");
+    if own.exists() {
+        return Ok(own);
+    }
+    Ok(find(dir, named)?.ledger())
+}
+
 /// Finds the application, or the only one where it is not named.
 pub fn find(state_dir: &Path, named: Option<&str>) -> Result<Application, ReportError> {
     let mut found = applications(state_dir).map_err(|error| unusable(state_dir, &error))?;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Number;
 
 use super::figures::{exact, total};
+use crate::totals::merge::Merged;
 use crate::totals::report::{Numbers, Part, Report, Row, ValueTotal};
 use crate::units::date::rfc3339;
 
@@ -14,6 +15,9 @@ struct Object<'a> {
     application: &'a str,
     by: &'a str,
     query_period_seconds: u64,
+    /// Of a report of several servers.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    servers: &'a [ObjectServer],
     rows: Vec<ObjectRow<'a>>,
 }
 
@@ -52,12 +56,40 @@ struct ObjectValue<'a> {
     total: Number,
 }
 
+#[derive(Serialize)]
+struct ObjectServer {
+    ledger: String,
+    seconds: u64,
+    covered_seconds: u64,
+}
+
 /// Writes the object and a newline.
 pub fn write(application: &str, report: &Report, out: &mut impl Write) -> io::Result<()> {
+    write_object(application, report, &[], out)
+}
+
+/// The same of several servers, with how much each was there for.
+pub fn write_merged(application: &str, merged: &Merged, out: &mut impl Write) -> io::Result<()> {
+    let servers = merged.servers.iter().map(|server| ObjectServer {
+        ledger: server.ledger.display().to_string(),
+        seconds: server.seconds,
+        covered_seconds: server.covered_seconds,
+    });
+    let servers: Vec<ObjectServer> = servers.collect();
+    write_object(application, &merged.report, &servers, out)
+}
+
+fn write_object(
+    application: &str,
+    report: &Report,
+    servers: &[ObjectServer],
+    out: &mut impl Write,
+) -> io::Result<()> {
     let object = Object {
         application,
         by: &report.by,
         query_period_seconds: report.query_period_seconds,
+        servers,
         rows: report.rows.iter().map(|row| object(report, row)).collect(),
     };
     serde_json::to_writer(&mut *out, &object)?;

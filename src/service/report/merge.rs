@@ -1,0 +1,122 @@
+//! `report --merge`: the ledgers of several servers as one report.
+
+use std::collections::BTreeSet;
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use jiff::Timestamp;
+
+use super::text::Text;
+use super::{Format, ReportError, ReportOptions, check_dimension, flushed, state};
+use crate::logging;
+use crate::totals::LedgerReader;
+use crate::totals::asked::Asked;
+use crate::totals::format::{csv, json};
+use crate::totals::merge::{MergeError, Merged, Server, merged};
+use crate::totals::report::Query;
+use crate::units::duration::short;
+
+pub(super) fn run(options: &ReportOptions) -> Result<(), ReportError> {
+    if options.left_out {
+        let what = "--left-out and --merge exclude each other";
+        return Err(ReportError::Usage(what.to_owned()));
+    }
+    let named = options.application.as_deref();
+    let mut ledgers = Vec::new();
+    let mut seen = BTreeSet::new();
+    for dir in &options.merge {
+        let path = state::ledger(dir, named)?;
+        // Counted twice, it would be wrong without a word.
+        if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
+            let what = format!("--merge: {} is named twice", dir.display());
+            return Err(ReportError::Usage(what));
+        }
+        ledgers.push(LedgerReader::open(&path)?);
+    }
+    let mut counted = BTreeSet::new();
+    for ledger in &ledgers {
+        counted.extend(ledger.dimensions()?);
+    }
+    check_dimension(&options.by, &counted.into_iter().collect::<Vec<_>>())?;
+    let now = Timestamp::now().as_second();
+    let asked = Asked::new(options.span, now);
+    let is_text = options.format == Format::Text;
+    // The same span before is what the change is against.
+    let before = if is_text {
+        asked.to.saturating_sub(asked.from)
+    } else {
+        0
+    };
+    let sum = merged(
+        &ledgers,
+        &Query {
+            by: options.by.clone(),
+            from: asked.from.saturating_sub(before),
+            to: asked.to,
+            every: options.every,
+            now,
+        },
+    );
+    let sum = sum.map_err(|error| match error {
+        MergeError::Ledger(error) => ReportError::Ledger(error.to_string()),
+        MergeError::Periods(what) => ReportError::Usage(what),
+    })?;
+    write(options, &ledgers, &sum, asked, now)
+}
+
+fn write(
+    options: &ReportOptions,
+    ledgers: &[LedgerReader],
+    sum: &Merged,
+    asked: Asked,
+    now: i64,
+) -> Result<(), ReportError> {
+    let application = options.application.as_deref().unwrap_or("all servers");
+    let mut out = BufWriter::new(io::stdout().lock());
+    let written = match options.format {
+        Format::Json => json::write_merged(application, sum, &mut out),
+        Format::Csv => csv::write(&sum.report, &mut out),
+        Format::Text => {
+            let mut known = None;
+            for ledger in ledgers {
+                if let Some((first, last)) = ledger.span()? {
+                    let (from, to) = known.unwrap_or((first, last));
+                    known = Some((first.min(from), last.max(to)));
+                }
+            }
+            let text = Text {
+                application,
+                report: &sum.report,
+                from: asked.from,
+                to: asked.to,
+                every: options.every,
+                now,
+                known,
+                colour: options.colour && io::stdout().is_terminal(),
+            };
+            let text = format!("{text}{}", coverage(sum));
+            out.write_all(text.as_bytes())
+        }
+    };
+    // CSV has no place for it.
+    if options.format == Format::Csv {
+        for line in coverage(sum).lines() {
+            logging::say_error("upgrade-responder", &line);
+        }
+    }
+    flushed(written, &mut out)
+}
+
+/// A line for each server: how much of the time it was there for.
+fn coverage(sum: &Merged) -> String {
+    let line = |server: &Server| {
+        let covered = server.covered_seconds * 1000 / server.seconds.max(1);
+        format!(
+            "{}: there for {}.{}% of {}\n",
+            server.ledger.display(),
+            covered / 10,
+            covered % 10,
+            short(server.seconds)
+        )
+    };
+    sum.servers.iter().map(line).collect()
+}

@@ -1,0 +1,228 @@
+//! Several servers' ledgers as one report: the sum of their totals, period by period.
+//!
+//! A period is covered as far as the server that was there longest covered it: a load balancer sends to those that
+//! are there. How much each server was there for is told beside it. It only reads.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::PathBuf;
+
+use super::days::DAY;
+use super::report::{Every, Numbers, Part, Query, Report, Row, ValueTotal};
+use super::rows::{self, Rows};
+use super::{LedgerError, LedgerReader};
+use crate::units::date::rfc3339;
+use crate::units::duration::short;
+
+/// The sum of several ledgers.
+#[derive(Debug)]
+pub struct Merged {
+    pub report: Report,
+    /// In the order of the ledgers.
+    pub servers: Vec<Server>,
+}
+
+/// How much of the report's time a server was there for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    pub ledger: PathBuf,
+    /// Of the time that has passed, in seconds.
+    pub seconds: u64,
+    pub covered_seconds: u64,
+}
+
+/// Why ledgers cannot be added up.
+#[derive(Debug)]
+pub enum MergeError {
+    Ledger(LedgerError),
+    /// Periods of one begin or end within periods of another.
+    Periods(String),
+}
+
+impl From<LedgerError> for MergeError {
+    fn from(error: LedgerError) -> Self {
+        MergeError::Ledger(error)
+    }
+}
+
+impl fmt::Display for MergeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MergeError::Ledger(error) => error.fmt(f),
+            MergeError::Periods(what) => f.write_str(what),
+        }
+    }
+}
+
+/// Adds up what the ledgers say. One that never counted by `query.by` adds to the totals alone.
+pub fn merged(ledgers: &[LedgerReader], query: &Query) -> Result<Merged, MergeError> {
+    let spans = ledgers.iter().map(LedgerReader::span);
+    let spans = spans.collect::<Result<Vec<_>, _>>()?;
+    let first = spans.iter().flatten().map(|(first, _)| *first).min();
+    let asked = Query {
+        from: query.from.max(first.unwrap_or(query.from)),
+        ..query.clone()
+    };
+    let mut parts = Vec::new();
+    for ledger in ledgers {
+        parts.push(ledger.periods(&asked)?);
+    }
+    let query_period_seconds = same_length(ledgers, query.now)?;
+    // Before that moment some ledger has days alone.
+    let days_end = |part: &Rows| {
+        part.rows[..part.days]
+            .last()
+            .map_or(i64::MIN, |day| day.start + DAY)
+    };
+    let detail_from = parts.iter().map(days_end).max().unwrap_or(i64::MIN);
+    let parts: Vec<Rows> = parts
+        .into_iter()
+        .map(|part| with_days(part, detail_from, query.now))
+        .collect();
+    let servers = ledgers.iter().zip(&parts).map(|(ledger, part)| Server {
+        ledger: ledger.path().to_owned(),
+        seconds: part.rows.iter().map(|row| passed(row, query.now)).sum(),
+        covered_seconds: part.rows.iter().map(|row| row.covered_seconds).sum(),
+    });
+    let servers = servers.collect();
+    let sums = summed(&parts, ledgers)?;
+    Ok(Merged {
+        report: Report {
+            query_period_seconds,
+            by: query.by.clone(),
+            rows: rows::grouped(sums, query.every, query.now),
+        },
+        servers,
+    })
+}
+
+fn passed(row: &Row, now: i64) -> u64 {
+    (now.saturating_sub(row.start).max(0) as u64).min(row.seconds)
+}
+
+/// The length of a period now, which all have to have.
+fn same_length(ledgers: &[LedgerReader], now: i64) -> Result<u64, MergeError> {
+    let mut length: Option<(u64, &LedgerReader)> = None;
+    for ledger in ledgers {
+        let its = ledger.period_seconds(now)?;
+        match length {
+            Some((other, first)) if other != its => {
+                return Err(MergeError::Periods(format!(
+                    "{} has periods of {}, {} of {}, expected the same --query-period of all servers",
+                    first.path().display(),
+                    short(other),
+                    ledger.path().display(),
+                    short(its)
+                )));
+            }
+            Some(_) => {}
+            None => length = Some((its, ledger)),
+        }
+    }
+    Ok(length.map_or(0, |(length, _)| length))
+}
+
+/// Periods before a moment as days, as the other ledgers have them.
+fn with_days(part: Rows, detail_from: i64, now: i64) -> Rows {
+    let Rows { mut rows, days } = part;
+    let split = rows.partition_point(|row| row.start < detail_from);
+    if split <= days {
+        return Rows { rows, days };
+    }
+    let later = rows.split_off(split);
+    let mut days = rows::grouped(Rows { rows, days }, Every::Days(1), now);
+    let count = days.len();
+    days.extend(later);
+    Rows {
+        rows: days,
+        days: count,
+    }
+}
+
+/// One row for each start, with the sums of all.
+fn summed(parts: &[Rows], ledgers: &[LedgerReader]) -> Result<Rows, MergeError> {
+    let mut sums: BTreeMap<i64, Row> = BTreeMap::new();
+    let mut days = 0;
+    for (part, ledger) in parts.iter().zip(ledgers) {
+        days = days.max(part.days);
+        for row in &part.rows {
+            match sums.get_mut(&row.start) {
+                None => drop(sums.insert(row.start, row.clone())),
+                Some(sum) if sum.seconds == row.seconds => add(sum, row),
+                Some(sum) => return Err(unaligned(sum, row, ledger)),
+            }
+        }
+    }
+    let mut rows: Vec<Row> = sums.into_values().collect();
+    for two in rows.windows(2) {
+        if two[0].start + two[0].seconds as i64 > two[1].start {
+            let ledger = ledgers.last().unwrap_or(&ledgers[0]);
+            return Err(unaligned(&two[0], &two[1], ledger));
+        }
+    }
+    let days = rows
+        .partition_point(|row| row.seconds == DAY as u64)
+        .min(days);
+    for row in &mut rows {
+        if let Part::Values(values) = &mut row.part {
+            rows::sort(values);
+        }
+    }
+    Ok(Rows { rows, days })
+}
+
+fn unaligned(one: &Row, other: &Row, ledger: &LedgerReader) -> MergeError {
+    MergeError::Periods(format!(
+        "{}: a period of {} begins at {}, where another ledger has one of {} from {}; expected the same periods of \
+         all servers; ask for a time after the change with --from",
+        ledger.path().display(),
+        short(other.seconds),
+        rfc3339(other.start),
+        short(one.seconds),
+        rfc3339(one.start)
+    ))
+}
+
+fn add(sum: &mut Row, row: &Row) {
+    sum.covered_seconds = sum.covered_seconds.max(row.covered_seconds);
+    sum.total = match (sum.total, row.total) {
+        (Some(one), Some(other)) => Some(one + other),
+        (one, other) => one.or(other),
+    };
+    let part = std::mem::replace(&mut sum.part, Part::Numbers(None));
+    sum.part = match (part, &row.part) {
+        (Part::Numbers(one), Part::Numbers(other)) => Part::Numbers(both(one, *other)),
+        // A ledger without the field has no values.
+        (Part::Values(_), Part::Numbers(numbers)) => Part::Numbers(*numbers),
+        (Part::Numbers(numbers), Part::Values(_)) => Part::Numbers(numbers),
+        (Part::Values(one), Part::Values(other)) => Part::Values(values(one, other)),
+    };
+}
+
+fn both(one: Option<Numbers>, other: Option<Numbers>) -> Option<Numbers> {
+    let (Some(a), Some(b)) = (one, other) else {
+        return one.or(other);
+    };
+    Some(Numbers {
+        count: a.count + b.count,
+        sum: a.sum + b.sum,
+        least: a.least.min(b.least),
+        greatest: a.greatest.max(b.greatest),
+    })
+}
+
+fn values(mut sums: Vec<ValueTotal>, more: &[ValueTotal]) -> Vec<ValueTotal> {
+    let key = |value: &ValueTotal| (value.value.clone(), value.country.clone());
+    let places: HashMap<_, usize> = sums
+        .iter()
+        .enumerate()
+        .map(|(at, value)| (key(value), at))
+        .collect();
+    for value in more {
+        match places.get(&key(value)) {
+            Some(&at) => sums[at].total += value.total,
+            None => sums.push(value.clone()),
+        }
+    }
+    sums
+}
