@@ -2,7 +2,6 @@
 //! expands it, gives the numbers that were played into a real InfluxDB and a real Prometheus. Grafana
 //! itself takes no part.
 
-mod answers;
 mod colours;
 mod expected;
 mod grafana;

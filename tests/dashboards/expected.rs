@@ -24,8 +24,8 @@ pub struct Expected<'a> {
 }
 
 impl Expected<'_> {
-    /// The values that the panel with this title gets from the query with this letter; of panels with one
-    /// query a letter each for a series, all of them. `None` where no panel has that title.
+    /// The values that the panel with this title gets from the query with this letter. `None` where no
+    /// panel has that title.
     pub fn of(&self, title: &str, query: &str) -> Option<Values> {
         let release = |visit: &&Visit| visit.version == self.release;
         let latest = |visit: &&Visit| self.latest.contains(&visit.version);
@@ -140,22 +140,14 @@ impl Expected<'_> {
         }
         let mut largest: Vec<_> = totals.into_iter().map(|(name, n)| (n, name)).collect();
         largest.sort();
-        let mut top: Vec<_> = largest
-            .iter()
-            .rev()
-            .take(TOP)
-            .map(|(_, name)| *name)
-            .collect();
-        // InfluxDB orders series by name.
-        top.sort();
+        let top = largest.iter().rev().take(TOP);
+        let top: Vec<_> = top.map(|(_, name)| *name).collect();
         let mut values = Values::new();
         for visit in self.ranged() {
             let own = value(visit);
-            let name = if query == "H" {
-                (!top.contains(&own)).then(String::new)
-            } else {
-                let nth = usize::from(query.as_bytes()[0] - b'A');
-                (top.get(nth) == Some(&own)).then(|| own.to_string())
+            let name = match query {
+                "H" => (!top.contains(&own)).then(String::new),
+                _ => top.contains(&own).then(|| own.to_string()),
             };
             if let Some(name) = name {
                 *values.entry((name, visit.period())).or_default() += 1.0;

@@ -65,6 +65,7 @@ const ADDRESSES: [&str; 11] = [
 ];
 
 /// One check-in.
+#[derive(Clone)]
 pub struct Visit {
     /// In ns since 1970.
     pub at: i64,
