@@ -8,4 +8,5 @@ mod grafana;
 mod installations;
 mod lint;
 mod played;
+mod prometheus;
 mod service;

@@ -11,7 +11,11 @@ use super::colours::COLOURS;
 use super::grafana::{list, load, panels, references};
 use crate::support::scratch::Scratch;
 
-const DASHBOARDS: [&str; 2] = ["upgrade-responder.json", "service.json"];
+const DASHBOARDS: [&str; 3] = [
+    "upgrade-responder.json",
+    "upgrade-responder-prometheus.json",
+    "service.json",
+];
 /// Panels that every Grafana from 10 on has built in.
 const CORE: [&str; 8] = [
     "barchart",
@@ -218,7 +222,7 @@ fn colours_can_be_told_apart_by_everybody() {
         if panel["type"] != "text" {
             let mode = defaults["color"]["mode"].as_str().unwrap();
             // One query has several series: InfluxDB 3.x knows no SLIMIT, which would give each a query of its own.
-            let has_series = ["Versions over time", "${extra_tag} over time"];
+            let has_series = ["Versions over time", "${extra_tag} over time", "Servers"];
             let is_named = has_series.iter().any(|title| panel["title"] == *title);
             let expected = match is_named {
                 true => &["palette-classic-by-name"][..],

@@ -1,87 +1,21 @@
 //! The dashboard about the service itself, over a real Prometheus that scrapes the real server.
 
 use std::ops::RangeInclusive;
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::grafana::{list, load, panels};
-use crate::support::client::{Address, Connection};
-use crate::support::http::percent_encode;
+use crate::support::client::Address;
 use crate::support::influx::Influx;
 use crate::support::load::Load;
 use crate::support::metrics;
-use crate::support::process::Process;
+use crate::support::prometheus::Prometheus;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::Server;
 use crate::support::wait_for;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A Prometheus that scrapes one address each second. Dropping it kills it.
-struct Prometheus {
-    address: Address,
-    _process: Process,
-}
-
-impl Prometheus {
-    #[track_caller]
-    fn scraping(scratch: &Scratch, target: &str) -> Prometheus {
-        let config = format!(
-            "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: upgrade-responder\n  \
-             static_configs: [{{targets: ['{target}']}}]\n"
-        );
-        let config = scratch.write("prometheus.yml", config);
-        let address = Address::local(free_port());
-        let mut command = Command::new("prometheus");
-        command.arg(format!("--config.file={}", config.display()));
-        command.arg(format!("--web.listen-address={address}"));
-        let data = scratch.join("prometheus");
-        command.arg(format!("--storage.tsdb.path={}", data.display()));
-        let mut process = Process::start(scratch.path(), command);
-        process.wait_until_ready(PATIENCE, |_| {
-            let answer = get(&address, "/-/ready");
-            answer.is_some_and(|(status, _)| status == 200)
-        });
-        Prometheus {
-            address,
-            _process: process,
-        }
-    }
-
-    /// The numbers of an expression's series at this moment.
-    #[track_caller]
-    fn query(&self, expression: &str) -> Vec<f64> {
-        let target = format!("/api/v1/query?query={}", percent_encode(expression));
-        let (status, body) = get(&self.address, &target).unwrap();
-        assert_eq!(status, 200, "{expression}: {body}");
-        let answer: Value = serde_json::from_str(&body).unwrap();
-        let series = list(&answer["data"]["result"]).iter();
-        let number = |series: &Value| series["value"][1].as_str().unwrap().parse().unwrap();
-        series.map(number).collect()
-    }
-
-    /// The values of a variable, whose query is `label_values(metric, label)`.
-    #[track_caller]
-    fn label_values(&self, query: &Value) -> Vec<String> {
-        let query = query.as_str().unwrap();
-        let inner = query.strip_prefix("label_values(").unwrap();
-        let (metric, label) = inner.trim_end_matches(')').split_once(", ").unwrap();
-        let target = format!("/api/v1/label/{label}/values?match[]={metric}");
-        let (status, body) = get(&self.address, &target).unwrap();
-        assert_eq!(status, 200, "{query}: {body}");
-        let answer: Value = serde_json::from_str(&body).unwrap();
-        let values = list(&answer["data"]).iter();
-        values.map(|v| v.as_str().unwrap().to_string()).collect()
-    }
-}
-
-fn get(address: &Address, target: &str) -> Option<(u16, String)> {
-    let mut connection = Connection::open(address).ok()?;
-    let answer = connection.request("GET", target, &[("Connection", "close")], b"");
-    answer.ok().map(|answer| (answer.status, answer.text()))
-}
 
 /// All instances, as Grafana puts it: the variable's own `allValue`.
 const ALL: &str = ".*";
@@ -138,7 +72,7 @@ fn every_panel_of_the_service_has_numbers_and_coverage_tells_silence_from_absenc
         .arg("--influxdb-url", influx.url())
         .arg("--metrics-listen", &metrics);
     let running = server.start();
-    let prometheus = Prometheus::scraping(&scratch, &metrics);
+    let prometheus = Prometheus::scraping(&scratch, "/metrics", &[&metrics]);
     let clients = Load::new(running.addr()).threads(1).endless();
     let clients = clients.pause(Duration::from_millis(50)).start();
 

@@ -21,11 +21,13 @@ pub mod mount;
 pub mod nginx;
 pub mod peer;
 pub mod process;
+pub mod prometheus;
 pub mod scratch;
 pub mod server;
 pub mod skip;
 pub mod spool;
 pub mod tried;
+pub mod victoria_metrics;
 
 use std::thread;
 use std::time::{Duration, Instant};
