@@ -257,8 +257,8 @@ fn the_introduction_gives_the_attribution_that_the_geo_databases_ask_for() {
     assert!(text.contains("# Active installations"), "{text}");
     let maxmind = "This product includes GeoLite Data created by MaxMind, available from";
     assert!(text.contains(maxmind), "{text}");
-    // The README says who asks for it.
-    let readme = include_str!("../../README.md").replace("\n  ", " ");
+    // The documents say who asks for it.
+    let readme = include_str!("../../docs/configuration.md").replace("\n  ", " ");
     assert!(readme.contains(maxmind));
     assert!(text.contains("https://www.maxmind.com"), "{text}");
     assert!(
@@ -267,12 +267,12 @@ fn the_introduction_gives_the_attribution_that_the_geo_databases_ask_for() {
     );
 }
 
-/// The README's commands, into a folder of the test's own.
+/// The document's commands, into a folder of the test's own.
 #[test]
-fn provisioning_finds_the_dashboards_where_the_readme_puts_them() {
+fn provisioning_finds_the_dashboards_where_the_document_puts_them() {
     let scratch = Scratch::new();
-    let (_, commands) = include_str!("../../README.md")
-        .split_once("```\ncp -r dashboards ")
+    let (_, commands) = include_str!("../../docs/dashboards.md")
+        .split_once("```sh\ncp -r dashboards ")
         .unwrap();
     let (commands, _) = commands.split_once("```").unwrap();
     let commands = format!("cp -r dashboards {commands}");
