@@ -43,6 +43,7 @@ mod refusals;
 mod reload;
 mod report;
 mod rules;
+mod same_hours;
 mod scale;
 mod sent_totals;
 mod settings;

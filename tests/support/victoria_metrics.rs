@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::client::{Address, Connection};
@@ -15,32 +16,61 @@ use super::scratch::{Scratch, free_port};
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// A running one. Dropping it kills it.
+/// A running one, or one that was stopped. Dropping it kills it.
 pub struct VictoriaMetrics {
     port: u16,
-    _process: Process,
+    folder: PathBuf,
+    process: Option<Process>,
 }
 
 impl VictoriaMetrics {
     pub fn start(scratch: &Scratch) -> VictoriaMetrics {
-        let port = free_port();
-        let folder: PathBuf = scratch.join("victoria-metrics");
+        let folder = scratch.join("victoria-metrics");
         fs::create_dir(&folder).unwrap();
-        let mut command = Command::new("victoria-metrics");
-        command
-            .arg(format!(
-                "-storageDataPath={}",
-                folder.join("data").display()
-            ))
-            .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
-            .args(["-retentionPeriod=12", "-memory.allowedBytes=64MB"]);
-        let mut process = Process::start(&folder, command);
-        let ready = || get(port, "/health").is_some();
-        process.wait_until_ready(SOON, |_| ready());
-        VictoriaMetrics {
+        let port = free_port();
+        let mut started = VictoriaMetrics {
             port,
-            _process: process,
+            folder,
+            process: None,
+        };
+        started.restart();
+        started
+    }
+
+    /// With the same port and data.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        self.stop();
+        let mut command = Command::new("victoria-metrics");
+        let data = self.folder.join("data");
+        command.arg(format!("-storageDataPath={}", data.display()));
+        command.arg(format!("-httpListenAddr=127.0.0.1:{}", self.port));
+        command.args(["-retentionPeriod=12", "-memory.allowedBytes=64MB"]);
+        let mut process = Process::start(&self.folder, command);
+        process.wait_until_ready(SOON, |_| get(self.port, "/health").is_some());
+        self.process = Some(process);
+    }
+
+    /// What was written is on disk before: a clean stop flushes it.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.signal(Signal::TERM);
+            process.wait(SOON);
         }
+    }
+
+    /// The samples of each series of a name, with its labels.
+    pub fn samples(&self, name: &str) -> Vec<Value> {
+        get(self.port, "/internal/force_flush");
+        let exported = get(
+            self.port,
+            &format!("/api/v1/export?match[]={}", percent_encode(name)),
+        );
+        let exported = exported.unwrap_or_default();
+        exported
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// The series of an expression at this moment.
@@ -61,12 +91,8 @@ impl VictoriaMetrics {
 
     /// The last value of each series of a name, by a label and the server's own name.
     pub fn values(&self, name: &str, label: &str) -> BTreeMap<(String, String), u64> {
-        get(self.port, "/internal/force_flush");
-        let query = percent_encode(name);
-        let exported = get(self.port, &format!("/api/v1/export?match[]={query}"));
         let mut values = BTreeMap::new();
-        for line in exported.unwrap_or_default().lines() {
-            let series: Value = serde_json::from_str(line).unwrap();
+        for series in self.samples(name) {
             let text = |key: &str| {
                 series["metric"][key]
                     .as_str()
