@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::support::account::{Totals, line, rejected, spool, spooled};
+use crate::support::influx::Influx;
 use crate::support::peer::{Peer, Received, Reply};
 use crate::support::scratch::Scratch;
 use crate::support::server::{DATABASE, Running, Server};
@@ -267,7 +268,7 @@ fn check_config_asks_2_x_with_a_write_of_nothing() {
     let peer =
         Peer::start(
             |request| match (request.path(), request.headers.get("Authorization")) {
-                ("/ping", _) => Reply::status(204, ""),
+                ("/ping", _) => Reply::status(204, "").with_header("X-Influxdb-Version", "v2.7.11"),
                 (WRITE, Some("Token t0ken")) => Reply::status(
                     400,
                     r#"{"code":"invalid","message":"writing requires points"}"#,
@@ -289,4 +290,27 @@ fn check_config_asks_2_x_with_a_write_of_nothing() {
     assert!(denied.stderr.contains("access denied"), "{}", denied.stderr);
     let bad = server(&scratch, &peer).arg("--influxdb-api", "v3");
     assert!(bad.expect_exit(2).stderr.contains("--influxdb-api"));
+}
+
+#[test]
+fn check_config_says_which_protocol_the_server_speaks_where_the_other_was_chosen() {
+    let scratch = Scratch::new();
+    let peer = Peer::start(|_| Reply::status(204, "").with_header("X-Influxdb-Version", "v2.7.11"));
+    let by_v1 = Server::new(&scratch).arg("--influxdb-url", peer.url());
+    let said = by_v1.other_command("check-config", &["--online"]).stdout;
+    let warning = "warning:           InfluxDB v2.7.11 is asked by --influxdb-api v1, expected v2: give --influxdb-token-file";
+    assert!(said.contains(warning), "{said}");
+    let influx = Influx::start(&scratch);
+    let by_v2 = Server::new(&scratch)
+        .arg("--influxdb-url", influx.url())
+        .arg("--influxdb-api", "v2");
+    let ended = by_v2.other_command("check-config", &["--online"]);
+    let warning = "is asked by --influxdb-api v2, expected v1";
+    assert!(
+        ended.stdout.contains(warning),
+        "{}{}",
+        ended.stdout,
+        ended.stderr
+    );
+    assert_eq!(ended.code, Some(78), "{}", ended.stderr);
 }

@@ -9,6 +9,7 @@ mod keep;
 mod login;
 mod outage;
 pub mod protocol;
+mod reason;
 mod refused;
 mod segments;
 mod stalled;

@@ -6,11 +6,11 @@
 //! its lines go at once if that is their number, so that 5000 lines with one wrong field do not cost
 //! 5000 requests.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use super::protocol::{Outcome, Trouble};
+use super::reason::{dropped, is_conflict, split_named};
 use super::rejected::Rejected;
-use crate::line::parse::fields;
 
 /// Refusals met in a batch after which a part with refused lines is rejected as a whole, although
 /// InfluxDB stored the others of it. One bad line among 5000 takes 13 of them, a prefix beyond the
@@ -100,7 +100,7 @@ impl<'a> Search<'a, '_> {
             self.todo.push_back(rest);
         }
         // A field's type is a shard's own: lines with the same field and type may be stored in another.
-        match conflict(reason).is_none() || dropped(reason) == Some(named.len()) {
+        match !is_conflict(reason) || dropped(reason) == Some(named.len()) {
             true => self.reject(named, reason),
             false => self.halve(named, reason),
         }
@@ -167,64 +167,6 @@ impl<'a> Search<'a, '_> {
             reason: reason.to_owned(),
             lines,
         });
-    }
-}
-
-/// The lines that a refusal names, and the others.
-fn split_named<'a>(lines: &[&'a [u8]], reason: &str) -> (Vec<&'a [u8]>, Vec<&'a [u8]>) {
-    if let Some((field, kind)) = conflict(reason) {
-        return lines.iter().partition(|line| {
-            fields(line)
-                .any(|(key, value)| key == field.as_bytes() && Kind::of(value) == Some(kind))
-        });
-    }
-    // Quoted are the lines that could not be parsed, one behind the other.
-    let quoted: HashSet<&[u8]> = reason
-        .split("unable to parse '")
-        .skip(1)
-        .filter_map(|text| Some(text.rsplit_once("': ")?.0.as_bytes()))
-        .collect();
-    lines.iter().partition(|line| quoted.contains(**line))
-}
-
-/// From `input field "x" on measurement "m" is type string, already exists as type float`: the field
-/// and the type that is refused.
-fn conflict(reason: &str) -> Option<(&str, Kind)> {
-    let (_, rest) = reason.split_once("input field \"")?;
-    let (field, rest) = rest.split_once("\" on measurement ")?;
-    let (_, rest) = rest.split_once(" is type ")?;
-    let kind = match rest.split([',', ' ']).next()? {
-        "float" => Kind::Float,
-        "integer" => Kind::Integer,
-        "string" => Kind::Text,
-        "boolean" => Kind::Boolean,
-        _ => return None,
-    };
-    Some((field, kind))
-}
-
-/// From `dropped=3` at the end. It may be less than what was refused (an unparsable line counts as
-/// none), so it is only believed when it says all; else it is a reason to search.
-fn dropped(reason: &str) -> Option<usize> {
-    reason.trim_end().rsplit_once("dropped=")?.1.parse().ok()
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Float,
-    Integer,
-    Text,
-    Boolean,
-}
-
-impl Kind {
-    fn of(value: &[u8]) -> Option<Kind> {
-        Some(match (value.first()?, value.last()?) {
-            (b'"', _) => Kind::Text,
-            (b't' | b'T' | b'f' | b'F', _) => Kind::Boolean,
-            (_, b'i') => Kind::Integer,
-            _ => Kind::Float,
-        })
     }
 }
 

@@ -239,7 +239,10 @@ fn success_of(path: &str) -> Vec<u8> {
 }
 
 fn answer(status: u16, headers: &[(String, String)], body: &str) -> Vec<u8> {
-    let mut message = format!("HTTP/1.1 {status} Scripted\r\nX-Influxdb-Version: 1.6.7\r\n");
+    let mut message = format!("HTTP/1.1 {status} Scripted\r\n");
+    if !headers.iter().any(|(name, _)| name == "X-Influxdb-Version") {
+        message.push_str("X-Influxdb-Version: 1.6.7\r\n");
+    }
     for (name, value) in headers {
         message.push_str(&format!("{name}: {value}\r\n"));
     }
