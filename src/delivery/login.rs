@@ -4,8 +4,11 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine;
+
+use super::http::Request;
 
 /// Who logs in, if anybody does.
 #[derive(Debug)]
@@ -59,8 +62,23 @@ impl Login {
         self.file = Some(file);
     }
 
+    /// A request with the header of this login.
+    pub(super) fn request<'a>(
+        &'a self,
+        url: &'a str,
+        query: &'a [(&'a str, &'a str)],
+        timeout: Duration,
+    ) -> Request<'a> {
+        Request {
+            url,
+            query,
+            authorization: self.header(),
+            timeout,
+        }
+    }
+
     /// The `Authorization` header.
-    pub(super) fn header(&self) -> Option<&str> {
+    fn header(&self) -> Option<&str> {
         self.header.as_ref().map(|Header(value)| value.as_str())
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::http::{Answer, Body, CaFileError, Http, Request, Tls};
+use super::http::{Answer, Body, CaFileError, Http, Tls};
 use super::login::Login;
 use super::protocol::{Engine, Outcome, Trouble};
 use super::url::InfluxUrl;
@@ -60,7 +60,7 @@ impl V1 {
     /// VictoriaMetrics has no `/ping` below a path, but says what it is all the same.
     pub(super) fn ping(&self, timeout: Duration) -> Result<Engine, Trouble> {
         let url = format!("{}/ping", self.url.base);
-        let answer = self.http.get(&self.request(&url, &[], timeout))?;
+        let answer = self.http.get(&self.login.request(&url, &[], timeout))?;
         match answer.version {
             _ if answer.is_victoria_metrics => Ok(Engine::VictoriaMetrics),
             None => Err(trouble(&answer)),
@@ -71,7 +71,7 @@ impl V1 {
     pub(super) fn write(&self, lines: &[u8], timeout: Duration) -> Outcome {
         let url = format!("{}/write", self.url.base);
         let query = [("db", self.database.as_str()), ("precision", "ns")];
-        let request = self.request(&url, &query, timeout);
+        let request = self.login.request(&url, &query, timeout);
         match self.http.post(&request, Body::Lines(lines)) {
             Ok(answer) => write_outcome(&answer, lines.len()),
             Err(trouble) => Outcome::Kept(trouble),
@@ -82,7 +82,7 @@ impl V1 {
     pub fn query(&self, statement: &str, timeout: Duration) -> Result<Vec<Series>, QueryError> {
         let url = format!("{}/query", self.url.base);
         let query = [("db", self.database.as_str())];
-        let request = self.request(&url, &query, timeout);
+        let request = self.login.request(&url, &query, timeout);
         let answer = self
             .http
             .post(&request, Body::Form(&[("q", statement)]))
@@ -101,20 +101,6 @@ impl V1 {
             series.extend(result.series);
         }
         Ok(series)
-    }
-
-    fn request<'a>(
-        &'a self,
-        url: &'a str,
-        query: &'a [(&'a str, &'a str)],
-        timeout: Duration,
-    ) -> Request<'a> {
-        Request {
-            url,
-            query,
-            authorization: self.login.header(),
-            timeout,
-        }
     }
 }
 

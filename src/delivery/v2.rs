@@ -27,7 +27,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::http::{Answer, Body, CaFileError, Http, Request, Tls};
+use super::http::{Answer, Body, CaFileError, Http, Tls};
 use super::login::Login;
 use super::protocol::{Engine, Outcome, Trouble};
 use super::url::InfluxUrl;
@@ -80,7 +80,7 @@ impl V2 {
     /// 2.x answers `/ping` with its version, to anybody; 3.x to whoever has a token.
     pub(super) fn ping(&self, timeout: Duration) -> Result<Engine, Trouble> {
         let url = format!("{}/ping", self.url.base);
-        let answer = self.http.get(&self.request(&url, &[], timeout))?;
+        let answer = self.http.get(&self.login.request(&url, &[], timeout))?;
         match answer.version {
             None if !(200..300).contains(&answer.status) => Err(trouble(&answer)),
             version => Ok(Engine::InfluxDb(version)),
@@ -91,24 +91,10 @@ impl V2 {
         let url = format!("{}/api/v2/write", self.url.base);
         let mut query = vec![("bucket", self.bucket.as_str()), ("precision", "ns")];
         query.extend(self.org.as_deref().map(|org| ("org", org)));
-        let request = self.request(&url, &query, timeout);
+        let request = self.login.request(&url, &query, timeout);
         match self.http.post(&request, Body::Lines(lines)) {
             Ok(answer) => write_outcome(&answer, lines.len()),
             Err(trouble) => Outcome::Kept(trouble),
-        }
-    }
-
-    fn request<'a>(
-        &'a self,
-        url: &'a str,
-        query: &'a [(&'a str, &'a str)],
-        timeout: Duration,
-    ) -> Request<'a> {
-        Request {
-            url,
-            query,
-            authorization: self.login.header(),
-            timeout,
         }
     }
 }
