@@ -98,7 +98,7 @@ fn record_to_line(bencher: Bencher, name: &str) {
     };
     let mut scratch = Vec::new();
     let id = Some("0123456789abcdef0123456789abcdef");
-    bencher.bench_local(|| Record::new(black_box(&check_in), &location, id, &mut scratch));
+    bencher.bench_local(|| Record::new(&black_box(&check_in).parts(location, id), &mut scratch));
 }
 
 /// What rules add to a check-in that none of them fits, which costs most.
@@ -127,7 +127,7 @@ fn writer_appends_100(bencher: Bencher) {
         .iter()
         .map(|body| {
             let check_in = request::parse(body.as_bytes(), None).unwrap();
-            Record::new(&check_in, &Location::default(), None, &mut Vec::new())
+            Record::new(&check_in.parts(Location::default(), None), &mut Vec::new())
         })
         .collect();
     let limits = Limits {

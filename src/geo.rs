@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use maxminddb::Reader;
 use serde::Deserialize;
 
+pub use crate::line::Location;
+
 /// glibc gives every allocation from 32 MiB on a mapping of its own, but smaller ones only until the
 /// first is freed (mallopt(3), M_MMAP_THRESHOLD); then two dead databases of 20 MB stayed in the
 /// heap. What is reserved and not used costs no memory.
@@ -30,18 +32,6 @@ pub struct GeoDb {
     size: usize,
     /// A look-up failed, and that was logged.
     broken: AtomicBool,
-}
-
-/// The English names of a place, and its country's ISO 3166-1 code, none of them empty. Borrowed from the database, so a look-up allocates nothing; the default is a place
-/// nobody knows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Location<'a> {
-    /// `city.names.en`; a country database has none.
-    pub city: Option<&'a str>,
-    /// `country.names.en`: where the address is used, not where it is registered.
-    pub country: Option<&'a str>,
-    /// `country.iso_code`, two letters.
-    pub country_isocode: Option<&'a str>,
 }
 
 /// What a look-up came to.

@@ -5,10 +5,10 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use upgrade_responder::cli::options::StartOptions;
 use upgrade_responder::cli::{self, Command, CommandError};
 use upgrade_responder::logging;
 use upgrade_responder::service::explain::{self, ExplainError, ExplainOptions};
+use upgrade_responder::service::options::StartOptions;
 use upgrade_responder::service::report::{self, ReportError};
 use upgrade_responder::service::run::{self, RunError};
 use upgrade_responder::service::{

@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::checkin::left_out::LeftOut;
-
 mod rules;
 
 pub use rules::{RuleCounters, RuleMetrics};
@@ -118,6 +116,17 @@ pub struct CheckInMetrics {
     pub geo_found: Counter,
     pub geo_not_found: Counter,
     pub geo_broken: Counter,
+}
+
+/// How many extra keys were left out of a check-in, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    pub not_in_schema: u32,
+    pub wrong_type: u32,
+    pub too_long: u32,
+    pub not_allowed: u32,
+    pub bad_key: u32,
+    pub reserved: u32,
 }
 
 impl CheckInMetrics {

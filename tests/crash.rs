@@ -47,7 +47,8 @@ fn a_record_that_comes_while_the_server_stops_is_written_or_refused() {
         let (recorded, waiting) = thread::scope(|scope| {
             let record_until_stopped = || {
                 let check_in = request::parse(b"{}", None).unwrap();
-                let record = || Record::new(&check_in, &Location::default(), None, &mut Vec::new());
+                let record =
+                    || Record::new(&check_in.parts(Location::default(), None), &mut Vec::new());
                 (0..)
                     .take_while(|_| recorder.record(record()).is_ok())
                     .count()

@@ -229,7 +229,7 @@ fn encoded(body: &Body, location: &Location<'_>, timestamp: i64) -> Option<Vec<u
         return None;
     }
     let mut line = Vec::new();
-    line::encode(&check_in, location, None, &mut line);
+    line::encode(&check_in.parts(*location, None), &mut line);
     line::finish(timestamp, &mut line);
     assert_eq!(line.pop(), Some(b'\n'));
     Some(line)
@@ -296,7 +296,7 @@ fn any_bytes_are_refused_or_one_line() {
             return Ok(());
         };
         let mut line = Vec::new();
-        line::encode(&check_in, &Location::default(), None, &mut line);
+        line::encode(&check_in.parts(Location::default(), None), &mut line);
         line::finish(TIME, &mut line);
         prop_assert_eq!(line.pop(), Some(b'\n'));
         parse(&line).map_err(TestCaseError::fail)?;

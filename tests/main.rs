@@ -24,6 +24,7 @@ mod dashboards;
 mod disk;
 mod documents;
 mod end_to_end;
+mod floors;
 mod harness_itself;
 mod harness_server;
 mod history;

@@ -9,8 +9,9 @@ use std::{env, fs};
 use arc_swap::ArcSwap;
 use crossbeam_channel::bounded;
 use tiny_http::{Header, Method, Request, TestRequest};
-use upgrade_responder::cli::options::ConfigSources;
 use upgrade_responder::config::Snapshot;
+use upgrade_responder::config::listed::listed;
+use upgrade_responder::config::sources::ConfigSources;
 use upgrade_responder::config::watch::Fingerprints;
 use upgrade_responder::http::answer::Then;
 use upgrade_responder::http::client_addr::TrustedProxies;
@@ -40,7 +41,7 @@ pub fn run(workload: &Workload, count: u64) -> Result<()> {
     fs::create_dir_all(&folder.0)?;
     let snapshot = snapshot(&folder, workload)?;
     let metrics = Arc::new(Metrics::default());
-    let listed = Listed::of(&snapshot.response, snapshot.schema.as_ref(), &[]);
+    let listed = listed(&snapshot.response, snapshot.schema.as_ref(), &[]);
     let (fatal, _) = bounded(1);
     let (store, recorder) = Pipeline::start(
         pipeline_options(&folder, listed)?,

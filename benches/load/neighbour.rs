@@ -33,9 +33,7 @@ impl Points {
             };
             let id = format!("{n:032x}");
             Ok(Record::new(
-                &check_in,
-                &location,
-                Some(&id),
+                &check_in.parts(location, Some(&id)),
                 &mut Vec::new(),
             ))
         };

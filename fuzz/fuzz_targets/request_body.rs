@@ -25,7 +25,7 @@ fuzz_target!(|body: &[u8]| {
             .all(|(key, value)| key.len() <= 2 * 64 && value.len() <= 200)
     );
     let mut out = Vec::new();
-    line::encode(&check_in, &Location::default(), None, &mut out);
+    line::encode(&check_in.parts(Location::default(), None), &mut out);
     let point_only = out.len();
     line::finish(17, &mut out);
     assert_eq!(line::timestamp(&out), Some(17));

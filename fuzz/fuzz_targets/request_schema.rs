@@ -29,7 +29,7 @@ fuzz_target!(|text: &str| {
     assert!(check_in.fields.len() <= schema.fields().len());
     if check_in.recordable {
         let mut out = Vec::new();
-        line::encode(&check_in, &Location::default(), None, &mut out);
+        line::encode(&check_in.parts(Location::default(), None), &mut out);
         line::finish(17, &mut out);
         let point = line_protocol::parse(out.strip_suffix(b"\n").unwrap()).unwrap();
         assert_eq!(point.fields.len(), check_in.fields.len() + 1);

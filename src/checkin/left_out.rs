@@ -4,23 +4,13 @@
 use std::borrow::Cow;
 
 use super::body::Json;
+use crate::metrics::LeftOut;
 use crate::totals::left_out::{Note, Part, Reason, Type};
 
 /// Keys of one check-in that are noted by name at most; all are counted.
 const MOST_NOTES: usize = 64;
 /// Characters of a client's text in the log.
 const MOST_SHOWN: usize = 100;
-
-/// How many extra keys were left out of a check-in, by [`Reason`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LeftOut {
-    pub not_in_schema: u32,
-    pub wrong_type: u32,
-    pub too_long: u32,
-    pub not_allowed: u32,
-    pub bad_key: u32,
-    pub reserved: u32,
-}
 
 /// The account of a check-in that is being read.
 #[derive(Debug, Default)]

@@ -7,10 +7,12 @@ use std::iter::Peekable;
 use std::slice;
 
 use super::body::{self, BadRequest, Json, Pairs, Raw};
-use super::left_out::{LeftOut, Noted, Refused};
+use super::left_out::{Noted, Refused};
 use crate::config::schema::{DEFAULT_MAX_LEN, DataType, Invalid, KeySchema, Keys, RequestSchema};
 use crate::line::encode::RESERVED_KEYS;
 use crate::line::snake::snake_case;
+use crate::line::{FieldValue, Location, Parts};
+use crate::metrics::LeftOut;
 use crate::totals::left_out::{Note, Part, Reason, Type};
 
 /// Extra tags, and extra fields, of one check-in at most where no schema lists them.
@@ -33,13 +35,17 @@ pub struct CheckIn<'a> {
     pub notes: Vec<Note<'a>>,
 }
 
-/// The value of an extra field.
-#[derive(Clone, Debug, PartialEq)]
-pub enum FieldValue<'a> {
-    /// JSON numbers are float fields, as the original's are.
-    Number(f64),
-    Boolean(bool),
-    Text(Cow<'a, str>),
+impl CheckIn<'_> {
+    /// What its record is made of.
+    pub fn parts<'a>(&'a self, location: Location<'a>, request_id: Option<&'a str>) -> Parts<'a> {
+        Parts {
+            app_version: &self.app_version,
+            tags: &self.tags,
+            fields: &self.fields,
+            location,
+            request_id,
+        }
+    }
 }
 
 /// Reads a body. Keys match in any case, the last of a repeated key wins, unknown keys are ignored.

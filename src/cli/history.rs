@@ -1,8 +1,8 @@
 //! What `export-totals` and `import-totals` need to know, from the flags' texts.
 
 use super::lowargs::LowArgs;
-use super::options::{Env, database, state_dir, typed};
 use super::report::application;
+use super::typed::{Env, database, state_dir, typed};
 use super::usage::UsageError;
 use super::values;
 use crate::service::export_totals::{ExportOptions, Format};

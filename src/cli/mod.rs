@@ -12,13 +12,14 @@ mod history;
 mod influxdb;
 mod influxdb_flags;
 mod lowargs;
-pub mod options;
+mod options;
 mod report;
 mod report_flags;
 mod settings;
 mod sources;
+mod typed;
 mod usage;
-pub mod values;
+mod values;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -26,13 +27,13 @@ use std::path::PathBuf;
 
 use command::Name;
 use lowargs::LowArgs;
-use options::{StartOptions, TakeOverOptions};
 use settings::Settings;
 
 use crate::service::explain::ExplainOptions;
 use crate::service::export_totals::ExportOptions;
 use crate::service::import_totals::ImportOptions;
 use crate::service::new_application::NewApplicationOptions;
+use crate::service::options::{StartOptions, TakeOverOptions};
 use crate::service::report::ReportOptions;
 
 pub use help::help;
@@ -124,16 +125,16 @@ fn parse(
         low.add(&settings);
     }
     Ok(match command {
-        Name::Start => Command::Start(Box::new(StartOptions::from(&low, env)?)),
+        Name::Start => Command::Start(Box::new(options::start(&low, env)?)),
         Name::Report => Command::Report(Box::new(report::options(&low, env)?)),
         Name::CheckConfig => Command::CheckConfig {
-            options: Box::new(StartOptions::from(&low, env)?),
-            online: options::switch(&low, "--online")?,
+            options: Box::new(options::start(&low, env)?),
+            online: typed::switch(&low, "--online")?,
             in_use: in_use.map(PathBuf::from),
-            suggest_schema: options::switch(&low, "--suggest-schema")?,
+            suggest_schema: typed::switch(&low, "--suggest-schema")?,
         },
         Name::Explain => Command::Explain(Box::new(explain::options(&low)?)),
-        Name::TakeOver => Command::TakeOver(Box::new(TakeOverOptions::from(&low, env)?)),
+        Name::TakeOver => Command::TakeOver(Box::new(options::take_over(&low, env)?)),
         Name::ExportTotals => Command::ExportTotals(Box::new(history::export(&low, env)?)),
         Name::ImportTotals => Command::ImportTotals(Box::new(history::import(&low, env)?)),
         Name::NewApplication => Command::NewApplication(Box::new(new_application(&low)?)),
@@ -146,7 +147,7 @@ fn new_application(low: &LowArgs) -> Result<NewApplicationOptions, UsageError> {
         .first()
         .map(String::as_str)
         .ok_or(UsageError::NoName)?;
-    let directory = options::typed(low, "--directory", |text| Ok(PathBuf::from(text)))?;
+    let directory = typed::typed(low, "--directory", |text| Ok(PathBuf::from(text)))?;
     let name = values::instance_name(name).map_err(|expected| UsageError::BadValue {
         source: "NAME".to_owned(),
         found: Some(name.to_owned()),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::lowargs::{LowArgs, Source};
-use super::options::{Env, source, state_dir, switch, typed};
+use super::typed::{Env, source, state_dir, switch, typed};
 use super::usage::UsageError;
 use super::values;
 use crate::service::report::{Format, ReportOptions};

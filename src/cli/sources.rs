@@ -1,9 +1,10 @@
 //! The files of a snapshot, from the flags' texts: the same for every command that reads them.
 
 use super::lowargs::LowArgs;
-use super::options::{ConfigSources, path, typed};
+use super::typed::{path, typed};
 use super::usage::UsageError;
 use super::values;
+use crate::config::sources::ConfigSources;
 use crate::units::duration::QueryPeriod;
 
 /// The files of a snapshot.

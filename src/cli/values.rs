@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::options::{Database, Listen};
+use crate::config::PLACES;
+use crate::http::socket::Listen;
 use crate::line::encode::RESERVED_KEYS;
+use crate::service::options::Database;
 use crate::totals::asked;
 use crate::units::duration::{parse_go_duration, parse_span};
 
@@ -149,9 +151,6 @@ pub fn influxdb_send(text: &str) -> Result<bool, String> {
         _ => Err("all or totals".to_owned()),
     }
 }
-
-/// The places of a check-in, which may be down-sampled though no client sends them.
-pub const PLACES: [&str; 2] = ["city", "country"];
 
 /// Tags in snake case, separated by commas; each once.
 pub fn tags(text: &str) -> Result<Vec<String>, String> {

@@ -7,10 +7,12 @@ pub mod allowed;
 pub mod changes;
 pub mod effect;
 mod json;
+pub mod listed;
 pub mod problem;
 pub mod response;
 pub mod rules;
 pub mod schema;
+pub mod sources;
 pub mod suggest;
 pub mod warnings;
 pub mod watch;
@@ -21,17 +23,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::cli::options::ConfigSources;
-use crate::cli::values::PLACES;
 use crate::geo::{GeoDb, GeoError};
-use crate::http::answer::Answer;
 use crate::metrics::RuleCounters;
 use jiff::Timestamp;
 use problem::Problem;
 use response::ResponseConfig;
 use rules::Rules;
 use schema::RequestSchema;
+use sources::ConfigSources;
 use watch::{File, Fingerprints};
+
+/// The places of a check-in, which may be down-sampled though no client sends them.
+pub const PLACES: [&str; 2] = ["city", "country"];
 
 /// Everything a request is answered from.
 #[derive(Debug)]
@@ -40,9 +43,11 @@ pub struct Snapshot {
     pub schema: Option<RequestSchema>,
     pub geodb: Option<Arc<GeoDb>>,
     /// The response config as it is sent where no rule decides, rendered once.
-    pub answer: Answer,
+    pub body: Vec<u8>,
     /// The same for each rule.
-    pub by_rule: Vec<Answer>,
+    pub by_rule: Vec<Vec<u8>>,
+    /// When the files were taken.
+    pub taken: Timestamp,
     /// What each rule did.
     pub rule_counters: Vec<Arc<RuleCounters>>,
     /// What the files looked like when they were read.
@@ -71,15 +76,13 @@ impl Snapshot {
         };
         match (response, schema, geodb) {
             (Ok(response), Ok(schema), Ok(geodb)) => {
-                let taken = Timestamp::now();
-                let answer = |outcome| {
-                    let body = response.render_outcome(outcome, sources.query_period.minutes());
-                    Answer::of_config(body, taken)
-                };
+                let minutes = sources.query_period.minutes();
+                let body = |outcome| response.render_outcome(outcome, minutes);
                 let outcomes = 0..response.rules().iter().len();
                 Ok(Snapshot {
-                    answer: answer(None),
-                    by_rule: outcomes.map(|index| answer(Some(index))).collect(),
+                    body: body(None),
+                    by_rule: outcomes.map(|index| body(Some(index))).collect(),
+                    taken: Timestamp::now(),
                     rule_counters: rule_counters(response.rules(), previous),
                     response,
                     schema,
@@ -96,10 +99,10 @@ impl Snapshot {
 }
 
 impl Snapshot {
-    /// The answer to a check-in for which the rule of this index decides, or none.
-    pub fn answer_of(&self, outcome: Option<usize>) -> &Answer {
+    /// The body of the answer to a check-in for which the rule of this index decides, or none.
+    pub fn body_of(&self, outcome: Option<usize>) -> &[u8] {
         let by_rule = outcome.and_then(|index| self.by_rule.get(index));
-        by_rule.unwrap_or(&self.answer)
+        by_rule.unwrap_or(&self.body)
     }
 }
 

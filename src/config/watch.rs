@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::cli::options::ConfigSources;
+use crate::config::sources::ConfigSources;
 
 /// A change is taken once the files have stayed as they are for this long: whoever writes them is
 /// done by then, and a second edit cannot hide in the same tick of the file system's clock.

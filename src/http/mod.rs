@@ -15,6 +15,7 @@ mod prometheus;
 pub mod public;
 mod read_body;
 pub mod routes;
+pub mod served;
 pub mod slots;
 pub mod socket;
 mod target;

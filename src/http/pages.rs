@@ -119,8 +119,9 @@ impl Pages {
         audience: Audience<'_>,
         dimensions: Option<&[String]>,
     ) -> Result<String, LedgerError> {
-        let snapshot = self.app.snapshot.load();
-        let releases = releases(&snapshot);
+        let served = self.app.served.load();
+        let snapshot = &served.snapshot;
+        let releases = releases(snapshot);
         let out = releases.iter().filter(|release| release.date <= now);
         let oldest = out.take(RELEASES).map(|release| release.date).min();
         let wanted = Wanted {

@@ -14,6 +14,7 @@ use super::headers::{self, Seen};
 use super::listener::Handler;
 use super::public::PublicPages;
 use super::read_body::{read_body, unreadable};
+use super::served::Served;
 use super::slots::InFlight;
 use super::target::path;
 use crate::checkin::body::{self, Raw};
@@ -36,7 +37,7 @@ const KEPT_BUFFER: usize = 16 * 1024;
 /// What all connection threads share.
 #[derive(Debug)]
 pub struct App {
-    pub snapshot: ArcSwap<Snapshot>,
+    pub served: ArcSwap<Served>,
     pub trusted_proxies: TrustedProxies,
     pub client_timeout: Duration,
     pub recorder: Recorder,
@@ -60,7 +61,7 @@ impl App {
         public: Option<PublicPages>,
     ) -> App {
         App {
-            snapshot: ArcSwap::from_pointee(snapshot),
+            served: ArcSwap::from_pointee(Served::new(snapshot)),
             trusted_proxies,
             client_timeout,
             recorder,
@@ -112,11 +113,11 @@ impl App {
         match (&*path(request.url()), request.method()) {
             ("/v1/checkupgrade", Method::Post) => {
                 // One look at the snapshot: answer, schema and locations are of one reload.
-                let snapshot = self.snapshot.load();
-                match self.check_in(&request, seen, &snapshot, buffers) {
+                let served = self.served.load();
+                match self.check_in(&request, seen, &served.snapshot, buffers) {
                     Ok(outcome) => Ok(answer::send(
                         request,
-                        snapshot.answer_of(outcome),
+                        served.answer_of(outcome),
                         then,
                         &mut buffers.out,
                     )),
@@ -310,12 +311,8 @@ fn record(
         .headers()
         .get("X-Request-Id")
         .map(|value| value.as_str());
-    Record::new(
-        check_in,
-        location,
-        request_id.filter(|id| sound_request_id(id)),
-        scratch,
-    )
+    let request_id = request_id.filter(|id| sound_request_id(id));
+    Record::new(&check_in.parts(*location, request_id), scratch)
 }
 
 fn sound_request_id(id: &str) -> bool {

@@ -14,8 +14,7 @@
 use std::io::Write;
 
 use super::parse;
-use crate::checkin::request::{CheckIn, FieldValue};
-use crate::geo::Location;
+use super::record::{FieldValue, Parts};
 
 /// The measurement every check-in is a point of; the original's name.
 pub const MEASUREMENT: &str = "upgrade_request";
@@ -46,15 +45,11 @@ const PLAIN: [bool; 256] = {
 };
 
 /// Appends the point without timestamp and newline.
-pub fn encode(
-    check_in: &CheckIn<'_>,
-    location: &Location<'_>,
-    request_id: Option<&str>,
-    out: &mut Vec<u8>,
-) {
+pub fn encode(parts: &Parts<'_>, out: &mut Vec<u8>) {
+    let location = &parts.location;
     out.extend_from_slice(MEASUREMENT.as_bytes());
     let built_in = [
-        ("app_version", &*check_in.app_version),
+        ("app_version", parts.app_version),
         ("city", location.city.unwrap_or_default()),
         ("country", location.country.unwrap_or_default()),
         (
@@ -63,7 +58,7 @@ pub fn encode(
         ),
     ];
     // InfluxDB advises tags sorted by key. Both lists are, and their keys differ, so they merge.
-    let mut extra = check_in
+    let mut extra = parts
         .tags
         .iter()
         .map(|(key, value)| (&**key, &**value))
@@ -78,13 +73,13 @@ pub fn encode(
         tag(key, value, out);
     }
     out.extend_from_slice(b" value=1i");
-    for (key, value) in &check_in.fields {
+    for (key, value) in parts.fields {
         out.push(b',');
         out.extend_from_slice(key.as_bytes());
         out.push(b'=');
         field_value(value, out);
     }
-    if let Some(id) = request_id {
+    if let Some(id) = parts.request_id {
         out.extend_from_slice(b",x_request_id=");
         string(id, out);
     }
@@ -188,11 +183,12 @@ fn push(character: char, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::checkin::request;
+    use crate::line::Location;
 
     fn encoded(body: &str) -> String {
         let check_in = request::parse(body.as_bytes(), None).unwrap();
         let mut out = Vec::new();
-        encode(&check_in, &Location::default(), None, &mut out);
+        encode(&check_in.parts(Location::default(), None), &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -209,7 +205,7 @@ mod tests {
             country_isocode: Some("BR"),
         };
         let mut out = Vec::new();
-        encode(&check_in, &location, Some("id-1"), &mut out);
+        encode(&check_in.parts(location, Some("id-1")), &mut out);
         finish(42, &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),

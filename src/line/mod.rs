@@ -2,10 +2,12 @@
 //! apart again, and the names that it uses.
 
 pub mod encode;
+mod location;
 pub mod parse;
 mod record;
 pub mod snake;
 pub mod sound;
 pub mod value;
 
-pub use record::Record;
+pub use location::Location;
+pub use record::{FieldValue, Parts, Record};

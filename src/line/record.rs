@@ -1,12 +1,34 @@
 //! What is kept of a check-in once it has been answered.
 
+use std::borrow::Cow;
+
 use super::encode as line;
-use crate::checkin::request::CheckIn;
-use crate::geo::Location;
+use super::location::Location;
+
+/// The value of an extra field.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FieldValue<'a> {
+    /// JSON numbers are float fields, as the original's are.
+    Number(f64),
+    Boolean(bool),
+    Text(Cow<'a, str>),
+}
+
+/// What a record is made of: a check-in that was validated, and where it comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
+    pub app_version: &'a str,
+    /// By their keys as they stand in a line, sorted by them, none twice.
+    pub tags: &'a [(Cow<'a, str>, Cow<'a, str>)],
+    /// The same.
+    pub fields: &'a [(Cow<'a, str>, FieldValue<'a>)],
+    pub location: Location<'a>,
+    pub request_id: Option<&'a str>,
+}
 
 /// A point that lacks only its timestamp, which the writer thread gives it.
 ///
-/// Architecture invariant: it is built from a check-in and a location and nothing else, so no
+/// Architecture invariant: it is built from these parts and nothing else, so no
 /// client address can be in it. It is encoded at once, on the connection's thread, because that
 /// leaves one allocation of the exact size: the channel holds up to 65,536 records, and a struct of
 /// strings would cost it several MiB of slots.
@@ -18,14 +40,9 @@ pub struct Record {
 impl Record {
     /// Makes the record of a check-in. `scratch` is overwritten; it saves a growing buffer per
     /// check-in.
-    pub fn new(
-        check_in: &CheckIn<'_>,
-        location: &Location<'_>,
-        request_id: Option<&str>,
-        scratch: &mut Vec<u8>,
-    ) -> Record {
+    pub fn new(parts: &Parts<'_>, scratch: &mut Vec<u8>) -> Record {
         scratch.clear();
-        line::encode(check_in, location, request_id, scratch);
+        line::encode(parts, scratch);
         Record {
             point: scratch.as_slice().into(),
         }

@@ -140,7 +140,7 @@ mod tests {
     fn encoded(body: &str, stamp: i64) -> Option<Vec<u8>> {
         let check_in = request::parse(body.as_bytes(), None).ok()?;
         let mut out = Vec::new();
-        encode(&check_in, &Location::default(), Some("id-1"), &mut out);
+        encode(&check_in.parts(Location::default(), Some("id-1")), &mut out);
         finish(stamp, &mut out);
         out.pop();
         Some(out)

@@ -14,13 +14,14 @@ use rustix::fs::{Access, access};
 use super::connect::connect;
 use super::offers;
 use super::run::RunError;
-use crate::cli::options::{InfluxOptions, StartOptions};
 use crate::config::Snapshot;
 use crate::config::response::{self, ResponseConfig};
 use crate::config::schema::RequestSchema;
 use crate::config::warnings::warnings;
 use crate::config::watch::Fingerprints;
 use crate::delivery::protocol::Protocol;
+use crate::service::influx_options::InfluxOptions;
+use crate::service::options::StartOptions;
 use crate::state::StateDir;
 
 /// What a check found: the text for standard output, and every error.

@@ -1,12 +1,13 @@
 //! From what the flags say of the time-series database to a client for it.
 
 use super::run::RunError;
-use crate::cli::options::{Api, Database, InfluxOptions, Password};
 use crate::delivery::http::{CaFileError, Tls};
 use crate::delivery::protocol::Protocol;
 use crate::delivery::read_password;
 use crate::delivery::v1::V1;
 use crate::delivery::v2::V2;
+use crate::service::influx_options::{Api, InfluxOptions, Password};
+use crate::service::options::Database;
 
 /// A client for what the flags say. The error has a line for each problem.
 pub fn connect(options: &InfluxOptions, database: &Database) -> Result<Protocol, RunError> {

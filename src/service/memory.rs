@@ -14,8 +14,8 @@ use std::{fs, io, thread};
 use crossbeam_channel::Sender;
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::cli::options::StartOptions;
 use crate::http::routes::App;
+use crate::service::options::StartOptions;
 
 /// How often memory is looked at: two cores fill several hundred MiB a second.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -106,7 +106,8 @@ impl Memory {
 
     /// With room for the geo database in use, and for the one that a reload may be taking.
     fn limit(&self) -> u64 {
-        let in_use = self.app.snapshot.load().geodb.as_ref().map(|db| db.size());
+        let in_use = self.app.served.load();
+        let in_use = in_use.snapshot.geodb.as_ref().map(|db| db.size());
         let on_disk = self.geodb.as_ref().and_then(|path| fs::metadata(path).ok());
         let on_disk = on_disk.map_or(0, |file| file.len());
         self.without_geodb + in_use.unwrap_or(0) as u64 + on_disk

@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use super::settings;
-use crate::cli::options::ConfigSources;
+use crate::config::listed::listed;
+use crate::config::sources::ConfigSources;
 use crate::config::watch::{File, Fingerprints, Look, SETTLED, Watch};
 use crate::config::{LoadError, Snapshot, changes};
 use crate::http::routes::App;
+use crate::http::served::Served;
 use crate::metrics::Metrics;
 use crate::spool::cardinality::Listed;
 
@@ -126,7 +128,8 @@ impl Reload {
     }
 
     fn load(&mut self, why: Why, geodb: GeoDb) {
-        let current = self.app.snapshot.load_full();
+        let current = self.app.served.load_full();
+        let current = &current.snapshot;
         let look = || match geodb {
             GeoDb::Taken => Fingerprints::of(&self.sources),
             GeoDb::Kept => Fingerprints::of(&self.sources).with_geodb_of(&current.files),
@@ -135,7 +138,7 @@ impl Reload {
         if files.geodb_is_written_over(&current.files) {
             return self.geodb_not_yet(&files, why);
         }
-        let loaded = Snapshot::load(&self.sources, &files, Some(&current));
+        let loaded = Snapshot::load(&self.sources, &files, Some(current));
         // Read while somebody writes: half of a file, or files that do not belong together.
         let half = |error: &LoadError| error.files().find(|file| files.may_be_half_written(*file));
         let moving = look().first_other(&files);
@@ -153,7 +156,7 @@ impl Reload {
                 } else {
                     self.watch.judged(files);
                 }
-                self.take(snapshot, &current, why);
+                self.take(snapshot, current, why);
             }
             Err(error) => self.refuse(&error, files, why),
         }
@@ -220,7 +223,7 @@ impl Reload {
             [] => "nothing changed".to_owned(),
             changes => changes.join("; "),
         };
-        let listed = Listed::of(
+        let listed = listed(
             &snapshot.response,
             snapshot.schema.as_ref(),
             &self.sources.down_sample_tags,
@@ -228,7 +231,7 @@ impl Reload {
         self.listed.store(Arc::new(listed));
         settings::warn_of_keys_without_effect(&snapshot, Some(current));
         self.metrics.rules.show(&snapshot.rule_counters);
-        self.app.snapshot.store(Arc::new(snapshot));
+        self.app.served.store(Arc::new(Served::new(snapshot)));
         counts.reloaded.add(1);
         counts.loaded_now();
         match self.refused.take() {

@@ -16,7 +16,7 @@ use super::memory::Memory;
 use super::reload::Reload;
 use super::summary::{self, Summary};
 use super::{notify, settings};
-use crate::cli::options::StartOptions;
+use crate::config::listed::listed;
 use crate::config::watch::Fingerprints;
 use crate::config::{LoadError, Snapshot};
 use crate::delivery::protocol::Protocol;
@@ -30,6 +30,7 @@ use crate::http::routes::App;
 use crate::http::socket::{self, BindError, Bound, Reach, SocketFile};
 use crate::logging;
 use crate::metrics::Metrics;
+use crate::service::options::StartOptions;
 use crate::service::pipeline::{Pipeline, PipelineOptions, StartError};
 use crate::service::public_page::PublicPage;
 use crate::spool::cardinality::Listed;
@@ -111,7 +112,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     let (tell, fatal) = bounded(1);
     metrics.config.loaded_now();
     metrics.rules.show(&snapshot.rule_counters);
-    let listed = Listed::of(
+    let listed = listed(
         &snapshot.response,
         snapshot.schema.as_ref(),
         &options.sources.down_sample_tags,

@@ -3,9 +3,10 @@
 
 use std::path::PathBuf;
 
-use crate::cli::options::{Api, InfluxOptions, Password, StartOptions};
 use crate::config::Snapshot;
 use crate::config::warnings::without_effect;
+use crate::service::influx_options::{Api, InfluxOptions, Password};
+use crate::service::options::StartOptions;
 
 /// Logs the settings, and what the operator left out, so that nobody wonders later why it is not
 /// there.

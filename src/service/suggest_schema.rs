@@ -3,9 +3,9 @@
 
 use std::fs;
 
-use crate::cli::options::StartOptions;
 use crate::config::schema::{DataType, RequestSchema};
 use crate::config::suggest::{Section, Wanted, suggest};
+use crate::service::options::StartOptions;
 use crate::state::StateDir;
 use crate::totals::left_out::{MAX_TEXT, Part, Reason, Type};
 use crate::totals::{LedgerReader, LeftOutRow};

@@ -5,10 +5,10 @@ use std::io::Write;
 
 use super::connect::connect;
 use super::run::RunError;
-use crate::cli::options::TakeOverOptions;
 use crate::delivery::foreign::{ContinuousQuery, continuous_queries};
 use crate::delivery::http::TIMEOUT;
 use crate::delivery::v1::{QueryError, V1};
+use crate::service::options::TakeOverOptions;
 
 /// Drops them, or prints what would be done.
 pub fn run(options: &TakeOverOptions, out: &mut dyn Write) -> Result<(), RunError> {

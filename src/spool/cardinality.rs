@@ -55,7 +55,7 @@ const LEAST_TO_WARN_OF: usize = 16;
 const OTHER: &[u8] = b"other";
 /// Tags that come from the geo database.
 const PLACES: [&[u8]; 3] = [b"city", b"country", b"country_isocode"];
-const APP_VERSION: &[u8] = b"app_version";
+pub const APP_VERSION: &[u8] = b"app_version";
 
 /// How much is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -133,7 +133,7 @@ mod tests {
     fn large_records_fill_it_before_there_are_many_and_are_counted() {
         let body = format!("{{\"extraFieldInfo\":{{\"a\":\"{}\"}}}}", "x".repeat(190));
         let check_in = request::parse(body.as_bytes(), None).unwrap();
-        let record = Record::new(&check_in, &Location::default(), None, &mut Vec::new());
+        let record = Record::new(&check_in.parts(Location::default(), None), &mut Vec::new());
         let metrics = Arc::new(Metrics::default());
         let (recorder, queue) = new(Arc::clone(&metrics), Arc::default());
         // As if others were waiting.

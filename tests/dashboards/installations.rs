@@ -151,7 +151,7 @@ fn visit(geodb: &GeoDb, installation: i64, start: i64, version: &str) -> Visit {
     });
     let body = body.to_string();
     let check_in = request::parse(body.as_bytes(), None).unwrap();
-    let record = Record::new(&check_in, &location, None, &mut Vec::new());
+    let record = Record::new(&check_in.parts(location, None), &mut Vec::new());
     let mut line = record.point().to_vec();
     line::finish(at, &mut line);
     let text = |name: Option<&str>| name.unwrap_or_default().to_string();

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 
 use super::Report;
-use crate::cli::options::StartOptions;
 use crate::config::schema::RequestSchema;
 use crate::delivery::foreign::{self, ContinuousQuery};
 use crate::delivery::http::TIMEOUT;
 use crate::delivery::protocol::{Engine, Outcome, Protocol, Trouble};
 use crate::delivery::v1::V1;
+use crate::service::options::StartOptions;
 use crate::service::{field_types, take_over};
 
 /// Asks InfluxDB for everything the server needs of it.

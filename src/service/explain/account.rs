@@ -63,7 +63,7 @@ fn share(rollout: &Rollout, client: &Client<'_>, text: &mut String) {
 
 /// Writes the answer as the client gets it.
 pub fn answer(snapshot: &Snapshot, outcome: Option<usize>, text: &mut String) {
-    let body = snapshot.answer_of(outcome).body();
+    let body = snapshot.body_of(outcome);
     let _ = writeln!(text, "{}", String::from_utf8_lossy(body));
 }
 
@@ -75,7 +75,7 @@ pub fn differences(
     their_outcome: Option<usize>,
     text: &mut String,
 ) {
-    if ours.answer_of(our_outcome).body() == theirs.answer_of(their_outcome).body() {
+    if ours.body_of(our_outcome) == theirs.body_of(their_outcome) {
         text.push_str("changes nothing for this client\n");
         return;
     }

@@ -15,8 +15,8 @@ use jiff::Timestamp;
 
 use crate::checkin::body::{self, Raw};
 use crate::checkin::repair;
-use crate::cli::options::ConfigSources;
 use crate::config::rules::client::{Client, Place};
+use crate::config::sources::ConfigSources;
 use crate::config::watch::Fingerprints;
 use crate::config::{LoadError, Snapshot};
 use crate::geo::Lookup;

@@ -1,0 +1,71 @@
+//! What the commands need to know, checked for form but not for the state of the machine. The command line fills it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::influx_options::InfluxOptions;
+use crate::config::sources::ConfigSources;
+use crate::http::client_addr::TrustedProxies;
+use crate::http::public::PublicOptions;
+use crate::http::socket::Listen;
+use crate::spool::cardinality::Limits;
+
+/// Everything `start` needs to know, checked for form but not for the state of the machine.
+#[derive(Debug)]
+pub struct StartOptions {
+    pub debug: bool,
+    pub sources: ConfigSources,
+    /// How often the files are looked at for changes; `None` for SIGHUP only.
+    pub reload_interval: Option<Duration>,
+    pub listen: Listen,
+    pub trusted_proxies: TrustedProxies,
+    /// Connections served at once, 1 to 100,000.
+    pub max_connections: usize,
+    /// How long a client may be silent, reading or writing; 1 s to 1 h.
+    pub client_timeout: Duration,
+    /// `<application-name>_upgrade_responder`.
+    pub database: Database,
+    pub influxdb: Option<InfluxOptions>,
+    /// How often records are sent, 1 s to 1 h.
+    pub sync_interval: Duration,
+    /// Points in one request at most, 1 to 100,000.
+    pub batch_points: usize,
+    /// A directory for each application.
+    pub state_dir: PathBuf,
+    /// How long the ledger keeps each period; at least a day.
+    pub keep_periods: Duration,
+    /// Bytes the waiting records may take on disk.
+    pub spool_max_size: u64,
+    pub limits: Limits,
+    /// Where to serve metrics, if anywhere.
+    pub metrics_listen: Option<Listen>,
+    /// What the page for strangers shows, if there is one.
+    pub public: Option<PublicOptions>,
+    /// Values of a label on `/metrics/installations`.
+    pub max_metric_values: usize,
+    /// The original's Scarf flags were given; nothing is sent.
+    pub scarf_given: bool,
+}
+
+/// What `take-over` needs to know.
+#[derive(Debug)]
+pub struct TakeOverOptions {
+    pub database: Database,
+    pub influxdb: InfluxOptions,
+    pub down_sample_tags: Vec<String>,
+    /// Print what would be done, and do nothing.
+    pub dry_run: bool,
+}
+
+/// The application's name and the InfluxDB database that is named after it.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pub application: String,
+}
+
+impl Database {
+    /// The database's name, by the original's rule.
+    pub fn name(&self) -> String {
+        format!("{}_upgrade_responder", self.application)
+    }
+}

@@ -1,0 +1,236 @@
+//! The house: a room of `src/` uses only rooms below it, and no files of a room use each other in a circle.
+//!
+//! An arrow is a path that begins with `crate::`, or within a room with `super::` or `self::`, in `use` lines and in code.
+//! Not arrows: what stands in comments, in modules for tests, in `main.rs`, which joins all, and from a parent module to
+//! its own children, which it is made of.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// From the top floor to the ground.
+const FLOORS: [&str; 15] = [
+    "cli", "service", "http", "page", "checkin", "config", "geo", "totals", "delivery", "spool",
+    "line", "metrics", "logging", "state", "units",
+];
+/// What `cli` may know of `service`: the types that it fills.
+const OPTIONS: [&str; 2] = ["Options", "Format"];
+
+/// The module of a file, and its text without comments and tests.
+struct Source {
+    module: Vec<String>,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = Vec::new();
+    let mut todo = vec![root.clone()];
+    while let Some(path) = todo.pop() {
+        if path.is_dir() {
+            todo.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+            continue;
+        }
+        let module = module(path.strip_prefix(&root).unwrap());
+        let is_test = module
+            .iter()
+            .any(|name| name == "tests" || name == "examples");
+        if path.extension().is_some_and(|e| e == "rs")
+            && !is_test
+            && !module.is_empty()
+            && module[0] != "main"
+        {
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let lines = code
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
+            sources.push(Source {
+                module,
+                text: lines.collect::<Vec<_>>().join("\n"),
+            });
+        }
+    }
+    assert!(sources.len() > 100, "no longer found");
+    sources
+}
+
+/// `totals/format/csv.rs` is `totals::format::csv`, `totals/mod.rs` is `totals`, `lib.rs` is nothing.
+fn module(path: &Path) -> Vec<String> {
+    let path: PathBuf = path.with_extension("");
+    let names = path.iter().map(|name| name.to_string_lossy().into_owned());
+    names
+        .filter(|name| name != "mod" && name != "lib")
+        .collect()
+}
+
+/// The modules that a source uses, as full paths.
+fn used(source: &Source, modules: &BTreeSet<Vec<String>>) -> BTreeSet<Vec<String>> {
+    let mut used = BTreeSet::new();
+    for start in ["crate::", "super::", "self::"] {
+        for rest in source.text.split(start).skip(1) {
+            let mut path = match start {
+                "crate::" => Vec::new(),
+                "super::" => source.module[..source.module.len() - 1].to_vec(),
+                _ => source.module.clone(),
+            };
+            let mut rest = rest;
+            // `super::super::` was cut at its second part.
+            while let Some((name, after)) = rest.split_once("::").filter(|(name, _)| is_name(name))
+            {
+                path.push(name.to_owned());
+                rest = after;
+            }
+            for last in names_in(rest) {
+                let whole = [path.clone(), vec![last]].concat();
+                let known = (0..=whole.len()).rev().map(|end| whole[..end].to_vec());
+                let known = known.filter(|path| modules.contains(path)).next();
+                used.extend(known.filter(|module| !module.is_empty() && *module != source.module));
+            }
+        }
+    }
+    used
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// `{a, b::C}` has two names, `a;` has one.
+fn names_in(rest: &str) -> Vec<String> {
+    let name = |text: &str| {
+        text.trim_start()
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect::<String>()
+    };
+    match rest.strip_prefix('{') {
+        Some(list) => list
+            .split('}')
+            .next()
+            .unwrap()
+            .split(',')
+            .map(name)
+            .collect(),
+        None => vec![name(rest)],
+    }
+}
+
+#[test]
+fn no_arrow_climbs_to_a_room_above() {
+    let sources = sources();
+    let modules: BTreeSet<Vec<String>> =
+        sources.iter().map(|source| source.module.clone()).collect();
+    let floor = |room: &str| {
+        FLOORS
+            .iter()
+            .position(|name| *name == room)
+            .unwrap_or_else(|| panic!("room {room} has no floor"))
+    };
+    let mut arrows: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    let mut climbing = Vec::new();
+    for source in &sources {
+        let room = source.module[0].as_str();
+        for module in used(source, &modules) {
+            if module[0] != room {
+                *arrows.entry((room, module[0].clone())).or_default() += 1;
+                if floor(&module[0]) < floor(room) {
+                    climbing.push(format!(
+                        "{} -> {}",
+                        source.module.join("::"),
+                        module.join("::")
+                    ));
+                }
+            }
+        }
+    }
+    for room in FLOORS {
+        let below = arrows.iter().filter(|((from, _), _)| *from == room);
+        let below: Vec<String> = below
+            .map(|((_, to), count)| format!("{to} {count}"))
+            .collect();
+        println!("{room:8} -> {}", below.join(", "));
+    }
+    assert!(
+        climbing.is_empty(),
+        "arrows that climb:\n{}",
+        climbing.join("\n")
+    );
+}
+
+/// The insides of `service` are none of the command line's business: it fills types and hands them to `main`.
+#[test]
+fn the_command_line_knows_the_options_of_the_service_alone() {
+    for source in sources().iter().filter(|source| source.module[0] == "cli") {
+        for rest in source.text.split("crate::service::").skip(1) {
+            let names = rest.split(';').next().unwrap().rsplit("::").next().unwrap();
+            for name in names
+                .trim_matches(['{', '}'])
+                .split(',')
+                .map(str::trim)
+                .filter(|name| *name != "self")
+            {
+                let is_filled = ["Api", "Password", "From", "InfluxSource", "Database"]
+                    .contains(&name)
+                    || OPTIONS.iter().any(|end| name.ends_with(end));
+                assert!(
+                    is_filled,
+                    "{}: crate::service::…{name}",
+                    source.module.join("::")
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn no_files_of_a_room_use_each_other_in_a_circle() {
+    let sources = sources();
+    let modules: BTreeSet<Vec<String>> =
+        sources.iter().map(|source| source.module.clone()).collect();
+    let mut uses: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
+    for source in &sources {
+        let within = used(source, &modules).into_iter();
+        // A module and what it is made of are one.
+        let within = within.filter(|module| {
+            module[0] == source.module[0]
+                && !module.starts_with(&source.module)
+                && !source.module.starts_with(module)
+        });
+        uses.insert(source.module.clone(), within.collect());
+    }
+    let circles: Vec<String> = modules
+        .iter()
+        .filter_map(|module| circle(module, &uses))
+        .collect();
+    assert!(circles.is_empty(), "circles:\n{}", circles.join("\n"));
+}
+
+/// The shortest way from a module back to it.
+fn circle(
+    module: &Vec<String>,
+    uses: &BTreeMap<Vec<String>, BTreeSet<Vec<String>>>,
+) -> Option<String> {
+    let mut ways = vec![vec![module]];
+    let mut seen = BTreeSet::new();
+    while !ways.is_empty() {
+        let mut longer = Vec::new();
+        for way in ways {
+            for next in uses.get(*way.last()?)?.iter() {
+                if next == module {
+                    let way: Vec<String> = way.iter().map(|module| module.join("::")).collect();
+                    return Some(format!("{} -> {}", way.join(" -> "), module.join("::")));
+                }
+                if seen.insert(next) {
+                    longer.push([way.clone(), vec![next]].concat());
+                }
+            }
+        }
+        ways = longer;
+    }
+    None
+}
