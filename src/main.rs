@@ -7,10 +7,11 @@ use std::process::ExitCode;
 
 use upgrade_responder::cli::{self, Command, CommandError};
 use upgrade_responder::logging;
+use upgrade_responder::service::error::RunError;
 use upgrade_responder::service::explain::{self, ExplainError, ExplainOptions};
 use upgrade_responder::service::options::StartOptions;
 use upgrade_responder::service::report::{self, ReportError};
-use upgrade_responder::service::run::{self, RunError};
+use upgrade_responder::service::run;
 use upgrade_responder::service::{
     check_config, export_totals, import_totals, new_application, suggest_schema, take_over,
 };

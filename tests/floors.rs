@@ -87,8 +87,8 @@ fn used(source: &Source, modules: &BTreeSet<Vec<String>>) -> BTreeSet<Vec<String
             }
             for last in names_in(rest) {
                 let whole = [path.clone(), vec![last]].concat();
-                let known = (0..=whole.len()).rev().map(|end| whole[..end].to_vec());
-                let known = known.filter(|path| modules.contains(path)).next();
+                let mut known = (0..=whole.len()).rev().map(|end| whole[..end].to_vec());
+                let known = known.find(|path| modules.contains(path));
                 used.extend(known.filter(|module| !module.is_empty() && *module != source.module));
             }
         }
@@ -174,8 +174,15 @@ fn the_command_line_knows_the_options_of_the_service_alone() {
                 .map(str::trim)
                 .filter(|name| *name != "self")
             {
-                let is_filled = ["Api", "Password", "From", "InfluxSource", "Database"]
-                    .contains(&name)
+                let is_filled = [
+                    "Api",
+                    "Password",
+                    "From",
+                    "RequestFrom",
+                    "InfluxSource",
+                    "Database",
+                ]
+                .contains(&name)
                     || OPTIONS.iter().any(|end| name.ends_with(end));
                 assert!(
                     is_filled,

@@ -16,7 +16,7 @@ use upgrade_responder::config::watch::Fingerprints;
 use upgrade_responder::http::answer::Then;
 use upgrade_responder::http::client_addr::TrustedProxies;
 use upgrade_responder::http::listener::Handler;
-use upgrade_responder::http::routes::{App, Buffers};
+use upgrade_responder::http::{buffers::Buffers, routes::App};
 use upgrade_responder::metrics::Metrics;
 use upgrade_responder::service::pipeline::{Pipeline, PipelineOptions};
 use upgrade_responder::spool::cardinality::{Limits, Listed};

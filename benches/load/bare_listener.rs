@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tiny_http::Request;
 use upgrade_responder::http::answer::{self, Answer, Then};
+use upgrade_responder::http::buffers::Buffers;
 use upgrade_responder::http::listener::{self, Handler};
-use upgrade_responder::http::routes::Buffers;
 use upgrade_responder::http::socket;
 use upgrade_responder::http::socket::Listen;
 

@@ -1,7 +1,8 @@
 //! A body as the rules of the response config read it: by the client's own keys, before the schema filters them.
 
 use super::body::{Json, Pairs, Raw};
-use crate::config::rules::client::{Said, Told};
+use crate::config::rules::client::Told;
+use crate::config::rules::said::Said;
 
 impl Told for Raw<'_> {
     fn app_version(&self) -> &str {

@@ -1,49 +1,14 @@
-//! The flags of `explain`, and what the command needs to know, from their texts.
+//! What `explain` needs to know, from the flags' texts.
 
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::command::{For, Name};
-use super::flags::{Flag, of, value};
 use super::lowargs::LowArgs;
 use super::sources::sources;
 use super::typed::{path, typed};
 use super::usage::UsageError;
 use crate::http::client_addr::{TrustedProxies, client_addr};
 use crate::service::explain::{ExplainOptions, RequestFrom};
-
-pub(super) const REQUEST: Flag = of(
-    For::Only(Name::Explain),
-    value(
-        "--request",
-        "",
-        "FILE",
-        "",
-        "the body of a check-in, - for standard input; required",
-    ),
-);
-
-pub(super) const FORWARDED_FOR: Flag = of(
-    For::Only(Name::Explain),
-    value(
-        "--forwarded-for",
-        "",
-        "ADDRESS",
-        "",
-        "the client's address, for its country and for roll-outs; it is not shown",
-    ),
-);
-
-pub(super) const AGAINST: Flag = of(
-    For::Only(Name::Explain),
-    value(
-        "--against",
-        "",
-        "FILE",
-        "",
-        "another response config: what it changes for this client",
-    ),
-);
 
 pub(super) fn options(low: &LowArgs) -> Result<ExplainOptions, UsageError> {
     let trusted = match low.get("--trusted-proxies") {

@@ -2,63 +2,8 @@
 //! knows a flag (the parser, the help page, the tests) reads it from here.
 
 use super::command::{For, Name};
-use super::influxdb_flags;
-
-/// What follows a flag on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Takes {
-    /// Nothing: the flag is on or off.
-    Switch,
-    /// A value; the text is its name in the help page.
-    Value(&'static str),
-}
-
-/// One flag.
-#[derive(Debug)]
-pub struct Flag {
-    pub commands: For,
-    /// The name as it is typed, with both dashes.
-    pub name: &'static str,
-    /// The environment variable that is read when the flag is absent.
-    pub env: &'static str,
-    pub takes: Takes,
-    /// The default as the operator would write it; empty where there is none.
-    pub default: &'static str,
-    /// One or more lines of help.
-    pub help: &'static str,
-}
-
-pub(super) const fn value(
-    name: &'static str,
-    env: &'static str,
-    metavar: &'static str,
-    default: &'static str,
-    help: &'static str,
-) -> Flag {
-    Flag {
-        commands: For::All,
-        name,
-        env,
-        takes: Takes::Value(metavar),
-        default,
-        help,
-    }
-}
-
-pub(super) const fn switch(name: &'static str, env: &'static str, help: &'static str) -> Flag {
-    Flag {
-        commands: For::All,
-        name,
-        env,
-        takes: Takes::Switch,
-        default: "",
-        help,
-    }
-}
-
-pub(super) const fn of(commands: For, flag: Flag) -> Flag {
-    Flag { commands, ..flag }
-}
+use super::flag::{Flag, of, switch, value};
+use super::{explain_flags, influxdb_flags, report_flags};
 
 /// Every flag, in the order of the help page.
 pub static FLAGS: &[Flag] = &[
@@ -286,14 +231,14 @@ pub static FLAGS: &[Flag] = &[
         "",
         "accepted; nothing is sent",
     ),
-    super::report_flags::BY,
-    super::report_flags::LAST,
-    super::report_flags::FROM,
-    super::report_flags::TO,
-    super::report_flags::EVERY,
-    super::report_flags::FORMAT,
-    super::report_flags::LEFT_OUT,
-    super::report_flags::MERGE,
+    report_flags::BY,
+    report_flags::LAST,
+    report_flags::FROM,
+    report_flags::TO,
+    report_flags::EVERY,
+    report_flags::FORMAT,
+    report_flags::LEFT_OUT,
+    report_flags::MERGE,
     of(
         For::Only(Name::CheckConfig),
         switch("--online", "", "ask InfluxDB too"),
@@ -316,9 +261,9 @@ pub static FLAGS: &[Flag] = &[
             "where the files are written",
         ),
     ),
-    super::explain::REQUEST,
-    super::explain::FORWARDED_FOR,
-    super::explain::AGAINST,
+    explain_flags::REQUEST,
+    explain_flags::FORWARDED_FOR,
+    explain_flags::AGAINST,
     of(
         For::Only(Name::TakeOver),
         switch("--dry-run", "", "say what would be done, and do nothing"),

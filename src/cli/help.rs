@@ -1,7 +1,8 @@
 //! The help page, from the table of flags.
 
 use super::command::For;
-use super::flags::{FLAGS, Flag, Takes};
+use super::flag::{Flag, Takes};
+use super::flags::FLAGS;
 
 /// The help page.
 pub fn help() -> String {

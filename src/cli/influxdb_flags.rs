@@ -1,6 +1,6 @@
 //! Flags of the time-series database; a part of the one table in `flags`.
 
-use super::flags::{Flag, value};
+use super::flag::{Flag, value};
 
 pub(super) const API: Flag = value(
     "--influxdb-api",

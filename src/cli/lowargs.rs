@@ -6,7 +6,8 @@ use std::ffi::{OsStr, OsString};
 
 use super::UsageError;
 use super::command::Name;
-use super::flags::{FLAGS, Flag, Takes, find};
+use super::flag::{Flag, Takes};
+use super::flags::{FLAGS, find};
 use super::settings::Settings;
 
 /// The command line and environment, reduced to a command word and the flags' values.

@@ -6,6 +6,8 @@
 mod command;
 mod environment_file;
 mod explain;
+mod explain_flags;
+mod flag;
 mod flags;
 mod help;
 mod history;
@@ -116,9 +118,10 @@ fn parse(
     }
     let command = Name::find(word).ok_or_else(|| UsageError::UnknownCommand(word.to_owned()))?;
     low.refuse_flags_of_others(command)?;
+    let given = |name| low.get(name).map(|setting| setting.value.as_os_str());
     let mut in_use = low.overridden("--upgrade-response-config", env);
     if !matches!(command, Name::Start | Name::NewApplication)
-        && let Some(settings) = Settings::find(&low)?
+        && let Some(settings) = Settings::find(given("--settings"), given("--application-name"))?
     {
         in_use = in_use
             .or_else(|| low.overridden("--upgrade-response-config", &|name| settings.get(name)));

@@ -10,7 +10,7 @@ use super::typed::{Env, database, source, state_dir, switch, typed};
 use super::usage::UsageError;
 use super::values;
 use crate::http::client_addr::TrustedProxies;
-use crate::http::public::PublicOptions;
+use crate::http::pages::PublicOptions;
 use crate::http::socket::Listen;
 use crate::service::options::{StartOptions, TakeOverOptions};
 use crate::spool::cardinality::Limits;

@@ -1,7 +1,7 @@
 //! The flags of `report`; a part of the one table in `flags`.
 
 use super::command::{For, Name};
-use super::flags::{Flag, of, switch, value};
+use super::flag::{Flag, of, switch, value};
 
 pub(super) const BY: Flag = of(
     For::Only(Name::Report),

@@ -1,13 +1,12 @@
 //! The settings of the packaged service, for every command but `start`, to which systemd gives them.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::environment_file;
-use super::lowargs::LowArgs;
 
 /// Where the package puts them, and where those of further applications are beside them.
 const PACKAGED: &str = "/etc/upgrade-responder/upgrade-responder.env";
@@ -37,19 +36,19 @@ impl fmt::Display for SettingsError {
 impl Settings {
     /// Reads the file that `--settings` names, else that of the application that is named, else the package's;
     /// `None` where there is none of them.
-    pub fn find(low: &LowArgs) -> Result<Option<Settings>, SettingsError> {
-        if let Some(named) = low.get("--settings") {
-            return Settings::read(Path::new(&named.value)).map(Some);
+    pub fn find(
+        named: Option<&OsStr>,
+        application: Option<&OsStr>,
+    ) -> Result<Option<Settings>, SettingsError> {
+        if let Some(named) = named {
+            return Settings::read(Path::new(named)).map(Some);
         }
         let packaged = Path::new(PACKAGED);
-        let named = low
-            .get("--application-name")
-            .map(|setting| setting.value.to_string_lossy());
+        let application = application.map(|name| name.to_string_lossy());
         // A name with a slash is refused later.
-        let of_named = named
-            .filter(|name| !name.contains('/'))
-            .map(|name| packaged.with_file_name(format!("{name}.env")));
-        if let Some(path) = of_named.filter(|path| path.exists()) {
+        let own = application.filter(|name| !name.contains('/'));
+        let own = own.map(|name| packaged.with_file_name(format!("{name}.env")));
+        if let Some(path) = own.filter(|path| path.exists()) {
             return Settings::read(&path).map(Some);
         }
         match packaged.symlink_metadata() {

@@ -14,6 +14,7 @@ pub mod rules;
 pub mod schema;
 pub mod sources;
 pub mod suggest;
+mod version;
 pub mod warnings;
 pub mod watch;
 

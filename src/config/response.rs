@@ -11,11 +11,10 @@ use super::effect::{WithoutEffect, without_effect};
 use super::json::{self, Object};
 use super::problem::{Problem, Problems};
 use super::rules::{self, Rules, effects};
+pub use super::version::{LATEST_TAG, Version};
 use crate::units::date::parse_date;
 use crate::units::version::parse_version;
 
-/// The tag (exactly so) of the version that the operator recommends.
-pub const LATEST_TAG: &str = "latest";
 /// The keys at the top of the file that have an effect.
 const KEYS: &[&str] = &["versions", "rules"];
 /// Keys of a version that this server reads; clients get the others too.
@@ -35,21 +34,6 @@ pub struct ResponseConfig {
     latest: usize,
     without_effect: Vec<WithoutEffect>,
     rules: Rules,
-}
-
-/// One version of the application.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
-    /// The name as the operator wrote it (`v1.8.0`).
-    pub name: String,
-    /// The name read as a semantic version.
-    pub semver: semver::Version,
-    /// May lie in the future.
-    pub release_date: Timestamp,
-    /// In the operator's order; may be empty.
-    pub tags: Vec<String>,
-    /// The operator's own object, without white space outside strings.
-    json: Box<str>,
 }
 
 impl ResponseConfig {
@@ -88,18 +72,6 @@ impl ResponseConfig {
         };
         format!("{{\"versions\":[{versions}],\"requestIntervalInMinutes\":{interval_minutes}}}")
             .into_bytes()
-    }
-}
-
-impl Version {
-    /// Whether the operator tagged this version `latest`.
-    pub fn is_latest(&self) -> bool {
-        self.tags.iter().any(|tag| tag == LATEST_TAG)
-    }
-
-    /// The operator's own object, without white space outside strings.
-    pub(super) fn json(&self) -> &str {
-        &self.json
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::protocol::Trouble;
+use super::outcome::Trouble;
 use super::v1::{QueryError, V1, quoted};
 
 /// Whether the database was created, or was there, since the server started or since it was missing.

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::database::allowed;
-use super::protocol::Trouble;
-use super::totals::PeriodPoints;
+use super::outcome::Trouble;
+use super::points::PeriodPoints;
 use super::v1::{Series, V1, quoted};
 use crate::line::encode::MEASUREMENT;
 use crate::units::date::rfc3339;

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 
-use super::protocol::Trouble;
+use super::outcome::Trouble;
 
 /// Limit for one request, answer included.
 pub const TIMEOUT: Duration = Duration::from_secs(10);

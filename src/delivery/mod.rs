@@ -8,6 +8,8 @@ pub mod http;
 mod keep;
 mod login;
 mod outage;
+pub mod outcome;
+mod points;
 pub mod protocol;
 mod reason;
 mod refused;
@@ -26,14 +28,15 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 pub use login::read_password;
-pub use totals::{Line, PeriodPoints, TotalsSource};
+pub use points::{Line, PeriodPoints, TotalsSource};
 
 use crate::metrics::Metrics;
 use crate::spool::{Spool, rejected};
 use crate::state::StateDir;
 use database::Database;
 use outage::Outage;
-use protocol::{Protocol, Trouble};
+use outcome::Trouble;
+use protocol::Protocol;
 use segments::{Delivery, Destination, Hindered, timeout};
 use stalled::Stalled;
 use totals::Totals;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::mem::{self, Discriminant};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::protocol::Trouble;
+use super::outcome::Trouble;
 use crate::logging::{Burst, Throttle};
 use crate::metrics::Metrics;
 use crate::spool::Spool;

@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::protocol::{Outcome, Trouble};
+use super::outcome::{Outcome, Trouble};
 use super::reason::{dropped, is_conflict, split_named};
 use super::rejected::Rejected;
 

@@ -8,7 +8,8 @@
 
 use std::time::Duration;
 
-use super::protocol::{Outcome, Protocol, Trouble};
+use super::outcome::{Outcome, Trouble};
+use super::protocol::Protocol;
 
 /// Equal failures of a batch before its lines are suspected.
 const FEW: u32 = 3;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::http::{Answer, Body, CaFileError, Http, Tls};
 use super::login::Login;
-use super::protocol::{Engine, Outcome, Trouble};
+use super::outcome::{Engine, Outcome, Trouble};
 use super::url::InfluxUrl;
 
 /// A client for one server and one database.

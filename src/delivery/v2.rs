@@ -29,7 +29,7 @@ use serde_json::Value;
 
 use super::http::{Answer, Body, CaFileError, Http, Tls};
 use super::login::Login;
-use super::protocol::{Engine, Outcome, Trouble};
+use super::outcome::{Engine, Outcome, Trouble};
 use super::url::InfluxUrl;
 
 /// A client for one server and one bucket.

@@ -21,7 +21,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tiny_http::{Listener, Request, Server, SslContextWrap};
 
 use super::answer::Then;
-use super::routes::Buffers;
+use super::buffers::Buffers;
 use super::slots::{Slot, Slots, Step};
 use super::socket::Bound;
 use super::threads::{Job, Threads};

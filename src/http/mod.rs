@@ -3,6 +3,7 @@
 //! Architecture invariant: a request never waits for InfluxDB, for DNS or for a disk flush.
 
 pub mod answer;
+pub mod buffers;
 pub mod client_addr;
 pub mod headers;
 mod healthz;

@@ -3,13 +3,13 @@
 use tiny_http::{Method, Request};
 
 use super::answer::{self, Answer, Refusal, Then};
+use super::buffers::Buffers;
 use super::healthz::healthz;
 use super::installations::Installations;
 use super::listener::Handler;
 use super::metrics_page::MetricsPage;
 use super::pages::Pages;
 use super::prometheus::TEXT_FORMAT;
-use super::routes::Buffers;
 use super::target::path;
 use crate::spool::clock::now_seconds;
 

@@ -5,11 +5,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use super::answer::Answer;
-use super::public::PublicOptions;
-use super::routes::App;
+use super::served::Served;
 use super::wanted::Parameters;
 use crate::config::Snapshot;
+use crate::metrics::Metrics;
 use crate::page::{self, Audience, RELEASES, Range, Release, RuleCounts, Shown};
 use crate::totals::asked::{Asked, Span};
 use crate::totals::format::{csv, json};
@@ -33,7 +35,17 @@ pub struct Pages {
     pub ledger: PathBuf,
     /// Where a check-in can be sent to, without the path.
     pub check_in_url: String,
-    pub app: Arc<App>,
+    pub served: Arc<ArcSwap<Served>>,
+    pub metrics: Arc<Metrics>,
+}
+
+/// What may be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicOptions {
+    /// `app_version`, `country`, `city`, or tags and fields in snake case.
+    pub dimensions: Vec<String>,
+    /// Values that fewer installations have are added up as `other`.
+    pub at_least: u32,
 }
 
 /// Why there is no page.
@@ -119,7 +131,7 @@ impl Pages {
         audience: Audience<'_>,
         dimensions: Option<&[String]>,
     ) -> Result<String, LedgerError> {
-        let served = self.app.served.load();
+        let served = self.served.load();
         let snapshot = &served.snapshot;
         let releases = releases(snapshot);
         let out = releases.iter().filter(|release| release.date <= now);
@@ -146,7 +158,7 @@ impl Pages {
     }
 
     fn rules(&self) -> Vec<RuleCounts> {
-        let shown = self.app.metrics.rules.shown();
+        let shown = self.metrics.rules.shown();
         let counts = shown.iter().map(|rule| RuleCounts {
             number: rule.number,
             name: rule.name.clone(),

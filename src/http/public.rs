@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use tiny_http::Request;
 
 use super::answer::Answer;
-use super::pages::{HTML, JSON, Pages, badge, guarded};
+use super::pages::{HTML, JSON, Pages, PublicOptions, badge, guarded};
 use crate::page::{RANGES, Range};
 use crate::totals::{LedgerError, asked};
 
@@ -17,15 +17,6 @@ const USUAL: &str = "/?last=90d";
 const BADGE: &str = "/badge.json";
 /// How long caches keep a page, as long as it is prepared for.
 const CACHED: &str = "public, max-age=60";
-
-/// What may be shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicOptions {
-    /// `app_version`, `country`, `city`, or tags and fields in snake case.
-    pub dimensions: Vec<String>,
-    /// Values that fewer installations have are added up as `other`.
-    pub at_least: u32,
-}
 
 /// What is ready to be sent; nothing before the first preparation.
 #[derive(Debug, Default)]

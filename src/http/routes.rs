@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tiny_http::{Method, Request};
 
 use super::answer::{self, Answer, Refusal, Then};
+use super::buffers::Buffers;
 use super::client_addr::{TrustedProxies, client_addr};
 use super::headers::{self, Seen};
 use super::listener::Handler;
@@ -31,13 +32,10 @@ use crate::totals::left_out::LeftOutTable;
 /// Bytes of an `X-Request-Id` at most.
 const MAX_REQUEST_ID: usize = 64;
 
-/// Bytes of a buffer that a connection's thread keeps for the next request at most.
-const KEPT_BUFFER: usize = 16 * 1024;
-
 /// What all connection threads share.
 #[derive(Debug)]
 pub struct App {
-    pub served: ArcSwap<Served>,
+    pub served: Arc<ArcSwap<Served>>,
     pub trusted_proxies: TrustedProxies,
     pub client_timeout: Duration,
     pub recorder: Recorder,
@@ -47,7 +45,7 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     healthy: Answer,
     /// The page for strangers, where there is one.
-    pub public: Option<PublicPages>,
+    pub public: Option<Arc<PublicPages>>,
 }
 
 impl App {
@@ -58,10 +56,10 @@ impl App {
         recorder: Recorder,
         left_out: Arc<LeftOutTable>,
         metrics: Arc<Metrics>,
-        public: Option<PublicPages>,
+        public: Option<Arc<PublicPages>>,
     ) -> App {
         App {
-            served: ArcSwap::from_pointee(Served::new(snapshot)),
+            served: Arc::new(ArcSwap::from_pointee(Served::new(snapshot))),
             trusted_proxies,
             client_timeout,
             recorder,
@@ -278,26 +276,6 @@ impl Handler for App {
 
     fn broken(&self) {
         self.metrics.http.malformed.add(1);
-    }
-}
-
-/// What a connection's thread keeps from request to request, so that it need not be allocated anew.
-#[derive(Debug, Default)]
-pub struct Buffers {
-    body: Vec<u8>,
-    point: Vec<u8>,
-    /// What is sent, which the operator chose.
-    pub out: Vec<u8>,
-}
-
-impl Buffers {
-    /// Gives back what a large request made them. Each of a thousand idle connections would keep it.
-    pub fn shrink(&mut self) {
-        for buffer in [&mut self.body, &mut self.point] {
-            if buffer.capacity() > KEPT_BUFFER {
-                *buffer = Vec::new();
-            }
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::routes::Buffers;
+use super::buffers::Buffers;
 
 /// How long a connection thread waits for its next connection before it ends.
 const IDLE_THREAD: Duration = Duration::from_secs(10);

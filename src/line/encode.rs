@@ -14,7 +14,7 @@
 use std::io::Write;
 
 use super::parse;
-use super::record::{FieldValue, Parts};
+use super::parts::{FieldValue, Parts};
 
 /// The measurement every check-in is a point of; the original's name.
 pub const MEASUREMENT: &str = "upgrade_request";

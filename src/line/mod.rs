@@ -4,10 +4,12 @@
 pub mod encode;
 mod location;
 pub mod parse;
+mod parts;
 mod record;
 pub mod snake;
 pub mod sound;
 pub mod value;
 
 pub use location::Location;
-pub use record::{FieldValue, Parts, Record};
+pub use parts::{FieldValue, Parts};
+pub use record::Record;

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use rustix::fs::{Access, access};
 
 use super::connect::connect;
+use super::error::RunError;
 use super::offers;
-use super::run::RunError;
 use crate::config::Snapshot;
 use crate::config::response::{self, ResponseConfig};
 use crate::config::schema::RequestSchema;

@@ -1,6 +1,6 @@
 //! From what the flags say of the time-series database to a client for it.
 
-use super::run::RunError;
+use super::error::RunError;
 use crate::delivery::http::{CaFileError, Tls};
 use crate::delivery::protocol::Protocol;
 use crate::delivery::read_password;

@@ -3,6 +3,7 @@
 
 pub mod check_config;
 mod connect;
+pub mod error;
 pub mod explain;
 pub mod export_totals;
 mod field_types;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::influx_options::InfluxOptions;
 use crate::config::sources::ConfigSources;
 use crate::http::client_addr::TrustedProxies;
-use crate::http::public::PublicOptions;
+use crate::http::pages::PublicOptions;
 use crate::http::socket::Listen;
 use crate::spool::cardinality::Limits;
 

@@ -1,13 +1,14 @@
 //! The thread that prepares the public page once a minute, so that no visitor waits for the ledger.
 
 use std::io;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
-use crate::http::pages::Pages;
-use crate::http::public::PublicOptions;
+use crate::http::pages::{Pages, PublicOptions};
+use crate::http::public::PublicPages;
 use crate::spool::clock::now_seconds;
 use crate::totals::Fault;
 
@@ -23,13 +24,17 @@ pub struct PublicPage {
 }
 
 impl PublicPage {
-    pub fn start(options: PublicOptions, pages: Pages) -> io::Result<PublicPage> {
+    pub fn start(
+        options: PublicOptions,
+        pages: Pages,
+        prepared: Arc<PublicPages>,
+    ) -> io::Result<PublicPage> {
         let (stop, stopped) = bounded::<()>(0);
         let named = thread::Builder::new().name("public-page".to_owned());
         let thread = named.spawn(move || {
             let mut failed = false;
             loop {
-                let is_known = prepare(&options, &pages, &mut failed);
+                let is_known = prepare(&prepared, &options, &pages, &mut failed);
                 let pause = if is_known { EVERY } else { SOON };
                 if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
                     return;
@@ -49,10 +54,12 @@ impl PublicPage {
 
 /// Whether a finished period is shown. A failure is logged once until it works again, and what was prepared goes on
 /// being shown.
-fn prepare(options: &PublicOptions, pages: &Pages, failed: &mut bool) -> bool {
-    let Some(public) = &pages.app.public else {
-        return true;
-    };
+fn prepare(
+    public: &PublicPages,
+    options: &PublicOptions,
+    pages: &Pages,
+    failed: &mut bool,
+) -> bool {
     let error = match public.prepare(pages, options, now_seconds()) {
         Ok(is_known) => {
             *failed = false;

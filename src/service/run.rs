@@ -1,6 +1,5 @@
 //! `upgrade-responder start`: everything in its order, from the files to the last record.
 
-use std::fmt;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,14 +10,15 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::connect::connect;
+use super::error::RunError;
 use super::health::{self, Watched};
 use super::memory::Memory;
 use super::reload::Reload;
 use super::summary::{self, Summary};
 use super::{notify, settings};
+use crate::config::Snapshot;
 use crate::config::listed::listed;
 use crate::config::watch::Fingerprints;
-use crate::config::{LoadError, Snapshot};
 use crate::delivery::protocol::Protocol;
 use crate::http::installations::Installations;
 use crate::http::listener::{self, Acceptor, Handler};
@@ -27,11 +27,11 @@ use crate::http::operator::Operator;
 use crate::http::pages::Pages;
 use crate::http::public::PublicPages;
 use crate::http::routes::App;
-use crate::http::socket::{self, BindError, Bound, Reach, SocketFile};
+use crate::http::socket::{self, Bound, Reach, SocketFile};
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::service::options::StartOptions;
-use crate::service::pipeline::{Pipeline, PipelineOptions, StartError};
+use crate::service::pipeline::{Pipeline, PipelineOptions};
 use crate::service::public_page::PublicPage;
 use crate::spool::cardinality::Listed;
 use crate::state::StateDir;
@@ -49,44 +49,6 @@ const LAST_DELIVERY: Duration = Duration::from_secs(5);
 /// How long for either where the process cannot go on: what took its memory goes on taking it, and what
 /// is not delivered is after the next start.
 const HURRY: Duration = Duration::from_millis(200);
-
-/// Why the service does not run, by exit status.
-#[derive(Debug)]
-pub enum RunError {
-    /// What the operator gave cannot be used: 78.
-    Configuration(String),
-    /// The system does not give what is needed: 1.
-    System(String),
-}
-
-impl fmt::Display for RunError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RunError::Configuration(text) | RunError::System(text) => f.write_str(text),
-        }
-    }
-}
-
-impl From<LoadError> for RunError {
-    fn from(error: LoadError) -> Self {
-        RunError::Configuration(error.to_string())
-    }
-}
-
-impl From<BindError> for RunError {
-    fn from(error: BindError) -> Self {
-        RunError::Configuration(error.to_string())
-    }
-}
-
-impl From<StartError> for RunError {
-    fn from(error: StartError) -> Self {
-        match error {
-            StartError::Spool(_) => RunError::Configuration(error.to_string()),
-            StartError::Thread(_) => RunError::System(error.to_string()),
-        }
-    }
-}
 
 /// Runs until SIGTERM or SIGINT; SIGHUP loads the files again.
 pub fn run(options: StartOptions) -> Result<(), RunError> {
@@ -129,6 +91,8 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     settings::say(&options);
     settings::warn_of_keys_without_effect(&snapshot, None);
     let ready = ready_line(&options, &bound, &snapshot, &metrics);
+    let public_pages = options.public.as_ref();
+    let public_pages = public_pages.map(|_| Arc::new(PublicPages::default()));
     let app = Arc::new(App::new(
         snapshot,
         options.trusted_proxies.clone(),
@@ -136,13 +100,14 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
         recorder,
         left_out,
         Arc::clone(&metrics),
-        options.public.as_ref().map(|_| PublicPages::default()),
+        public_pages.clone(),
     ));
     let pages = Pages {
         application: options.database.application.clone(),
         ledger: installations.ledger.clone(),
         check_in_url: check_in_url(&bound),
-        app: Arc::clone(&app),
+        served: Arc::clone(&app.served),
+        metrics: Arc::clone(&metrics),
     };
     let reaches = bound.iter().map(|bound| bound.reach.clone()).collect();
     let acceptor = accept(bound, options.max_connections, Arc::clone(&app) as _)?;
@@ -168,9 +133,9 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
             Some(acceptor)
         }
     };
-    let public = options
-        .public
-        .map(|public| PublicPage::start(public, pages))
+    let public = options.public.zip(public_pages);
+    let public = public
+        .map(|(options, prepared)| PublicPage::start(options, pages, prepared))
         .transpose()
         .map_err(|error| no_thread(&error))?;
     log::info!("{ready}");

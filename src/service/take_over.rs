@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use super::connect::connect;
-use super::run::RunError;
+use super::error::RunError;
 use crate::delivery::foreign::{ContinuousQuery, continuous_queries};
 use crate::delivery::http::TIMEOUT;
 use crate::delivery::v1::{QueryError, V1};

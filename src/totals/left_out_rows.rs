@@ -10,18 +10,8 @@ use super::days::DAY;
 use super::error::LedgerError;
 use super::ledger::Ledger;
 use super::left_out::{LeftOutTable, Pending};
+use super::left_out_table::SINCE;
 use super::reader::LedgerReader;
-
-/// Times are in seconds since 1970, lengths in bytes.
-pub(super) const TABLE: &str = "
-CREATE TABLE left_out (
-    day INTEGER NOT NULL, key TEXT NOT NULL, part TEXT NOT NULL, reason TEXT NOT NULL,
-    check_ins INTEGER NOT NULL, since_version TEXT NOT NULL, type TEXT NOT NULL, length INTEGER NOT NULL,
-    PRIMARY KEY (day, key, part, reason)
-) WITHOUT ROWID;
-";
-/// The version of the ledger that has the table.
-pub(super) const SINCE: i64 = 3;
 
 /// Keys and reasons at most, and over how many days it is added up which of them have more check-ins.
 const MOST_KEYS: usize = 200;

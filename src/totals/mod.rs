@@ -19,6 +19,7 @@ mod import;
 mod ledger;
 pub mod left_out;
 mod left_out_rows;
+mod left_out_table;
 pub mod merge;
 mod opening;
 mod outbox;

@@ -4,7 +4,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::left_out_rows;
+use super::left_out_table;
 
 /// The version of the tables, in `PRAGMA user_version`. A higher one is a newer program's.
 pub(super) const VERSION: i64 = 4;
@@ -108,7 +108,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     for (version, sql) in [
         (1, TABLES),
         (2, SENDING),
-        (left_out_rows::SINCE, left_out_rows::TABLE),
+        (left_out_table::SINCE, left_out_table::TABLE),
         (4, IMPORTED),
     ] {
         if before < version {

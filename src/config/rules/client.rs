@@ -9,10 +9,9 @@ use jiff::Timestamp;
 use semver::Version;
 
 use super::Needs;
-use super::comparator;
 use super::constraint::Constraint;
+use super::said::{Said, version};
 use super::wanted::Wanted;
-use crate::units::version::parse_version;
 
 /// The systems and architectures that Rancher Desktop's `platform` is made of.
 pub const SYSTEMS: [&str; 3] = ["darwin", "linux", "win32"];
@@ -24,14 +23,6 @@ pub trait Told {
 
     /// The value of a tag, or else of a field, of exactly this key; the last one where it is repeated.
     fn extra(&self, key: &str) -> Option<Said<'_>>;
-}
-
-/// One value that a client sent.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Said<'a> {
-    Text(&'a str),
-    Number(f64),
-    Boolean(bool),
 }
 
 /// One client at one moment.
@@ -121,22 +112,4 @@ fn platform(told: &dyn Told) -> Option<Platform<'_>> {
         architecture,
         version: version(platform_version)?,
     })
-}
-
-/// Reads a version as Masterminds/semver v3 does: a pre-release number with a leading zero is none.
-pub fn version(text: &str) -> Option<Version> {
-    // Release numbers are most, and cost nothing more.
-    let version = parse_version(text)?;
-    let sound = version.pre.is_empty() || comparator::is_sound_pre(text);
-    sound.then_some(version)
-}
-
-impl std::fmt::Display for Said<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Said::Text(text) => write!(f, "{text:?}"),
-            Said::Number(number) => number.fmt(f),
-            Said::Boolean(value) => value.fmt(f),
-        }
-    }
 }

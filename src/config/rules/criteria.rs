@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use super::client::{Client, Said};
+use super::client::Client;
+use super::said::Said;
 use super::wanted::Wanted;
 
 /// What a criterion looks at.

@@ -4,7 +4,7 @@
 //! are spelled like its own keys.
 
 use super::{Rule, splice};
-use crate::config::response::{LATEST_TAG, Version};
+use crate::config::version::{LATEST_TAG, Version};
 
 /// How a version is shown to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 //! Rules match what the client sends, whatever the schema lists. A key that it does not list is most likely a
 //! mistake in writing all the same.
 
-use super::client::Said;
 use super::criteria::{Criterion, Key};
+use super::said::Said;
 use super::wanted::Wanted;
 use super::{Rule, Rules};
 use crate::config::allowed::Allowed;

@@ -17,6 +17,7 @@ mod numbers;
 pub mod reach;
 mod reader;
 pub mod rollout;
+pub mod said;
 mod samples;
 mod splice;
 pub mod wanted;

@@ -6,9 +6,9 @@
 use semver::Version;
 use serde_json::value::RawValue;
 
-use super::client::{Said, version};
 use super::constraint::Constraint;
 use super::numbers::{Comparisons, decimal};
+use super::said::{Said, version};
 use crate::config::json;
 
 #[derive(Clone, Debug, PartialEq)]

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use super::installations::Installations;
 use crate::config::response::ResponseConfig;
 use crate::config::rules::Rule;
-use crate::config::rules::client::{self, Said};
 use crate::config::rules::criteria::{Criterion, Key};
 use crate::config::rules::effects::{Offer, offer};
+use crate::config::rules::said::{self, Said};
 use crate::line::snake::snake_case;
 
 /// A number of installations that is known, or known to lie between two.
@@ -153,7 +153,7 @@ fn held(rule: &Rule, now: Timestamp) -> f64 {
 }
 
 fn fits(rule: &Rule, app_version: &str) -> Fits {
-    let version = client::version(app_version);
+    let version = said::version(app_version);
     let mut fits = Fits::All;
     for criterion in &rule.criteria {
         if criterion.key != Key::AppVersion {
