@@ -3,6 +3,7 @@
 
 pub mod check_config;
 mod connect;
+mod doors;
 pub mod error;
 pub mod explain;
 pub mod export_totals;
@@ -21,6 +22,7 @@ mod public_page;
 pub mod reload;
 pub mod report;
 pub mod run;
+mod serving;
 pub mod settings;
 mod stuck;
 pub mod suggest_schema;
