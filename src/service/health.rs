@@ -5,6 +5,8 @@
 //! makes a server deaf shows here too. With every slot taken by idle clients the server is busy, not
 //! deaf: then only a time in which no connection moves counts, or that half of them are [stuck](Stuck).
 //! Without the second, a few slots that idle clients take in turns would look like life for ever.
+//!
+//! Without it: a server that accepts and never answers stays so until somebody notices.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;

@@ -5,6 +5,9 @@
 //! the proxy could fill the machine, and the kernel would end this process, or another, in the midst of its
 //! work. Over the limit it ends by itself instead, with all that is queued in the spool. Some 200 clients
 //! at once can starve that stop for seconds; at twice the limit it ends on the spot, as in a crash.
+//!
+//! Without it: one client that gets past the proxy makes the kernel kill InfluxDB or this process, with records in
+//! the queue.
 
 use std::path::PathBuf;
 use std::sync::Arc;

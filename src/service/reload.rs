@@ -1,6 +1,9 @@
 //! Release day: new files are taken as a whole, or not at all, while requests go on.
 //!
 //! Architecture invariant: whatever the files hold, the snapshot in use is valid.
+//!
+//! Without the care for files that are still being written: half of a response config, or a config beside the schema of
+//! another release, is taken or told as an error.
 
 use std::fmt;
 use std::sync::Arc;

@@ -3,6 +3,8 @@
 //! A silent client is cut off when its time-out is over, so a slot that has not moved for longer is lost
 //! (`HTTP/2.0` or `HTTP/3.0` in a request line blocks its thread in tiny_http for good, also when the client
 //! has gone) or held by a client that drips.
+//!
+//! Without it: connections are lost one by one without a word, until none is left.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

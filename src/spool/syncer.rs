@@ -3,6 +3,9 @@
 //! A thread of its own, because a loss of power must not cost what came in while the sender waits for a
 //! database or the counter for the ledger. It never delays an append: the lock is not held during a flush.
 //! The counter reads nothing that is not synced, so it is woken after each sync.
+//!
+//! Without it: a loss of power takes all that came during an outage of the database, and the ledger could have counted
+//! what is gone.
 
 use std::fs::{self, File};
 use std::io;
