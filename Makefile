@@ -10,7 +10,7 @@
 # make fuzz     runs every fuzz target for SECONDS=600 each, or those in FUZZ; needs cargo-fuzz
 # make deny     checks licences, sources, versions and advisories of all dependencies; needs cargo-deny
 # make deb      builds the Debian package
-# make copyright  writes packaging/copyright anew, from the licences of all crates in the program
+# make copyright  writes packaging/copyright again, from the licences of all crates in the program
 # make vm-test  installs it on a Debian with systemd, in a container, and tries it; takes minutes, needs root
 # make clean    removes what was built
 
@@ -55,7 +55,7 @@ $(SAMPLE_GEODB): examples/sample-geodb.rs
 	@mkdir -p $(@D)
 	cargo run $(SAMPLE_PROFILE) --locked --example sample-geodb -- $@
 
-# Nothing that is there is added to: two years are made up anew.
+# Replaces what is there.
 demo-data: build
 	cargo run --release --locked --example demo-fleet -- $(DEMO)
 	rm -rf $(DEMO)/state

@@ -86,7 +86,7 @@ impl Builder {
     }
 
     /// Switches checks off where `enabled` is `false`: for the application's own setting. `DO_NOT_TRACK` in the
-    /// environment switches them off whatever is said here.
+    /// environment switches them off in any case.
     pub fn enabled(mut self, enabled: bool) -> Builder {
         self.enabled = enabled;
         self

@@ -127,7 +127,7 @@ fn is_above(one: &semver::Version, other: &semver::Version) -> bool {
     one.cmp_precedence(other) == Ordering::Greater
 }
 
-/// Why no version is supported: what is said of the latest, else of the highest that has a reason.
+/// Why no version is supported: the reason of the latest, else of the highest version that has one.
 fn reason(versions: &[Version]) -> Option<String> {
     let with_reason = || versions.iter().filter(|version| version.reason.is_some());
     let latest = highest(with_reason().filter(|version| version.has_tag("latest")));

@@ -1,4 +1,4 @@
-//! What of a request's body is taken: a [`CheckIn`] holds only what the request schema, or without
+//! A request's body after validation: a [`CheckIn`] holds only what the request schema, or without
 //! one the hard caps, allow.
 
 use std::borrow::Cow;

@@ -178,7 +178,7 @@ pub static FLAGS: &[Flag] = &[
         "MAX_TAG_VALUES",
         "N",
         "1000",
-        "new values of a tag at once, and as many more in a day; further\nones are stored as 'other'",
+        "limit on new values of a tag: N at once, and N more in a day; further\nones are stored as 'other'",
     ),
     value(
         "--max-series",

@@ -145,7 +145,7 @@ fn schema(text: &str, sources: &ConfigSources) -> Result<RequestSchema, Vec<Prob
     }
 }
 
-/// The files that cannot be used. The operator's to mend.
+/// The files that cannot be used; the operator must fix them.
 #[derive(Debug)]
 pub struct LoadError(pub Vec<FileError>);
 

@@ -1,5 +1,5 @@
 //! What is wrong with a file that the operator wrote. Readers of such files return every problem
-//! they find, so that one look is enough to mend the file; naming the file is left to the caller,
+//! they find, so that one look is enough to fix the file; naming the file is left to the caller,
 //! who knows it.
 
 use std::fmt;

@@ -201,7 +201,7 @@ fn certificate_advice(what: &str) -> &'static str {
         "; name its authority, or itself, with --influxdb-ca-file"
     } else if what.contains("CaUsedAsEndEntity") {
         // What `openssl req -x509` makes without further arguments.
-        "; it is marked as an authority's, which is not accepted as a server's: make it anew with \
+        "; it is marked as an authority's, which is not accepted as a server's: create it again with \
          openssl's -addext basicConstraints=critical,CA:FALSE"
     } else {
         ""

@@ -94,15 +94,15 @@ impl Keep {
             {
                 log::error!(
                     "InfluxDB refused {times} records for good: {reason:?}; they could not be kept in \
-                     {dir} and are lost: {error}; make room or mend the disk"
+                     {dir} and are lost: {error}; free disk space or replace the disk"
                 );
             }
             if kept > 0
                 && let Some(times) = self.refusals.tick(kept)
             {
                 log::warn!(
-                    "InfluxDB refused {times} records for good: {reason:?}; they are in {dir}, to be \
-                     mended and fed to it by hand, or deleted"
+                    "InfluxDB refused {times} records for good: {reason:?}; they are in {dir}; fix \
+                     them and write them by hand, or delete them"
                 );
             }
         }

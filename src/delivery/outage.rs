@@ -12,7 +12,7 @@ use crate::spool::Spool;
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// What only the operator can mend is not tried every second.
+/// Trouble that only the operator can fix is not tried every second.
 const SLOW_WAIT: Duration = Duration::from_secs(10);
 /// A server that asks for more patience than this is asked all the same.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
@@ -43,7 +43,7 @@ struct Kind {
 }
 
 impl Outage {
-    /// An attempt failed: returns how long to wait for the next one. `password` says where a mended one
+    /// An attempt failed: returns how long to wait for the next one. `password` says where a corrected one
     /// comes from.
     pub fn failed(
         &mut self,
@@ -59,7 +59,7 @@ impl Outage {
         self.last_waiting = None;
         let kind = self.kinds.entry(mem::discriminant(trouble)).or_default();
         let more = u64::from(!mem::replace(&mut kind.met, true));
-        // One that begins too soon after another is said later, should it last.
+        // An outage that begins soon after another is logged later, if it lasts.
         if !kind.said
             && let Some(times) = kind.throttle.tick(more)
         {

@@ -3,7 +3,7 @@
 /// Bytes of a buffer that a connection's thread keeps for the next request at most.
 const KEPT_BUFFER: usize = 16 * 1024;
 
-/// What a connection's thread keeps from request to request, so that it need not be allocated anew.
+/// Buffers that a connection's thread reuses for its next request.
 #[derive(Debug, Default)]
 pub struct Buffers {
     pub(super) body: Vec<u8>,

@@ -1,6 +1,6 @@
 //! The accept loop and the bounded set of connection threads that answer in place.
 //!
-//! What of tiny_http is used, and why not its `Server::recv`: the loop here takes connections from
+//! tiny_http's `Server::recv` is not used: the loop here takes connections from
 //! `Server::accept_connection` and gives each to a thread that iterates its requests and answers
 //! them, with no queue in between (13 µs of CPU a request against 17 µs). It goes on after any
 //! error of accept(2), where the library's own acceptor ends while the process stays up.

@@ -163,7 +163,7 @@ impl MetricsPage {
         );
         page.counter(
             "records_limited_total",
-            "Records stored with less than they said, for the sake of the index.",
+            "Records stored with tags replaced or left out, to limit the number of series.",
             records.limited.get(),
         );
         let influx = &self.metrics.influx;

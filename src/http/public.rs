@@ -33,8 +33,8 @@ struct Prepared {
 }
 
 impl PublicPages {
-    /// Makes everything anew, and shows it from now on; `now` is in seconds since 1970. Whether the last finished
-    /// period is known.
+    /// Renders all answers again and serves them from now on. `now` is in seconds since 1970. Returns whether the last
+    /// finished period is known.
     pub fn prepare(
         &self,
         pages: &Pages,

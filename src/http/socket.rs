@@ -36,7 +36,7 @@ const BACKLOG: i32 = 4096;
 /// all of the machine's connections share (net.ipv4.tcp_mem): 300 such clients held 1.2 GB.
 const BUFFER: usize = 128 * 1024;
 
-/// The address cannot be listened on. The operator's to mend.
+/// The address cannot be listened on; the operator must fix this.
 #[derive(Debug)]
 pub struct BindError {
     /// Where the address comes from.

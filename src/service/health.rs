@@ -4,7 +4,7 @@
 //! It exists because tiny_http can be brought to lose a thread for good, and because whatever else
 //! makes a server deaf shows here too. With every slot taken by idle clients the server is busy, not
 //! deaf: then only a time in which no connection moves counts, or that half of them are [stuck](Stuck).
-//! Without the second, a few slots that idle clients take in turns would look like life for ever.
+//! Without the stuck check, a few slots that idle clients take in turns would make the server look healthy for ever.
 //!
 //! Without it: a server that accepts and never answers stays so until somebody notices.
 
@@ -49,7 +49,7 @@ pub struct Watched {
     pub path: &'static str,
     pub client_timeout: Duration,
     pub slots: Arc<Slots>,
-    /// Whether its life is the process's, as systemd's watchdog sees it. One socket's is enough, since a
+    /// Whether this check feeds the systemd watchdog. One socket's is enough, since a
     /// deaf one ends the process anyway.
     pub speaks: bool,
 }

@@ -4,7 +4,7 @@
 //! takes 15 to 40 times the bytes of short ones. Much of that stays with the allocator. So whoever gets past
 //! the proxy could fill the machine, and the kernel would end this process, or another, in the midst of its
 //! work. Over the limit it ends by itself instead, with all that is queued in the spool. Some 200 clients
-//! at once can starve that stop for seconds; at twice the limit it ends on the spot, as in a crash.
+//! at once can starve that stop for seconds; at twice the limit it is killed immediately, as in a crash.
 //!
 //! Without it: one client that gets past the proxy makes the kernel kill InfluxDB or this process, with records in
 //! the queue.
@@ -92,7 +92,10 @@ impl Memory {
             // Full means that the process ends already.
             let _ = fatal.try_send(why);
             if resident > 2 * limit {
-                log::error!("{}; ended on the spot, as a stop takes too long", found());
+                log::error!(
+                    "{}; killed immediately, because a stop takes too long",
+                    found()
+                );
                 // exit(3) waits for locks that are as contended.
                 let _ = kill_process(getpid(), Signal::KILL);
             }

@@ -38,7 +38,7 @@ pub struct Reload {
     /// When to look next.
     next_look: Option<Instant>,
     watch: Watch,
-    /// What was said of files that were refused, and what they looked like.
+    /// The logged error of refused files, and their fingerprints.
     refused: Option<(Fingerprints, String)>,
     /// Since when a file has been changing, and whether that was told.
     changing: Option<(Instant, bool)>,

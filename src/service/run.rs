@@ -106,7 +106,7 @@ fn serve_until_stopped(
                 let why = why.unwrap_or_else(|_| "a thread is gone".to_owned());
                 // At once: what is under way is still finished, and that takes a while.
                 log::error!("{why}");
-                let ended = "ended by itself, for the reason above; to be started again";
+                let ended = "stopped after a fatal error (see the log line before); restart it";
                 return Err(RunError::System(ended.to_owned()));
             }
         }

@@ -137,8 +137,7 @@ impl Serving {
     }
 }
 
-/// The operator's listener, which watches itself too: it is as easily made deaf as the rest, and an operator who sees
-/// nothing must not have to find out why.
+/// The operator's listener. It can hang too, so it is checked as well.
 fn operator(
     bound: Bound,
     options: &StartOptions,

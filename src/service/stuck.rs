@@ -1,4 +1,4 @@
-//! Connections that do not move any more: counted, and told of before they are all that is left.
+//! Connections that do not move any more: counted, and logged before they take all slots.
 //!
 //! A silent client is cut off when its time-out is over, so a slot that has not moved for longer is lost
 //! (`HTTP/2.0` or `HTTP/3.0` in a request line blocks its thread in tiny_http for good, also when the client
@@ -29,7 +29,7 @@ pub struct Stuck {
     last_look: Instant,
     /// Where each slot was, and since when.
     seen: Vec<(Turn, Duration)>,
-    /// Found since something was said.
+    /// Found since the last log line.
     unsaid: usize,
     said: Throttle,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::metrics::{BUCKETS, Metrics, quantile};
 
-/// Counts since the last time something was said.
+/// Counts since the last log line.
 #[derive(Debug)]
 pub struct Summary {
     metrics: Arc<Metrics>,

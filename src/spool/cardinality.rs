@@ -68,7 +68,7 @@ pub struct Limits {
     pub series: usize,
 }
 
-/// Decides what of a point is stored as it came.
+/// Decides which parts of a point are stored as they came.
 #[derive(Debug)]
 pub struct Limiter {
     limits: Limits,
@@ -79,7 +79,7 @@ pub struct Limiter {
     said_memory: bool,
     /// Tag sets with their places that were stored as they came: the short way.
     seen: HashSet<u64>,
-    /// Kept so that it need not be allocated anew.
+    /// Reused, to save an allocation.
     set: Vec<u8>,
 }
 

@@ -49,7 +49,7 @@ pub fn recover(dir: &Path, oldest: u64, rejected: &RejectedDir) -> io::Result<Re
                 damaged += rejected;
             }
             Err(error) => log::error!(
-                "{}: {error}; it is left alone, mend it and restart to have its records delivered",
+                "{}: {error}; ignored; fix the file and restart to deliver its records",
                 entry.path().display()
             ),
         }

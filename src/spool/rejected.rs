@@ -1,7 +1,7 @@
 //! Lines that InfluxDB refused for good, and damaged ones of the spool, kept for a person to look at.
 //!
 //! `rejected/NNNNNNNNNNNNNNNNNNNN.lp` in the state directory: line protocol, with the reason as a
-//! comment above the lines it is for, so that a mended file can be fed to InfluxDB as it is. At most
+//! comment above the lines it is for, so that a corrected file can be written to InfluxDB as it is. At most
 //! [`MAX_FILES`] files of about [`FILE_SIZE`]; the oldest goes when there is one more.
 
 use std::fs::{self, OpenOptions};

@@ -1,4 +1,4 @@
-//! Totals of periods that are over, as points for a time-series database, and what of them was sent.
+//! Totals of finished periods as points for a time-series database, and which of them were sent.
 //!
 //! What was sent is kept in the ledger, so no restart or outage forgets a period or repeats more than the one
 //! that was being sent. A point that is sent again says the same or a corrected total.

@@ -91,7 +91,7 @@ def ring_of(arcs, indexes):
 
 
 def clipped(ring, meridian, side):
-    """What of a ring lies on one side (1: east, -1: west) of a meridian."""
+    """The part of a ring on one side (1: east, -1: west) of a meridian."""
     kept = []
     for (ax, ay), (bx, by) in zip(ring, ring[1:] + ring[:1]):
         a_in, b_in = (ax - meridian) * side >= 0, (bx - meridian) * side >= 0

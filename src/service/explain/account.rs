@@ -106,7 +106,7 @@ pub fn differences(
         }
     }
     if changes.is_empty() {
-        changes.push_str("change: what is said of the versions, see the answers\n");
+        changes.push_str("change: keys of the versions; see the answers\n");
     }
     text.push_str(&changes);
 }

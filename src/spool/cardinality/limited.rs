@@ -1,4 +1,4 @@
-//! What the limits did to a record, and what is said of it.
+//! What the limits changed in a record, and how that is logged.
 
 use super::MAX_EXTRA_KEYS;
 use super::kind::Kind;

@@ -124,7 +124,7 @@ fn the_values_of_all_tags_together_are_bounded_in_bytes() {
     assert_eq!(stored, point.replace("h=1", "h=other"));
     assert!(limited.memory && limited.changed && limited.tags.is_empty());
     let (_, limited) = admit(&mut first, "m,h=2 value=1i");
-    assert!(limited.changed && !limited.memory, "it is said already");
+    assert!(limited.changed && !limited.memory, "it is logged already");
     first.save();
     // A start takes no more of the file than there is room for.
     let small = Limits {
@@ -198,7 +198,7 @@ fn without_a_schema_a_key_stays_what_it_came_as_first() {
             "t: a tag, a string field"
         ]
     );
-    // One of two kinds in one record is the first one too, and nothing is said twice.
+    // One of two kinds in one record is the first one too, and nothing is logged twice.
     let (stored, limited) = admit("m,k=x,n=3 value=1i,b=false,k=3");
     assert_eq!(stored, "m,k=x value=1i,b=false");
     assert_eq!(said(limited.kinds), ["k: a tag, a float field"]);
@@ -293,7 +293,7 @@ fn versions_times_choices_of_keys_make_no_series_without_end() {
     assert_eq!(stored.len(), 100 + MORE_SERIES + 50);
     let (last, limited) = admit(&mut limiter, "m,app_version=v99,k0=v value=1i");
     assert_eq!(last, "m,app_version=v99 value=1i");
-    assert!(limited.changed && !limited.series, "it is said already");
+    assert!(limited.changed && !limited.series, "it is logged already");
     let (_, limited) = admit(&mut limiter, "m,app_version=v99 value=1i");
     assert_eq!(limited, Limited::default());
 }
