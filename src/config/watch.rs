@@ -51,7 +51,7 @@ impl File {
     }
 }
 
-/// What the files of a snapshot looked like, in the order of [`File::ALL`].
+/// What the files of a snapshot looked like, in the order of `File::ALL`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprints([Fingerprint; 3]);
 

@@ -3,7 +3,7 @@
 //!
 //! It exists because tiny_http can be brought to lose a thread for good, and because whatever else
 //! makes a server deaf shows here too. With every slot taken by idle clients the server is busy, not
-//! deaf: then only a time in which no connection moves counts, or that half of them are [stuck](Stuck).
+//! deaf: then only a time in which no connection moves counts, or that half of them are stuck (see `stuck`).
 //! Without the stuck check, a few slots that idle clients take in turns would make the server look healthy for ever.
 //!
 //! Without it: a server that accepts and never answers stays so until somebody notices.

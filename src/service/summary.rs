@@ -94,7 +94,7 @@ pub fn status(metrics: &Metrics) -> String {
     )
 }
 
-/// The equation of [`RecordMetrics`](super::metrics::RecordMetrics), for the log at the end,
+/// The equation of [`RecordMetrics`](crate::metrics::RecordMetrics), for the log at the end,
 /// with what is `waiting` as it was counted.
 pub fn totals(metrics: &Metrics, waiting: u64) -> String {
     let records = &metrics.records;
