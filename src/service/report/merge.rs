@@ -30,7 +30,7 @@ pub(super) fn run(options: &ReportOptions) -> Result<(), ReportError> {
             let what = format!("--merge: {} is named twice", dir.display());
             return Err(ReportError::Usage(what));
         }
-        ledgers.push(LedgerReader::open(&path)?);
+        ledgers.push(LedgerReader::open_untouched(&path)?);
     }
     let mut counted = BTreeSet::new();
     for ledger in &ledgers {
