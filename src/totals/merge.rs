@@ -26,6 +26,8 @@ pub struct Merged {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     pub ledger: PathBuf,
+    /// Its own name, which the ledger does not have: for the caller to fill in.
+    pub instance: Option<String>,
     /// Of the time that has passed, in seconds.
     pub seconds: u64,
     pub covered_seconds: u64,
@@ -81,6 +83,7 @@ pub fn merged(ledgers: &[LedgerReader], query: &Query) -> Result<Merged, MergeEr
         .collect();
     let servers = ledgers.iter().zip(&parts).map(|(ledger, part)| Server {
         ledger: ledger.path().to_owned(),
+        instance: None,
         seconds: part.rows.iter().map(|row| passed(row, query.now)).sum(),
         covered_seconds: part.rows.iter().map(|row| row.covered_seconds).sum(),
     });

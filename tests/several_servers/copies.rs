@@ -1,4 +1,5 @@
-//! `report --merge` on copies of state directories, as an operator makes them.
+//! `report --merge` on copies of state directories, as an operator makes them: of running servers, of one server
+//! twice and with records that nobody has counted.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::{SOON, merge, sum};
-use crate::support::account::state;
+use crate::support::account::{spool, state};
 use crate::support::scratch::Scratch;
 use crate::support::server::{Ended, Running, Server};
 use crate::support::wait_for;
@@ -95,4 +96,44 @@ fn a_copy_that_lacks_a_part_is_refused() {
     let ended = merge(&scratch, &[copied], &[]);
     assert_eq!(ended.code, Some(1), "{}", ended.stdout);
     assert!(ended.stderr.contains("totals.db-shm"), "{}", ended.stderr);
+}
+
+#[test]
+fn two_copies_of_one_server_are_not_added_up() {
+    let scratch = Scratch::new();
+    running(&scratch, 3).terminate();
+    let dirs = [
+        copy(&state(&scratch), &scratch.join("monday")),
+        copy(&state(&scratch), &scratch.join("tuesday")),
+    ];
+    let ended = merge(&scratch, &dirs, &[]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stdout);
+    let instance = fs::read_to_string(state(&scratch).join("instance")).unwrap();
+    for piece in ["monday", "tuesday", instance.trim()] {
+        assert!(ended.stderr.contains(piece), "{piece}: {}", ended.stderr);
+    }
+    let one = merge(&scratch, &dirs[..1], &["--format", "json"]);
+    let servers = json(&one)["servers"].clone();
+    assert_eq!(servers[0]["instance"], instance.trim(), "{servers}");
+}
+
+#[test]
+fn records_that_nobody_counted_are_said_to_be_missing() {
+    let scratches = [Scratch::new(), Scratch::new()];
+    let [a, b] = &scratches;
+    running(a, 3).terminate();
+    running(b, 4).terminate();
+    // A kill before the commit leaves this.
+    let late = "upgrade_request,app_version=late value=1i 1795446171937260407\n";
+    fs::write(spool(b).join("00000000000000000099-1.lp"), late).unwrap();
+    for format in ["text", "csv", "json"] {
+        let ended = merge(a, &[state(a), state(b)], &["--format", format]);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let said: Vec<&str> = ended.stderr.lines().collect();
+        let said = said.iter().filter(|line| line.contains("not counted"));
+        let said: Vec<_> = said.collect();
+        assert_eq!(said.len(), 1, "{}", ended.stderr);
+        let ledger = state(b).join("totals.db").display().to_string();
+        assert!(said[0].contains(&ledger), "{}", ended.stderr);
+    }
 }
