@@ -1,5 +1,5 @@
 //! `report --merge` on copies of state directories, as an operator makes them: of running servers, of one server
-//! twice and with records that nobody has counted.
+//! twice, with records that nobody has counted, and with days whose periods are not kept any more.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{SOON, merge, sum};
 use crate::support::account::{spool, state};
 use crate::support::scratch::Scratch;
-use crate::support::server::{Ended, Running, Server};
+use crate::support::server::{Ended, Running, Server, run};
 use crate::support::wait_for;
 
 /// As `cp -r` does it.
@@ -136,4 +136,82 @@ fn records_that_nobody_counted_are_said_to_be_missing() {
         let ledger = state(b).join("totals.db").display().to_string();
         assert!(said[0].contains(&ledger), "{}", ended.stderr);
     }
+}
+
+const HEAD: &str = "kind,start,seconds,covered_seconds,periods,dimension,type,value,name,country,total,least,greatest,count,sum\n";
+
+/// 24 periods of 15 check-ins, and 12 of 10 before the server went down and the other took its traffic.
+#[test]
+fn a_day_is_the_mean_over_the_periods_in_which_any_server_was_there() {
+    let scratches = [Scratch::new(), Scratch::new()];
+    let [a, b] = &scratches;
+    for (scratch, periods, mean) in [(a, 24, 15), (b, 12, 10)] {
+        running(scratch, 1).terminate();
+        let day = kept_day("2026-01-01", periods);
+        let csv = format!(
+            "{HEAD}{day},all,,,,,{mean},{mean},{mean},,\n\
+             {day},app_version,tag,v1.0.0,,,{mean},{mean},{mean},,\n\
+             {day},load,number,,,,,2,2,{mean},{}\n",
+            mean * 2
+        );
+        import(scratch, &csv);
+    }
+    let by_version = only_row(&scratches, "2026-01-01", "2026-01-02", "app_version");
+    assert_eq!(by_version["total"], 20, "{by_version}");
+    assert_eq!(by_version["values"][0]["total"], 20, "{by_version}");
+    let load = only_row(&scratches, "2026-01-01", "2026-01-02", "load");
+    // 15 + 10/2 records, each of 2.
+    assert_eq!((&load["count"], &load["sum"]), (&20.into(), &40.into()));
+}
+
+/// One server keeps the day alone, the other still its periods.
+#[test]
+fn a_day_and_periods_add_up_as_two_days_do() {
+    let scratches = [Scratch::new(), Scratch::new()];
+    let [a, b] = &scratches;
+    let ten_days_ago = jiff::Timestamp::now().as_second() / 86_400 * 86_400 - 10 * 86_400;
+    let moment = |seconds: i64| jiff::Timestamp::from_second(seconds).unwrap().to_string();
+    let (from, to) = (moment(ten_days_ago), moment(ten_days_ago + 86_400));
+    running(a, 1).terminate();
+    let day = kept_day(&from[..10], 24);
+    import(a, &format!("{HEAD}{day},all,,,,,15,15,15,,\n"));
+    running(b, 1).terminate();
+    let period = |hour: i64| {
+        let start = moment(ten_days_ago + hour * 3_600);
+        format!("period,{start},3600,3600,1,all,,,,,10,10,10,,\n")
+    };
+    let periods: String = (0..12).map(period).collect();
+    import(b, &format!("{HEAD}{periods}"));
+    let all = only_row(&scratches, &from, &to, "all");
+    assert_eq!(
+        (&all["total"], &all["seconds"]),
+        (&20.into(), &86_400.into())
+    );
+}
+
+/// What all servers together say of a time that is one row.
+#[track_caller]
+fn only_row(scratches: &[Scratch], from: &str, to: &str, by: &str) -> Value {
+    let dirs: Vec<PathBuf> = scratches.iter().map(state).collect();
+    let asked = ["--format", "json", "--from", from, "--to", to, "--by", by];
+    let mut report = json(&merge(&scratches[0], &dirs, &asked));
+    let rows = report["rows"].as_array_mut().unwrap();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    rows.remove(0)
+}
+
+/// The columns of a day with so many covered periods.
+fn kept_day(day: &str, periods: u64) -> String {
+    let covered = periods * 3_600;
+    format!("day,{day}T00:00:00Z,86400,{covered},{periods}")
+}
+
+fn import(scratch: &Scratch, csv: &str) {
+    let file = scratch.write("import.csv", csv);
+    let state = scratch.join("state");
+    let state = ["--state-dir", state.to_str().unwrap()];
+    let words = ["import-totals", file.to_str().unwrap()];
+    let more = ["--settings", "/dev/null", "--application-name", "myapp"];
+    let ended = run(scratch, &[&words[..], &more, &state].concat());
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
 }
