@@ -60,6 +60,13 @@ impl StateDir {
     }
 }
 
+/// The name of the server that a directory of an application is of, if it has one; none is made.
+pub fn instance_of(directory: &Path) -> Option<String> {
+    let text = fs::read_to_string(directory.join("instance")).ok()?;
+    let name = text.trim();
+    is_name(name).then(|| name.to_owned())
+}
+
 fn is_name(text: &str) -> bool {
     let sound = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     (1..=64).contains(&text.len()) && text.bytes().all(sound)

@@ -1,5 +1,7 @@
 //! Several servers of one application: their ledgers added up, and one of them lost under load behind nginx.
 
+mod copies;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -26,6 +26,8 @@ pub struct Merged {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     pub ledger: PathBuf,
+    /// Its own name, which the ledger does not have: for the caller to fill in.
+    pub instance: Option<String>,
     /// Of the time that has passed, in seconds.
     pub seconds: u64,
     pub covered_seconds: u64,
@@ -75,12 +77,14 @@ pub fn merged(ledgers: &[LedgerReader], query: &Query) -> Result<Merged, MergeEr
             .map_or(i64::MIN, |day| day.start + DAY)
     };
     let detail_from = parts.iter().map(days_end).max().unwrap_or(i64::MIN);
-    let parts: Vec<Rows> = parts
+    let mut parts: Vec<Rows> = parts
         .into_iter()
         .map(|part| with_days(part, detail_from, query.now))
         .collect();
+    weigh_days(&mut parts);
     let servers = ledgers.iter().zip(&parts).map(|(ledger, part)| Server {
         ledger: ledger.path().to_owned(),
+        instance: None,
         seconds: part.rows.iter().map(|row| passed(row, query.now)).sum(),
         covered_seconds: part.rows.iter().map(|row| row.covered_seconds).sum(),
     });
@@ -124,18 +128,68 @@ fn same_length(ledgers: &[LedgerReader], now: i64) -> Result<u64, MergeError> {
 
 /// Periods before a moment as days, as the other ledgers have them.
 fn with_days(part: Rows, detail_from: i64, now: i64) -> Rows {
-    let Rows { mut rows, days } = part;
-    let split = rows.partition_point(|row| row.start < detail_from);
-    if split <= days {
-        return Rows { rows, days };
+    let split = part.rows.partition_point(|row| row.start < detail_from);
+    if split <= part.days {
+        return part;
     }
+    let mut periods: BTreeMap<i64, i64> = BTreeMap::new();
+    for (at, row) in part.rows[..split].iter().enumerate() {
+        let day = row.start - row.start.rem_euclid(DAY);
+        let kept = part.day_periods.get(at).copied();
+        *periods.entry(day).or_default() +=
+            kept.unwrap_or_else(|| i64::from(rows::has_mean(row, false)));
+    }
+    let Rows { mut rows, days, .. } = part;
     let later = rows.split_off(split);
-    let mut days = rows::grouped(Rows { rows, days }, Every::Days(1), now);
-    let count = days.len();
-    days.extend(later);
+    let before = Rows {
+        rows,
+        days,
+        day_periods: Vec::new(),
+    };
+    let mut rows = rows::grouped(before, Every::Days(1), now);
+    let day_periods = rows
+        .iter()
+        .map(|day| periods.get(&day.start).copied().unwrap_or(0))
+        .collect();
+    let days = rows.len();
+    rows.extend(later);
     Rows {
-        rows: days,
-        days: count,
+        rows,
+        days,
+        day_periods,
+    }
+}
+
+/// Makes the means of kept days parts of a mean over the same periods: as many as the server that was there longest
+/// covered. A server that was down for half a day otherwise adds its mean as if it had been there for the whole day,
+/// beside what the others counted in its place.
+fn weigh_days(parts: &mut [Rows]) {
+    let mut most: HashMap<i64, i64> = HashMap::new();
+    for part in parts.iter() {
+        for (row, periods) in part.rows.iter().zip(&part.day_periods) {
+            let most = most.entry(row.start).or_default();
+            *most = (*most).max(*periods);
+        }
+    }
+    for part in parts {
+        for (row, periods) in part.rows.iter_mut().zip(&part.day_periods) {
+            let most = most.get(&row.start).copied().unwrap_or(0);
+            if *periods < most {
+                scale(row, *periods as f64 / most as f64);
+            }
+        }
+    }
+}
+
+fn scale(row: &mut Row, by: f64) {
+    row.total = row.total.map(|total| total * by);
+    match &mut row.part {
+        Part::Values(values) => values.iter_mut().for_each(|value| value.total *= by),
+        Part::Numbers(Some(numbers)) => {
+            numbers.count *= by;
+            numbers.sum *= by;
+        }
+        Part::Numbers(None) => {}
     }
 }
 
@@ -168,7 +222,11 @@ fn summed(parts: &[Rows], ledgers: &[LedgerReader]) -> Result<Rows, MergeError> 
             rows::sort(values);
         }
     }
-    Ok(Rows { rows, days })
+    Ok(Rows {
+        rows,
+        days,
+        day_periods: Vec::new(),
+    })
 }
 
 fn unaligned(one: &Row, other: &Row, ledger: &LedgerReader) -> MergeError {

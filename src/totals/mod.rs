@@ -33,6 +33,7 @@ mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod untouched;
 mod values;
 
 pub use counts::Counts;

@@ -12,7 +12,7 @@ use super::periods::Lengths;
 use super::report::{Numbers, Part, Query, Report, Row, ValueTotal};
 use super::rows::{self, Known, Rows};
 use super::values::{ALL, APP_VERSION, CITIES, COUNTRIES};
-use super::{ledger, schema};
+use super::{ledger, schema, untouched};
 use crate::spool::Position;
 
 /// How long a reader waits for a ledger that is being opened or recovered.
@@ -38,22 +38,32 @@ impl LedgerReader {
     /// Opens a ledger. One on a medium that cannot be written is read as it is.
     pub fn open(path: &Path) -> Result<LedgerReader, LedgerError> {
         let failed = |error: rusqlite::Error| LedgerError::of(path, &error);
-        if !path.exists() {
-            let what =
-                "there is no ledger yet; a server writes it with the first check-in".to_owned();
-            return Err(LedgerError::new(path, Fault::Missing(what)));
-        }
+        exists(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
-        let (connection, version) = match schema::version(&connection) {
-            Ok(version) => (connection, version),
+        match schema::version(&connection) {
+            Ok(_) => LedgerReader::of(path, connection),
             Err(error) => {
-                let connection = open_immutable(path).map_err(|_| failed(error))?;
-                let version = schema::version(&connection).map_err(failed)?;
-                (connection, version)
+                let connection = untouched::immutable(path).map_err(|_| failed(error))?;
+                LedgerReader::of(path, connection)
             }
-        };
+        }
+    }
+
+    /// The same without writing to its directory, for copies of ledgers.
+    pub fn open_untouched(path: &Path) -> Result<LedgerReader, LedgerError> {
+        exists(path)?;
+        let connection = untouched::open(path)?;
+        let waits = connection.busy_timeout(BUSY);
+        waits.map_err(|error| LedgerError::of(path, &error))?;
+        LedgerReader::of(path, connection)
+    }
+
+    /// Refuses a ledger of a newer program.
+    fn of(path: &Path, connection: Connection) -> Result<LedgerReader, LedgerError> {
+        let version = schema::version(&connection);
+        let version = version.map_err(|error| LedgerError::of(path, &error))?;
         if version > schema::VERSION {
             return Err(LedgerError::new(path, Fault::Newer(version)));
         }
@@ -317,6 +327,14 @@ impl LedgerReader {
     }
 }
 
+fn exists(path: &Path) -> Result<(), LedgerError> {
+    if path.exists() {
+        return Ok(());
+    }
+    let what = "there is no ledger yet; a server writes it with the first check-in".to_owned();
+    Err(LedgerError::new(path, Fault::Missing(what)))
+}
+
 fn ends(rows: &[Row]) -> Option<(i64, i64)> {
     Some((rows.first()?.start, rows.last()?.start))
 }
@@ -324,17 +342,4 @@ fn ends(rows: &[Row]) -> Option<(i64, i64)> {
 fn row_at(rows: &mut [Row], start: i64) -> Option<&mut Row> {
     let at = rows.binary_search_by_key(&start, |row| row.start).ok()?;
     rows.get_mut(at)
-}
-
-/// Where SQLite may create no file beside it, and nobody writes it either.
-fn open_immutable(path: &Path) -> rusqlite::Result<Connection> {
-    let path = path.display().to_string();
-    let path = path
-        .replace('%', "%25")
-        .replace('?', "%3f")
-        .replace('#', "%23");
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_URI;
-    Connection::open_with_flags(format!("file:{path}?immutable=1"), flags)
 }

@@ -23,17 +23,21 @@ pub(super) struct Rows {
     pub rows: Vec<Row>,
     /// So many of them, at the beginning, are kept days; the others are periods.
     pub days: usize,
+    /// How many covered periods the mean of each kept day is over.
+    pub day_periods: Vec<i64>,
 }
 
 /// A row for each day that is kept as a day, and then for each period, up to `to`.
 pub(super) fn base(lengths: &Lengths, known: &Known, from: i64, to: i64, now: i64) -> Rows {
-    let mut rows = Vec::new();
+    let (mut rows, mut day_periods) = (Vec::new(), Vec::new());
     let mut at = from;
     if at < known.detail_from {
         at -= at.rem_euclid(DAY);
     }
     while at < to.min(known.detail_from) {
         rows.push(day(at, known, now));
+        let periods = known.days.get(&at).map_or(0, |(periods, ..)| *periods);
+        day_periods.push(periods);
         at += DAY;
     }
     let days = rows.len();
@@ -42,7 +46,11 @@ pub(super) fn base(lengths: &Lengths, known: &Known, from: i64, to: i64, now: i6
         rows.push(period(start, end, known, now));
         at = end;
     }
-    Rows { rows, days }
+    Rows {
+        rows,
+        days,
+        day_periods,
+    }
 }
 
 fn period(start: i64, end: i64, known: &Known, now: i64) -> Row {
@@ -81,7 +89,13 @@ pub(super) fn sort(values: &mut [ValueTotal]) {
 }
 
 /// Hours or days together, as means over what counts as covered in them.
-pub(super) fn grouped(Rows { rows, days: kept }: Rows, every: Every, now: i64) -> Vec<Row> {
+pub(super) fn grouped(
+    Rows {
+        rows, days: kept, ..
+    }: Rows,
+    every: Every,
+    now: i64,
+) -> Vec<Row> {
     let Some(length) = every.seconds() else {
         return rows;
     };
@@ -144,7 +158,7 @@ fn together(start: i64, length: i64, members: &[Member], now: i64) -> Row {
 }
 
 /// A kept day has one where any of its periods was covered.
-fn has_mean(row: &Row, is_day: bool) -> bool {
+pub(super) fn has_mean(row: &Row, is_day: bool) -> bool {
     let covered = is_day || counts_as_covered(row.seconds, row.covered_seconds);
     covered && row.finished && row.total.is_some()
 }

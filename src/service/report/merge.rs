@@ -1,12 +1,13 @@
 //! `report --merge`: the ledgers of several servers as one report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use jiff::Timestamp;
 
+use super::state::Application;
 use super::text::Text;
-use super::{Format, ReportError, ReportOptions, check_dimension, flushed, state};
+use super::{Format, ReportError, ReportOptions, check_dimension, flushed, fresh, state};
 use crate::logging;
 use crate::totals::LedgerReader;
 use crate::totals::asked::Asked;
@@ -20,18 +21,12 @@ pub(super) fn run(options: &ReportOptions) -> Result<(), ReportError> {
         let what = "--left-out and --merge exclude each other";
         return Err(ReportError::Usage(what.to_owned()));
     }
-    let named = options.application.as_deref();
+    let copies = copies(options)?;
     let mut ledgers = Vec::new();
-    let mut seen = BTreeSet::new();
-    for dir in &options.merge {
-        let path = state::ledger(dir, named)?;
-        // Counted twice, it would be wrong without a word.
-        if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
-            let what = format!("--merge: {} is named twice", dir.display());
-            return Err(ReportError::Usage(what));
-        }
-        ledgers.push(LedgerReader::open(&path)?);
+    for copy in &copies {
+        ledgers.push(LedgerReader::open_untouched(&copy.ledger())?);
     }
+    say_uncounted(&copies, &ledgers)?;
     let mut counted = BTreeSet::new();
     for ledger in &ledgers {
         counted.extend(ledger.dimensions()?);
@@ -56,11 +51,56 @@ pub(super) fn run(options: &ReportOptions) -> Result<(), ReportError> {
             now,
         },
     );
-    let sum = sum.map_err(|error| match error {
+    let mut sum = sum.map_err(|error| match error {
         MergeError::Ledger(error) => ReportError::Ledger(error.to_string()),
         MergeError::Periods(what) => ReportError::Usage(what),
     })?;
+    for (server, copy) in sum.servers.iter_mut().zip(&copies) {
+        server.instance = copy.instance();
+    }
     write(options, &ledgers, &sum, asked, now)
+}
+
+/// The directories to add up. A server that is there twice would be counted twice.
+fn copies(options: &ReportOptions) -> Result<Vec<Application>, ReportError> {
+    let mut copies = Vec::new();
+    let (mut ledgers, mut instances) = (BTreeSet::new(), BTreeMap::new());
+    for dir in &options.merge {
+        let copy = state::find_copied(dir, options.application.as_deref())?;
+        let ledger = copy.ledger();
+        if !ledgers.insert(ledger.canonicalize().unwrap_or(ledger)) {
+            let what = format!("--merge: {} is named twice", dir.display());
+            return Err(ReportError::Usage(what));
+        }
+        if let Some(instance) = copy.instance()
+            && let Some(other) = instances.insert(instance.clone(), dir)
+        {
+            return Err(ReportError::Usage(format!(
+                "--merge: {} and {} are both of the server {instance:?} (file instance), expected one directory of \
+                 each server; leave one out",
+                other.display(),
+                dir.display()
+            )));
+        }
+        copies.push(copy);
+    }
+    Ok(copies)
+}
+
+/// Names the servers whose spool holds records that are in no ledger. Nobody counts those of a copy.
+fn say_uncounted(copies: &[Application], ledgers: &[LedgerReader]) -> Result<(), ReportError> {
+    for (copy, ledger) in copies.iter().zip(ledgers) {
+        if fresh::wait(&copy.spool(), || ledger.position())? {
+            continue;
+        }
+        let what = format!(
+            "{}: its spool has check-ins that are not counted yet, so they are not in the sum; start that server \
+             again, or copy its directory again",
+            copy.ledger().display()
+        );
+        logging::say_error("upgrade-responder", &what);
+    }
+    Ok(())
 }
 
 fn write(
@@ -110,8 +150,10 @@ fn write(
 fn coverage(sum: &Merged) -> String {
     let line = |server: &Server| {
         let covered = server.covered_seconds * 1000 / server.seconds.max(1);
+        let instance = server.instance.as_deref();
+        let instance = instance.map_or_else(String::new, |name| format!(" ({name})"));
         format!(
-            "{}: there for {}.{}% of {}\n",
+            "{}{instance}: there for {}.{}% of {}\n",
             server.ledger.display(),
             covered / 10,
             covered % 10,

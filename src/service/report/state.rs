@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::ReportError;
+use crate::state::instance_of;
 
 /// One application of a state directory.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,15 +22,22 @@ impl Application {
     pub fn spool(&self) -> PathBuf {
         self.dir.join("spool")
     }
+
+    /// The server's own name, which a copy has too.
+    pub fn instance(&self) -> Option<String> {
+        instance_of(&self.dir)
+    }
 }
 
-/// The ledger of a state directory, or of one application's directory in it, or of a copy of either.
-pub fn ledger(dir: &Path, named: Option<&str>) -> Result<PathBuf, ReportError> {
-    let own = dir.join("totals.db");
-    if own.exists() {
-        return Ok(own);
+/// The application of a state directory, or of its own directory, or of a copy of either.
+pub fn find_copied(dir: &Path, named: Option<&str>) -> Result<Application, ReportError> {
+    if dir.join("totals.db").exists() {
+        return Ok(Application {
+            name: named.unwrap_or_default().to_owned(),
+            dir: dir.to_owned(),
+        });
     }
-    Ok(find(dir, named)?.ledger())
+    find(dir, named)
 }
 
 /// Finds the application, or the only one where it is not named.

@@ -59,6 +59,7 @@ struct ObjectValue<'a> {
 #[derive(Serialize)]
 struct ObjectServer {
     ledger: String,
+    instance: Option<String>,
     seconds: u64,
     covered_seconds: u64,
 }
@@ -72,6 +73,7 @@ pub fn write(application: &str, report: &Report, out: &mut impl Write) -> io::Re
 pub fn write_merged(application: &str, merged: &Merged, out: &mut impl Write) -> io::Result<()> {
     let servers = merged.servers.iter().map(|server| ObjectServer {
         ledger: server.ledger.display().to_string(),
+        instance: server.instance.clone(),
         seconds: server.seconds,
         covered_seconds: server.covered_seconds,
     });
