@@ -68,7 +68,7 @@ impl Nginx {
         Nginx::start_shipped(scratch, upstream, &site)
     }
 
-    /// The same with other upstreams and another line on what is tried again.
+    /// The same with the shipped upstreams for three servers.
     #[track_caller]
     pub fn shipped_with_servers(scratch: &Scratch, servers: &[&Address]) -> Nginx {
         let (before, rest) = SITE.split_once("upstream upgrade_responder {").unwrap();
@@ -79,9 +79,6 @@ impl Nginx {
             upstreams = upstreams.replace(&documented, &server.to_string());
         }
         let site = format!("{before}{upstreams}\nserver {{{after}");
-        let off = "proxy_next_upstream off;";
-        assert!(site.contains(off));
-        let site = site.replace(off, "proxy_next_upstream error;");
         Nginx::start_shipped(scratch, servers[0], &site)
     }
 
