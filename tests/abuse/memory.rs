@@ -93,11 +93,9 @@ fn headers_without_end_end_the_process_at_its_limit_and_lose_nothing() {
     ] {
         assert!(error.contains(words), "no {words:?}: {error}");
     }
-    let warning = log.lines().find(|line| line.contains("WARN"));
-    assert!(
-        warning.is_some_and(|line| line.contains("of memory")),
-        "{log}"
-    );
+    // On a slow machine these clients are stuck, too, before the half is reached.
+    let mut warnings = log.lines().filter(|line| line.contains("WARN"));
+    assert!(warnings.any(|line| line.contains("of memory")), "{log}");
 
     let stored: Vec<String> = spooled(&scratch).iter().map(|line| id_of(line)).collect();
     let ids: BTreeSet<String> = stored.iter().cloned().collect();
