@@ -66,6 +66,27 @@ fn good_files_are_shown_as_they_would_be_served() {
 }
 
 #[test]
+fn names_that_a_public_page_shows_nothing_of_are_warned_of() {
+    let scratch = Scratch::new();
+    let schema = r#"{"extraTagInfoSchema": {"hostArch": {"dataType": "string"}},
+        "extraFieldInfoSchema": {"nodeCount": {"dataType": "float"}, "note": {"dataType": "string"}}}"#;
+    let server = Server::new(&scratch).arg("--request-schema", scratch.write("s.json", schema));
+    let known = server.clone().arg(
+        "--public-page",
+        "all,app_version,country,city,host_arch,node_count",
+    );
+    check(&known, &[], 0, &["good, warnings: 0"], &[]);
+    let unknown = server.arg("--public-page", "version,host_arch,note");
+    let said = [
+        "--public-page: found \"version\"",
+        "--public-page: found \"note\"",
+        "expected some of: all, app_version, country, city, host_arch, node_count\n",
+        "good, warnings: 2",
+    ];
+    check(&unknown, &[], 0, &said, &[]);
+}
+
+#[test]
 fn every_problem_of_every_file_is_listed() {
     let scratch = Scratch::new();
     let config = r#"{"versions": [

@@ -2,6 +2,7 @@
 //! chose is nothing but text on it.
 
 mod browser;
+mod demo;
 mod downloads;
 mod pictures;
 mod public;

@@ -45,6 +45,9 @@ const COUNTRIES: [(&str, &str, f64); 40] = [
     ("EG", "Egypt", 2.0), ("KE", "Kenya", 1.2), ("IS", "Iceland", 0.5), ("LU", "Luxembourg", 0.3),
 ];
 
+/// The share of check-ins with a country.
+const PLACED: f64 = 0.994;
+
 /// Cities: name, country, share in thousandths.
 #[rustfmt::skip]
 const CITIES: [(&str, &str, f64); 24] = [
@@ -125,8 +128,9 @@ impl Told {
                 least,
                 greatest,
             } => {
-                let rounded = (*total * passed).round();
-                (*total, *least, *greatest) = (rounded, rounded, rounded);
+                // Rounded down, so that the parts add up to no more than all of them.
+                let whole = (*total * passed).floor();
+                (*total, *least, *greatest) = (whole, whole, whole);
             }
             Part::Numbers { count, sum, .. } => (*count, *sum) = (*count * passed, *sum * passed),
         }
@@ -152,8 +156,12 @@ impl Fleet {
             told.push(Told::total(["app_version", "tag", version, "", ""], total));
         }
         told.push(Told::total(["app_version", "tag", OLDER, "", ""], older));
+        let wide: f64 = COUNTRIES
+            .iter()
+            .map(|(code, _, share)| share * wave(start, code))
+            .sum();
         for (code, name, share) in COUNTRIES {
-            let share = share / 1000.0 * wave(start, code);
+            let share = PLACED * share * wave(start, code) / wide;
             told.push(Told::total(["country", "tag", code, name, ""], all * share));
         }
         for (city, country, share) in CITIES {
@@ -198,8 +206,12 @@ impl Fleet {
 fn installations(days: f64, start: i64) -> f64 {
     let grown = 27_000.0 + 21_500.0 * (1.0 + days / 730.0).max(0.0).powf(1.2);
     let turn = std::f64::consts::TAU;
-    let week = 0.011 * (start as f64 / (7.0 * DAY as f64) * turn).sin();
-    let day = 0.006 * (start as f64 / DAY as f64 * turn).sin();
+    let weeks = start as f64 / (7.0 * DAY as f64);
+    // No two weeks and no two days are alike; each begins and ends at zero.
+    let week = 0.011 * (1.0 + 0.6 * noise(weeks.floor() as i64, "week"));
+    let week = week * ((weeks * turn).sin() + 0.3 * (2.0 * weeks * turn).sin());
+    let day = 0.006 * (1.0 + 0.7 * noise(start.div_euclid(DAY), "day"));
+    let day = day * (start as f64 / DAY as f64 * turn).sin();
     grown * (1.0 + week + day + 0.004 * noise(start, "all"))
 }
 

@@ -27,10 +27,14 @@ pub fn card(shown: &Shown<'_>) -> Markup {
     let body = html! {
         @if let Some(time) = Time::of(rows) {
             svg.strip role="img" aria-label="coverage" {
-                @for row in rows {
-                    @let (begin, end) = time.edges(row);
-                    @let title = format!("{}: {}", start(row.start, row.seconds), told(row, overview.now));
-                    rect.(class(row, overview.now)) x=(percent(begin)) width=(percent(end - begin)) height="100%" { title { (title) } }
+                @for run in rows.chunk_by(|one, next| told(one, overview.now) == told(next, overview.now)) {
+                    @let (first, last) = (&run[0], &run[run.len() - 1]);
+                    @let (begin, end) = (time.edges(first).0, time.edges(last).1);
+                    rect.(class(first, overview.now)) x=(percent(begin)) width=(percent(end - begin)) height="100%" {
+                        title { (start(first.start, first.seconds))
+                            @if run.len() > 1 { " to " (start(last.start, last.seconds)) }
+                            ": " (told(first, overview.now)) }
+                    }
                 }
             }
             (behind(&[html! { "covered" }], rows.iter().map(|row| (start(row.start, row.seconds), vec![told(row, overview.now)])).collect()))

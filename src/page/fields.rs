@@ -33,7 +33,9 @@ pub fn card(shown: &Shown<'_>, field: &Dimension) -> Markup {
             }).collect()))
         },
     };
-    let card = Card::new(&field.name, Width::Full, value::cell(&field.name), body);
+    // A field may have the name of a tag or of another section.
+    let id = format!("{}-field", field.name);
+    let card = Card::new(&id, Width::Full, value::cell(&field.name), body);
     card.data(&field.name).markup(shown)
 }
 

@@ -16,13 +16,14 @@ use super::error::RunError;
 use super::offers;
 use crate::config::Snapshot;
 use crate::config::response::{self, ResponseConfig};
-use crate::config::schema::RequestSchema;
+use crate::config::schema::{DataType, RequestSchema};
 use crate::config::warnings::warnings;
 use crate::config::watch::Fingerprints;
 use crate::delivery::protocol::Protocol;
 use crate::service::influx_options::InfluxOptions;
 use crate::service::options::StartOptions;
 use crate::state::StateDir;
+use crate::totals::asked::OF_EVERY_CHECK_IN;
 
 /// What a check found: the text for standard output, and every error.
 #[derive(Debug, Default)]
@@ -58,6 +59,9 @@ pub fn run(options: &StartOptions, online: bool, in_use: Option<&Path>) -> Repor
         Err(error) => report.errors.extend(error.lines()),
     }
     let schema = snapshot.ok().and_then(|snapshot| snapshot.schema);
+    if let (Some(public), Some(schema)) = (&options.public, &schema) {
+        public_page(&public.dimensions, schema, &mut report);
+    }
     report.say("query period", options.sources.query_period);
     report.say("listen", &options.listen);
     report.say(
@@ -146,6 +150,27 @@ fn describe(snapshot: &Snapshot, report: &mut Report) {
     }
     for warning in warnings(snapshot, Timestamp::now()) {
         report.warn(warning);
+    }
+}
+
+/// A misspelt name is no mistake for the page, which shows nothing of it.
+fn public_page(dimensions: &[String], schema: &RequestSchema, report: &mut Report) {
+    let tags = schema.tags().iter();
+    let counted_fields = schema
+        .fields()
+        .iter()
+        .filter(|(_, rule)| rule.data_type != DataType::String);
+    let mut known = OF_EVERY_CHECK_IN.to_vec();
+    known.extend(tags.chain(counted_fields).map(|(_, rule)| &*rule.point_key));
+    for name in dimensions
+        .iter()
+        .filter(|name| !known.contains(&name.as_str()))
+    {
+        report.warn(format!(
+            "--public-page: found {name:?}, which is counted of no check-in, so that the page shows nothing of it; \
+             expected some of: {}",
+            known.join(", ")
+        ));
     }
 }
 

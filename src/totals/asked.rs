@@ -2,8 +2,12 @@
 //! read alike. An error says what is expected.
 
 use super::report::Every;
+use super::values::{ALL, APP_VERSION, CITIES, COUNTRIES};
 use crate::units::date::parse_moment;
 use crate::units::duration::parse_span;
+
+/// The dimensions that all check-ins are counted by; extra tags and fields come on top.
+pub const OF_EVERY_CHECK_IN: [&str; 4] = [ALL, APP_VERSION, COUNTRIES, CITIES];
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 86_400;

@@ -97,7 +97,8 @@ fn figures_are_those_of_the_report_at_every_width_and_nothing_is_loaded_from_els
         chromium.eval("document.querySelectorAll('[data-dimension=backup]').length > 0"),
         true
     );
-    let sum = chromium.eval("document.querySelector('#load tbody tr td:nth-child(3)').textContent");
+    let sum =
+        chromium.eval("document.querySelector('#load-field tbody tr td:nth-child(3)').textContent");
     assert_eq!(sum, "240");
     // Cities in other scripts are as they are.
     let cities = chromium.eval("document.querySelector('#cities').textContent");
