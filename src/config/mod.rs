@@ -3,12 +3,12 @@
 //! Architecture invariant: the three form one [`Snapshot`], loaded as a whole or not at all, and a
 //! request reads it once. Nothing here listens, locks or writes.
 
-pub mod allowed;
+mod allowed;
 pub mod changes;
-pub mod effect;
+mod effect;
 mod json;
 pub mod listed;
-pub mod problem;
+mod problem;
 pub mod response;
 pub mod rules;
 pub mod schema;

@@ -49,7 +49,7 @@ impl Answer {
     }
 
     /// `304`, which has no body and says so.
-    pub fn not_modified() -> Answer {
+    pub(super) fn not_modified() -> Answer {
         Answer::new(304, None, None, Vec::new())
     }
 
@@ -177,7 +177,7 @@ pub fn refuse(request: Request, refusal: &Refusal, then: Then, out: &mut Vec<u8>
 /// Refuses a request whose body was not read to its end: answers first, then the library drains
 /// what it can. The connection must not be used again, since where the next request starts is not
 /// certain.
-pub fn refuse_unread(request: Request, refusal: &Refusal) -> Then {
+pub(super) fn refuse_unread(request: Request, refusal: &Refusal) -> Then {
     let body = refusal.body();
     let length = body.len();
     let mut response = Response::new(

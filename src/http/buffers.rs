@@ -14,7 +14,7 @@ pub struct Buffers {
 
 impl Buffers {
     /// Gives back what a large request made them. Each of a thousand idle connections would keep it.
-    pub fn shrink(&mut self) {
+    pub(super) fn shrink(&mut self) {
         for buffer in [&mut self.body, &mut self.point] {
             if buffer.capacity() > KEPT_BUFFER {
                 *buffer = Vec::new();

@@ -5,7 +5,7 @@
 pub mod answer;
 pub mod buffers;
 pub mod client_addr;
-pub mod headers;
+mod headers;
 mod healthz;
 pub mod installations;
 pub mod listener;

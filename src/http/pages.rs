@@ -242,7 +242,7 @@ pub(super) fn badge(total: Option<f64>) -> Vec<u8> {
 }
 
 /// Headers that keep what strangers wrote from being more than text.
-pub fn guarded(answer: Answer) -> Answer {
+pub(super) fn guarded(answer: Answer) -> Answer {
     answer
         .with("Content-Security-Policy", page::POLICY)
         .with("X-Content-Type-Options", "nosniff")

@@ -25,7 +25,7 @@ impl Served {
     }
 
     /// The answer to a check-in for which the rule of this index decides, or none.
-    pub fn answer_of(&self, outcome: Option<usize>) -> &Answer {
+    pub(super) fn answer_of(&self, outcome: Option<usize>) -> &Answer {
         let by_rule = outcome.and_then(|index| self.by_rule.get(index));
         by_rule.unwrap_or(&self.plain)
     }

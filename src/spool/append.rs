@@ -54,7 +54,7 @@ impl Appender {
     }
 
     /// Tells which timestamp was given to a record last.
-    pub fn stamped(&self, stamp: i64) {
+    pub(super) fn stamped(&self, stamp: i64) {
         self.spool.stamped(stamp);
     }
 
@@ -87,12 +87,12 @@ impl Appender {
     }
 
     /// What readers missed since the last time.
-    pub fn take_missed(&mut self) -> Gone {
+    pub(super) fn take_missed(&mut self) -> Gone {
         std::mem::take(&mut self.missed)
     }
 
     /// While the sender is far behind, segments grow; else they are sealed by time or by number.
-    pub fn is_due(&self) -> bool {
+    pub(super) fn is_due(&self) -> bool {
         let Some(open) = self.open.as_ref().filter(|open| open.lines > 0) else {
             return false;
         };
@@ -109,7 +109,7 @@ impl Appender {
     }
 
     /// Hands the open segment over to the readers; whether there was one.
-    pub fn seal(&mut self) -> bool {
+    pub(super) fn seal(&mut self) -> bool {
         self.give_up_gone();
         let Some(open) = self.open.take() else {
             return false;

@@ -44,7 +44,7 @@ pub use limited::{Limited, OtherKind};
 pub use listed::Listed;
 
 /// Distinct extra tags and fields where no schema lists them.
-pub const MAX_EXTRA_KEYS: usize = 200;
+pub(super) const MAX_EXTRA_KEYS: usize = 200;
 /// Tag sets beyond `--max-series`, in which extra tags are `other`.
 const MORE_SERIES: usize = 1000;
 /// Memory for the values of tags for each tag set that there may be: room for three of usual length.

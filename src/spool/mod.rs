@@ -55,12 +55,12 @@ pub mod append;
 pub mod cardinality;
 pub mod clock;
 mod damage;
-pub mod drops;
-pub mod durable;
+mod drops;
+mod durable;
 mod losses;
 mod position;
 pub mod queue;
-pub mod reading;
+mod reading;
 pub mod recovery;
 pub mod rejected;
 pub mod segment;
@@ -249,7 +249,7 @@ impl Spool {
     }
 
     /// Bytes an open segment may reach before it is sealed although the sender is behind.
-    pub fn segment_size(&self) -> u64 {
+    fn segment_size(&self) -> u64 {
         SEGMENT_SIZE.min(self.max_size / 8)
     }
 

@@ -106,7 +106,7 @@ impl OpenSegment {
     }
 
     /// Somebody deleted or moved the file: what is appended now goes where nobody will look.
-    pub fn is_gone(&self, dir: &Path) -> bool {
+    pub(super) fn is_gone(&self, dir: &Path) -> bool {
         let name = SegmentName {
             sequence: self.sequence,
             lines: None,

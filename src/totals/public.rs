@@ -14,7 +14,7 @@ pub struct Least(pub u32);
 impl Least {
     /// The report with rarer values added up as `other`, row by row. Figures of fields that fewer records have
     /// are left out, and so are the least and the greatest: either is the figure of one installation.
-    pub fn applied(self, mut report: Report) -> Report {
+    pub(super) fn applied(self, mut report: Report) -> Report {
         for row in &mut report.rows {
             self.apply(row);
         }

@@ -33,7 +33,7 @@ use rollout::Rollout;
 pub(super) use reader::read;
 
 /// Rules of a config at most: each has an answer of its own in memory.
-pub const MOST_RULES: usize = 1000;
+pub(super) const MOST_RULES: usize = 1000;
 
 /// All rules, in the operator's order.
 #[derive(Clone, Debug, Default, PartialEq)]
