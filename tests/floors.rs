@@ -1,4 +1,5 @@
-//! The house: a room of `src/` uses only rooms below it, and no files of a room use each other in a circle.
+//! The house: a room of `src/` uses only rooms below it, no files of a room use each other in a circle, and no module
+//! is public that only its own room uses.
 //!
 //! An arrow is a path that begins with `crate::`, or within a room with `super::` or `self::`, in `use` lines and in code.
 //! Not arrows: what stands in comments, in modules for tests, in `main.rs`, which joins all, and from a parent module to
@@ -25,25 +26,12 @@ struct Source {
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut sources = Vec::new();
-    let mut todo = vec![root.clone()];
-    while let Some(path) = todo.pop() {
-        if path.is_dir() {
-            todo.extend(
-                fs::read_dir(&path)
-                    .unwrap()
-                    .map(|entry| entry.unwrap().path()),
-            );
-            continue;
-        }
+    for path in files(&root) {
         let module = module(path.strip_prefix(&root).unwrap());
         let is_test = module
             .iter()
             .any(|name| name == "tests" || name == "examples");
-        if path.extension().is_some_and(|e| e == "rs")
-            && !is_test
-            && !module.is_empty()
-            && module[0] != "main"
-        {
+        if !is_test && !module.is_empty() && module[0] != "main" {
             let text = fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
             let lines = code
@@ -97,7 +85,7 @@ fn used(source: &Source, modules: &BTreeSet<Vec<String>>) -> BTreeSet<Vec<String
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    !text.is_empty() && text.chars().all(is_word)
 }
 
 /// `{a, b::C}` has two names, `a;` has one.
@@ -105,7 +93,7 @@ fn names_in(rest: &str) -> Vec<String> {
     let name = |text: &str| {
         text.trim_start()
             .chars()
-            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .take_while(|c| is_word(*c))
             .collect::<String>()
     };
     match rest.strip_prefix('{') {
@@ -240,4 +228,63 @@ fn circle(
         ways = longer;
     }
     None
+}
+
+/// A private module is also one of which the compiler says what nobody uses.
+#[test]
+fn no_module_is_public_that_only_its_own_room_uses() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files: Vec<(PathBuf, String)> = ["src", "tests", "benches", "fuzz/fuzz_targets"]
+        .iter()
+        .flat_map(|folder| files(&root.join(folder)))
+        .map(|file| (file.clone(), fs::read_to_string(file).unwrap()))
+        .collect();
+    let mut idle = Vec::new();
+    for room in FLOORS {
+        let room_folder = root.join("src").join(room);
+        let Ok(text) = fs::read_to_string(room_folder.join("mod.rs")) else {
+            continue;
+        };
+        let public = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("pub mod "));
+        for module in public.filter_map(|line| line.strip_suffix(';')) {
+            let is_used = files.iter().any(|(file, text)| {
+                !file.starts_with(&room_folder) && uses_module(text, room, module)
+            });
+            if !is_used {
+                idle.push(format!("{room}::{module}"));
+            }
+        }
+    }
+    assert!(idle.is_empty(), "public for nobody: {}", idle.join(", "));
+}
+
+/// Whether a text has `room::module`, or `room::{…, module, …}`.
+fn uses_module(text: &str, room: &str, module: &str) -> bool {
+    let start = format!("{room}::");
+    text.split(&start).skip(1).any(|path| {
+        let names = match path.starts_with('{') {
+            true => path.split(';').next().unwrap(),
+            false => path.split(|c| !is_word(c)).next().unwrap(),
+        };
+        names.split(|c| !is_word(c)).any(|name| name == module)
+    })
+}
+
+fn is_word(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '_'
+}
+
+/// All Rust files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => files(&path),
+            false => vec![path],
+        })
+        .filter(|path| path.extension().is_some_and(|end| end == "rs"))
+        .collect()
 }
