@@ -76,7 +76,7 @@ fn a_new_application_has_files_that_check_config_takes_and_none_is_written_over(
     let again = new_application(&scratch, "harvester");
     assert_eq!(again.code, Some(78));
     assert!(
-        again.stderr.contains("harvester.env is there already"),
+        again.stderr.contains("harvester.env exists already"),
         "{}",
         again.stderr
     );

@@ -298,14 +298,14 @@ fn check_config_says_which_protocol_the_server_speaks_where_the_other_was_chosen
     let peer = Peer::start(|_| Reply::status(204, "").with_header("X-Influxdb-Version", "v2.7.11"));
     let by_v1 = Server::new(&scratch).arg("--influxdb-url", peer.url());
     let said = by_v1.other_command("check-config", &["--online"]).stdout;
-    let warning = "warning:           InfluxDB v2.7.11 is asked by --influxdb-api v1, expected v2: give --influxdb-token-file";
+    let warning = "warning:           InfluxDB v2.7.11 is used with --influxdb-api v1, expected v2: give --influxdb-token-file";
     assert!(said.contains(warning), "{said}");
     let influx = Influx::start(&scratch);
     let by_v2 = Server::new(&scratch)
         .arg("--influxdb-url", influx.url())
         .arg("--influxdb-api", "v2");
     let ended = by_v2.other_command("check-config", &["--online"]);
-    let warning = "is asked by --influxdb-api v2, expected v1";
+    let warning = "is used with --influxdb-api v2, expected v1";
     assert!(
         ended.stdout.contains(warning),
         "{}{}",

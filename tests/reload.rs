@@ -131,7 +131,7 @@ fn a_change_is_said_in_the_operators_terms() {
     fs::write(scratch.join("new.mmdb"), new).unwrap();
     fs::rename(scratch.join("new.mmdb"), &geodb).unwrap();
     running.signal(Signal::HUP);
-    wait_for_lines(&running, "configuration loaded again (SIGHUP)", 1);
+    wait_for_lines(&running, "configuration reloaded (SIGHUP)", 1);
     let log = running.terminate().stderr;
     for text in [
         r#"versions added: "v1.2.0""#,

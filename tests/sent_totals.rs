@@ -350,7 +350,7 @@ fn take_over_drops_the_queries_at_once_and_a_dry_run_nothing() {
         said.contains("DROP CONTINUOUS QUERY \"cq_by_host_arch_down_sampling\""),
         "{said}"
     );
-    assert!(said.contains("left alone: other fills nodes"), "{said}");
+    assert!(said.contains("kept: other fills nodes"), "{said}");
     assert!(
         said.contains("4 continuous queries would be dropped"),
         "{said}"

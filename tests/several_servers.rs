@@ -176,7 +176,7 @@ fn ledgers_are_added_up_value_by_value_and_never_written() {
     for piece in [
         "all servers by app_version",
         "v1.1.0",
-        "copy/totals.db: there for ",
+        "copy/totals.db: covered ",
     ] {
         assert!(text.stdout.contains(piece), "{piece}: {}", text.stdout);
     }

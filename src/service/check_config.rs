@@ -1,7 +1,6 @@
-//! `upgrade-responder check-config`: what `start` would serve, and everything that is wrong, before
-//! a client sees it.
+//! `upgrade-responder check-config`: shows what `start` would serve, and every problem in the files.
 //!
-//! It binds, locks and writes nothing, so it can run beside the server.
+//! It never binds, locks or writes anything, so it can run beside the server.
 
 mod online;
 
@@ -25,7 +24,7 @@ use crate::service::options::StartOptions;
 use crate::state::StateDir;
 use crate::totals::asked::OF_EVERY_CHECK_IN;
 
-/// What a check found: the text for standard output, and every error.
+/// The result of a check: the text for standard output, and every error.
 #[derive(Debug, Default)]
 pub struct Report {
     pub text: String,
@@ -35,7 +34,7 @@ pub struct Report {
 
 impl Report {
     fn say(&mut self, what: &str, text: impl std::fmt::Display) {
-        // A String takes every write.
+        // Writing to a String cannot fail.
         let _ = writeln!(self.text, "{what:18} {text}");
     }
 
@@ -45,8 +44,8 @@ impl Report {
     }
 }
 
-/// Checks the files, and InfluxDB too if `online`. `in_use` is the response config of the service, where the one
-/// to be checked is another.
+/// Checks the files, and InfluxDB too if `online`. `in_use` is the service's response config, if the checked one
+/// is another.
 pub fn run(options: &StartOptions, online: bool, in_use: Option<&Path>) -> Report {
     let mut report = Report::default();
     let files = Fingerprints::of(&options.sources);
@@ -95,7 +94,7 @@ pub fn run(options: &StartOptions, online: bool, in_use: Option<&Path>) -> Repor
     report
 }
 
-/// Looks whether the state directory can be made or written, without doing it.
+/// Checks whether the state directory can be created or written, without doing it.
 fn state(dir: &Path, report: &mut Report) {
     let mut there = dir;
     while !there.exists() {
@@ -121,7 +120,7 @@ fn describe(snapshot: &Snapshot, report: &mut Report) {
     for version in snapshot.response.versions() {
         let mut text = format!("{:?}", version.name);
         if !version.tags.is_empty() {
-            // A String takes every write.
+            // Writing to a String cannot fail.
             let _ = write!(text, ", tags {:?}", version.tags);
         }
         report.say("version", text);
@@ -153,7 +152,7 @@ fn describe(snapshot: &Snapshot, report: &mut Report) {
     }
 }
 
-/// A misspelt name is no mistake for the page, which shows nothing of it.
+/// Warns of names for which nothing is counted: the page ignores them, so a misspelt one would go unnoticed.
 fn public_page(dimensions: &[String], schema: &RequestSchema, report: &mut Report) {
     let tags = schema.tags().iter();
     let counted_fields = schema
@@ -167,15 +166,15 @@ fn public_page(dimensions: &[String], schema: &RequestSchema, report: &mut Repor
         .filter(|name| !known.contains(&name.as_str()))
     {
         report.warn(format!(
-            "--public-page: found {name:?}, which is counted of no check-in, so that the page shows nothing of it; \
-             expected some of: {}",
+            "--public-page: found {name:?}, for which nothing is counted, so the page cannot show it; expected some of: \
+             {}",
             known.join(", ")
         ));
     }
 }
 
-/// To how many of the last period's installations each version would be offered, where there are rules. A ledger
-/// that is not there, or not readable by this user, is no mistake in the files.
+/// Reports to how many of the last period's installations each version would be offered, if there are rules. A
+/// missing or unreadable ledger is no error, since the files may still be right.
 fn offers(snapshot: &Snapshot, options: &StartOptions, in_use: Option<&Path>, report: &mut Report) {
     let in_use = in_use.and_then(|path| {
         let text = std::fs::read_to_string(path).ok()?;

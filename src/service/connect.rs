@@ -1,4 +1,4 @@
-//! From what the flags say of the time-series database to a client for it.
+//! Creates the client for the time-series database from the options.
 
 use super::error::RunError;
 use crate::delivery::http::{CaFileError, Tls};
@@ -9,18 +9,18 @@ use crate::delivery::v2::V2;
 use crate::service::influx_options::{Api, InfluxOptions, Password};
 use crate::service::options::Database;
 
-/// A client for what the flags say. The error has a line for each problem.
+/// Creates the client. The error has a line for each problem.
 pub fn connect(options: &InfluxOptions, database: &Database) -> Result<Protocol, RunError> {
     let (flag, from) = match &options.api {
         Api::V1 { password, .. } => ("--influxdb-pass-file", password),
         Api::V2 { token, .. } => ("--influxdb-token-file", token),
     };
     let secret = read(flag, from);
-    // A secret that cannot be read is no reason to keep back what else is wrong.
+    // The client is created without the secret too, so that all problems are reported at once.
     let client = client(options, database, secret.clone().unwrap_or_default());
     match (secret, client) {
         (Ok(_), Ok(mut client)) => {
-            // systemd writes a credential at the start of the service only.
+            // Not a credential: systemd writes it only when the service starts.
             if let Password::File(path) = from {
                 client.read_secret_again_from(path.clone());
             }

@@ -1,4 +1,4 @@
-//! The sockets of the service: opened before anything is started, so that what cannot be listened on ends the start.
+//! The listening sockets of the service. They are opened before any thread starts, so that a failure ends the start.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use super::error::RunError;
 use super::options::StartOptions;
 use crate::http::socket::{self, Bound, Reach, SocketFile};
 
-/// How long a connection to the operator's listener may take.
+/// How long a client of the operator's listener may be silent.
 pub(super) const OPERATOR_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is listened on.
+/// The open sockets.
 #[derive(Debug)]
 pub(super) struct Doors {
     pub(super) check_ins: Vec<Bound>,
@@ -31,19 +31,19 @@ impl Doors {
         })
     }
 
-    /// For the log.
+    /// The names of the check-in sockets, for the log.
     pub(super) fn names(&self) -> String {
         let names = self.check_ins.iter().map(|bound| bound.name.as_str());
         names.collect::<Vec<_>>().join(" and ")
     }
 
-    /// How the server reaches itself.
+    /// The addresses at which the self-check reaches the server.
     pub(super) fn reaches(&self) -> Vec<Reach> {
         let reaches = self.check_ins.iter().map(|bound| bound.reach.clone());
         reaches.collect()
     }
 
-    /// Where somebody on this machine sends a check-in, as curl takes it.
+    /// The arguments of curl for a check-in from this machine.
     pub(super) fn check_in_url(&self) -> String {
         match self.check_ins.first().map(|bound| &bound.reach) {
             Some(Reach::Tcp(addr)) => format!("http://{addr}"),

@@ -1,4 +1,4 @@
-//! Why a command does not run, by exit status.
+//! The errors of `start`, `check-config` and `take-over`, by exit status.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use super::pipeline::StartError;
 use crate::config::LoadError;
 use crate::http::socket::BindError;
 
-/// Why the service does not run, by exit status.
+/// Why the command failed, by exit status.
 #[derive(Debug)]
 pub enum RunError {
-    /// What the operator gave cannot be used: 78.
+    /// A flag, a file or the state directory cannot be used: 78.
     Configuration(String),
-    /// The system does not give what is needed: 1.
+    /// The system or the database refused something, or the service failed while running: 1.
     System(String),
 }
 

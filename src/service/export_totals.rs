@@ -1,5 +1,5 @@
-//! `upgrade-responder export-totals`: all of the ledger on standard output, as CSV for another server or as
-//! line protocol for another database. It reads and never locks or writes.
+//! `upgrade-responder export-totals`: writes the whole ledger to standard output, as CSV for another
+//! server or as line protocol for another database. It never locks or writes the ledger.
 
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
@@ -12,7 +12,7 @@ use crate::totals::LedgerReader;
 use crate::totals::history::{Entry, Figure, Kind, OfField, OfValue};
 use crate::units::date::rfc3339;
 
-/// The columns of the CSV, which are a promise.
+/// The columns of the CSV. Users rely on them.
 pub const COLUMNS: [&str; 15] = [
     "kind",
     "start",
@@ -31,11 +31,11 @@ pub const COLUMNS: [&str; 15] = [
     "sum",
 ];
 
-/// What `export-totals` needs to know.
+/// The options of `export-totals`.
 #[derive(Debug)]
 pub struct ExportOptions {
     pub state_dir: PathBuf,
-    /// `None`: the only one of the state directory.
+    /// `None`: the only application of the state directory.
     pub application: Option<String>,
     pub format: Format,
 }
@@ -46,7 +46,7 @@ pub enum Format {
     LineProtocol,
 }
 
-/// Writes all of the ledger to standard output.
+/// Writes the whole ledger to standard output.
 pub fn run(options: &ExportOptions) -> Result<(), ReportError> {
     let application = state::find(&options.state_dir, options.application.as_deref())?;
     let ledger = LedgerReader::open(&application.ledger())?;
@@ -75,7 +75,7 @@ pub fn run(options: &ExportOptions) -> Result<(), ReportError> {
         }
     };
     match written {
-        // A reader that has closed the pipe has seen enough.
+        // A closed pipe is no error: the reader has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(ReportError::Ledger(format!("standard output: {error}"))),
         Ok(()) => Ok(()),
@@ -111,7 +111,7 @@ fn write_csv(entry: &Entry, out: &mut csv::Writer<impl Write>) -> io::Result<()>
     Ok(())
 }
 
-/// An unknown total has empty cells.
+/// The cells of a figure; empty for an unknown total.
 fn figures(figure: Option<Figure>) -> [String; 5] {
     let Some(figure) = figure else {
         return Default::default();
@@ -130,7 +130,7 @@ fn write_lines(entry: &Entry, instance: &str, out: &mut impl Write) -> io::Resul
     let time = i128::from(entry.start) * 1_000_000_000;
     let mut lines = String::new();
     let instance = escaped(instance);
-    // A String takes every write.
+    // Writing to a String cannot fail.
     if let Some(all) = entry.all {
         let total = all.total.round();
         let _ = writeln!(
@@ -166,7 +166,7 @@ fn write_lines(entry: &Entry, instance: &str, out: &mut impl Write) -> io::Resul
     out.write_all(lines.as_bytes())
 }
 
-/// Measurement and tag; `None` where a tag would be empty, which no database takes.
+/// Measurement and tags; `None` if the tag's value is empty, which line protocol does not allow.
 fn point_of(of: &OfValue) -> Option<(String, String)> {
     if of.value.is_empty() {
         return None;

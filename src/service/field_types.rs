@@ -1,7 +1,7 @@
-//! The types of fields in InfluxDB 1.x, compared with those that this server writes.
+//! Compares the types of fields in InfluxDB 1.x with those that this server writes.
 //!
-//! A field's type is a shard's own: the first point decides. After a migration or a restore another type may
-//! be there, and then InfluxDB refuses each record with the field. Only reads.
+//! Each shard has its own type for a field: that of the first point. After a migration or a restore it may be another
+//! one, and then InfluxDB refuses each record with the field. This module only reads.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use crate::delivery::v1::{QueryError, Series, V1, quoted};
 use crate::line::encode::MEASUREMENT;
 use crate::units::duration::parse_go_duration;
 
-/// Seconds from the year 1, in which InfluxDB begins to lay shards end to end, to 1970.
+/// The beginning of the year 1, from which InfluxDB counts the limits of shards, in seconds since 1970.
 const SHARDS_BEGIN: i64 = -62_135_596_800;
-/// All measurements of totals.
+/// A pattern for all measurements of totals.
 const TOTALS: &str = "/^(upgrade_request|by_.*)_down_sampling$/";
 
 /// A field whose type in InfluxDB is not the one that this server writes.
@@ -25,7 +25,7 @@ pub struct Mismatch {
     field: String,
     found: String,
     expected: &'static str,
-    /// When the shard ends that is written now, in seconds since 1970.
+    /// When the current shard ends, in seconds since 1970.
     until: i64,
     /// Every record has the field, so all are refused.
     pub of_every_record: bool,
@@ -55,7 +55,7 @@ impl std::fmt::Display for Mismatch {
     }
 }
 
-/// Compares all fields. An error is InfluxDB's own.
+/// Compares the types of all fields.
 pub fn mismatches(
     influx: &V1,
     schema: Option<&RequestSchema>,
@@ -99,8 +99,8 @@ pub fn mismatches(
     Ok(found)
 }
 
-/// The span of the shard that a point of this moment goes into, in seconds since 1970. `SHOW SHARD GROUPS`
-/// would say it too, but to administrators alone.
+/// Start and end of the shard for a point of this moment, in seconds since 1970. `SHOW SHARD GROUPS` has them too,
+/// but only for administrators.
 fn current_shard(influx: &V1, now: i64) -> Result<(i64, i64), QueryError> {
     let policies = influx.query("SHOW RETENTION POLICIES", TIMEOUT)?;
     let length = policies.iter().find_map(|series| {
@@ -110,7 +110,7 @@ fn current_shard(influx: &V1, now: i64) -> Result<(i64, i64), QueryError> {
         let row = rows.find(|row| row.get(default).and_then(|v| v.as_bool()) == Some(true))?;
         parse_go_duration(row.get(length)?.as_str()?).ok()
     });
-    // The default of a policy without end.
+    // InfluxDB's default if the policy keeps points without limit.
     let length = length.map_or(7 * 86_400, |length| length.as_secs().max(1) as i64);
     let start = now - (now - SHARDS_BEGIN).rem_euclid(length);
     Ok((start, start + length))
@@ -124,8 +124,8 @@ fn stored_otherwise(series: &Series, field: &str, expected: &str) -> bool {
     })
 }
 
-/// The type of a field in the points of a span; `None` where none of them has it. InfluxQL has no statement for
-/// that, but refuses `&` for all types but integers and names the type that it found (tried with 1.6.7).
+/// The type of a field in the points of a span; `None` if no point has it. InfluxQL has no statement for this, but it
+/// refuses `&` on anything but integers, and the error names the type that it found (tried with 1.6.7).
 fn type_in(
     influx: &V1,
     measurement: &str,

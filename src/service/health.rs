@@ -1,12 +1,10 @@
-//! The self-check: a real request to our own listener, so that a server that is alive but deaf does
-//! not stay so. It feeds systemd's watchdog.
+//! The self-check: the server sends a request to each of its own listeners every second. If one stays unresponsive,
+//! the process ends, so that systemd restarts it. The self-check also feeds systemd's watchdog.
 //!
-//! It exists because tiny_http can be brought to lose a thread for good, and because whatever else
-//! makes a server deaf shows here too. With every slot taken by idle clients the server is busy, not
-//! deaf: then only a time in which no connection moves counts, or that half of them are stuck (see `stuck`).
-//! Without the stuck check, a few slots that idle clients take in turns would make the server look healthy for ever.
-//!
-//! Without it: a server that accepts and never answers stays so until somebody notices.
+//! A request can block a thread of tiny_http indefinitely, and other faults make a server unresponsive too. If idle
+//! clients hold every slot, the server is busy, not unresponsive. Then the process ends only if no connection moves,
+//! or if half of them are stuck (see `stuck`). Without the stuck check, a few slots that idle clients take in turns
+//! would make the server look healthy indefinitely.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -25,18 +23,18 @@ use crate::metrics::Metrics;
 
 /// How often the server asks itself.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long connecting, and then an answer, may take.
+/// How long connecting may take, and then the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Deaf for this long with slots to spare, the process ends: a failed check takes 2 s and the pause
-/// 1 s, so it ends 10 s after the last answer at the latest.
+/// With free slots, the process ends after this time without an answer. A failed check takes 2 s and the
+/// pause 1 s, so it ends at most 10 s after the last answer.
 const LIMIT: Duration = Duration::from_secs(8);
-/// So many checks in a row must have failed as well: after a pause of the whole machine one failure
-/// says nothing.
+/// How many checks in a row must have failed as well: after a pause of the whole machine a single failure
+/// means nothing.
 const FAILURES: u32 = 3;
-/// Deaf with every slot taken, it ends this long after the client time-out, by which idle clients
-/// should have been cut off.
+/// With every slot taken, the process ends this long after the client time-out, which should have cut
+/// off idle clients.
 const MARGIN: Duration = Duration::from_secs(5);
-/// On a unix socket the local proxy is the one that ends idle connections: nginx does after 60 s.
+/// On a unix socket the local proxy closes idle connections; nginx does so after 60 s.
 const PROXY_IDLE: Duration = Duration::from_secs(75);
 
 /// What is watched: the sockets that share their slots.
@@ -45,17 +43,17 @@ pub struct Watched {
     /// What the connections are for, for the log.
     pub name: &'static str,
     pub reaches: Vec<Reach>,
-    /// What is asked for.
+    /// The path that is requested.
     pub path: &'static str,
     pub client_timeout: Duration,
     pub slots: Arc<Slots>,
-    /// Whether this check feeds the systemd watchdog. One socket's is enough, since a
-    /// deaf one ends the process anyway.
+    /// Whether this check feeds the systemd watchdog. One check is enough, since any unresponsive socket
+    /// ends the process.
     pub speaks: bool,
 }
 
-/// Checks each socket from a thread of its own and feeds the watchdog. `fatal` is told when the
-/// server is deaf.
+/// Checks each socket from a thread of its own and feeds the watchdog. `fatal` gets a message when the
+/// server is unresponsive.
 pub fn watch(watched: &Watched, metrics: &Arc<Metrics>, fatal: &Sender<String>) -> io::Result<()> {
     let interval = notify::watchdog_interval().map_or(INTERVAL, |most| most.min(INTERVAL));
     for (index, reach) in watched.reaches.iter().enumerate() {
@@ -72,15 +70,15 @@ pub fn watch(watched: &Watched, metrics: &Arc<Metrics>, fatal: &Sender<String>) 
 
 const DEAF: &str = "the server does not answer its own requests any more";
 
-/// Asks the server through one of its sockets.
+/// The check of one socket.
 #[derive(Debug)]
 struct SelfCheck {
     reach: Reach,
     path: &'static str,
     slots: Arc<Slots>,
-    /// How long nothing need move while every slot is taken.
+    /// How long all connections may stand still while every slot is taken.
     stillness: Duration,
-    /// Of the checks that share slots, the first looks after them.
+    /// Only in the first of the checks that share slots.
     stuck: Option<Stuck>,
     metrics: Arc<Metrics>,
     answer: Missing,
@@ -117,13 +115,13 @@ impl Missing {
     }
 }
 
-/// What a check came to.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Health {
     Alive,
     /// No answer this time.
     Suspect,
-    /// No answer for too long, and what it looks like.
+    /// No answer for too long, with the details.
     Deaf(String),
 }
 
@@ -150,11 +148,11 @@ impl SelfCheck {
         }
     }
 
-    /// Asks for ever.
+    /// Repeats the check until the process ends.
     fn repeat(mut self, interval: Duration, speaks: bool, fatal: &Sender<String>) {
         loop {
             match self.check() {
-                // Full means that it has been told already.
+                // If the channel is full, the process ends already.
                 Health::Deaf(why) => drop(fatal.try_send(format!("{DEAF}: {why}"))),
                 Health::Alive | Health::Suspect if speaks => {
                     notify::alive();
@@ -166,7 +164,7 @@ impl SelfCheck {
         }
     }
 
-    /// Asks once; takes twice [`PATIENCE`] at most.
+    /// Checks once; takes at most twice [`PATIENCE`].
     fn check(&mut self) -> Health {
         if let Some(stuck) = &mut self.stuck {
             stuck.look();
@@ -174,7 +172,7 @@ impl SelfCheck {
         let full = self.slots.is_full();
         let answer = ask(&self.reach, self.path);
         let turns: Vec<Turn> = self.slots.turns().collect();
-        // At the cap our own request waits like everybody's, but others may be served.
+        // With every slot taken our own request waits like any other, while others may be served.
         let alive = answer.is_ok() || (full && turns != self.seen);
         self.seen = turns;
         self.answer.note(answer.is_ok());
@@ -193,7 +191,7 @@ impl SelfCheck {
         self.life.for_long(limit) || self.is_choked(full)
     }
 
-    /// Every slot is taken, half of them do not move any more, and we are not let in.
+    /// Every slot is taken, half of them are stuck, and our request gets no answer.
     fn is_choked(&self, full: bool) -> bool {
         full && 2 * self.slots.stuck() >= self.slots.most() && self.answer.for_long(LIMIT)
     }
@@ -208,25 +206,25 @@ impl SelfCheck {
             )
         } else {
             format!(
-                "{reach}: {error}, with connections to spare{}",
+                "{reach}: {error}, although connections are free{}",
                 self.advice(error)
             )
         }
     }
 
-    /// A socket file that systemd made is not made again when only the service is started again.
+    /// systemd recreates its socket file only when the socket unit is restarted, not with the service alone.
     fn advice(&self, error: &io::Error) -> &'static str {
         use io::ErrorKind::{ConnectionRefused, NotFound};
         match (&self.reach, error.kind()) {
             (Reach::Unix(_), NotFound | ConnectionRefused) => {
-                "; the socket file is gone or another's, if systemd made it: systemctl restart \
+                "; the socket file was deleted or replaced; if systemd created it: systemctl restart \
                  upgrade-responder.socket"
             }
             _ => "",
         }
     }
 
-    /// One of several may be deaf.
+    /// Adds this socket to the number of unresponsive ones, or subtracts it.
     fn show(&mut self, deaf: bool) {
         let count = &self.metrics.health.deaf;
         match (self.deaf, deaf) {
@@ -251,7 +249,7 @@ fn ask(reach: &Reach, path: &str) -> io::Result<()> {
     exchange(socket, path)
 }
 
-/// Any answer is a sign of life: `/healthz` is 503 for many reasons.
+/// Any answer counts: `/healthz` is 503 for many reasons.
 fn exchange(mut stream: impl Read + Write, path: &str) -> io::Result<()> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: self\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;

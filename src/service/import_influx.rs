@@ -1,5 +1,5 @@
-//! The history that the Go original, or an earlier server, left in InfluxDB 1.x: its down-sampled measurements become
-//! periods of the ledger. Only reads InfluxDB.
+//! Imports the history that the Go original, or an earlier server, left in InfluxDB 1.x: the down-sampled
+//! measurements become periods of the ledger. It never writes to InfluxDB.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const SPAN: i64 = 14 * 86_400;
 /// The measurement of all check-ins.
 const ALL: &str = "upgrade_request_down_sampling";
 
-/// What is read from where.
+/// The database to read, and which totals.
 #[derive(Debug)]
 pub struct Source<'a> {
     pub influx: &'a V1,
@@ -38,7 +38,7 @@ struct Period {
     values: BTreeMap<(String, String), i64>,
 }
 
-/// Reads all into the ledger, with a line on standard error for each span.
+/// Imports all periods, with a progress line on standard error for each span.
 pub fn run(source: &Source<'_>, importer: &mut Importer) -> Result<(), ReportError> {
     let Some((first, last)) = source.bounds()? else {
         return Ok(());
@@ -64,7 +64,7 @@ pub fn run(source: &Source<'_>, importer: &mut Importer) -> Result<(), ReportErr
     Ok(())
 }
 
-/// The least distance to a neighbour: a period without check-ins has no point, so a greater one is a gap.
+/// The least distance between neighbours: a period without check-ins has no point, so a greater one is a gap.
 fn length(starts: &[i64], start: i64) -> Option<i64> {
     let at = starts.binary_search(&start).ok()?;
     let near = starts.get(at.saturating_sub(3)..(at + 4).min(starts.len()))?;
@@ -85,7 +85,7 @@ fn entry(start: i64, seconds: i64, period: Period) -> Entry {
         kind: Kind::Period,
         start,
         seconds,
-        // Whoever wrote the total saw the period to its end.
+        // A total is written after the end of its period, so all of the period is covered.
         covered_seconds: seconds,
         periods: 1,
         all: Some(Figure::exact(period.all)),
@@ -106,7 +106,7 @@ impl Source<'_> {
         Ok(end("first")?.zip(end("last")?))
     }
 
-    /// The periods of a span by their starts; those without a total of all are left out.
+    /// The periods of a span by their starts; periods without a total of all check-ins are left out.
     fn periods(&self, from: i64, to: i64) -> Result<BTreeMap<i64, Period>, ReportError> {
         let mut periods: BTreeMap<i64, Period> = BTreeMap::new();
         for (start, _, total) in self.totals(ALL, None, from, to)? {
@@ -117,7 +117,7 @@ impl Source<'_> {
             ("app_version", "app_version", "by_app_version".to_owned()),
             (by_country.0, by_country.1, by_country.2.to_owned()),
         ];
-        // A place of that name has the code beside it, or another meaning in the ledger.
+        // Not `city`, whose points have the country's code too, nor `country`, which is a code in the ledger.
         let tags = self
             .tags
             .iter()
@@ -198,7 +198,7 @@ mod tests {
         let hourly = [0, 3600, 7200, 18_000];
         assert_eq!(length(&hourly, 18_000), Some(3600));
         assert_eq!(length(&hourly, 0), Some(3600));
-        // Alone it shows nothing, and what is no boundary of such periods is none.
+        // A single start shows no length, and these starts are not multiples of the distance.
         assert_eq!(length(&[3600], 3600), None);
         assert_eq!(length(&[1800, 5400], 1800), None);
         let changed = [0, 3600, 7200, 14_400, 21_600, 28_800, 36_000, 43_200];

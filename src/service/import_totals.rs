@@ -1,5 +1,5 @@
-//! `upgrade-responder import-totals`: the totals of another server come into the ledger, beside the running
-//! server or without one. What the ledger counted itself stays as it is.
+//! `upgrade-responder import-totals`: adds the totals of another server to the ledger, while the server
+//! runs or not. It never changes what the ledger counted itself.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -18,7 +18,7 @@ use crate::totals::history::{Entry, Figure, Kind, OfField, OfValue, Type};
 use crate::totals::{Imported, Importer, Opening};
 use crate::units::date::parse_moment;
 
-/// What `import-totals` needs to know.
+/// The options of `import-totals`.
 #[derive(Debug)]
 pub struct ImportOptions {
     pub state: StateDir,
@@ -26,7 +26,7 @@ pub struct ImportOptions {
     pub from: From,
 }
 
-/// Where totals come from.
+/// Where the totals come from.
 #[derive(Debug)]
 pub enum From {
     /// The CSV of `export-totals`; `-` is standard input.
@@ -35,7 +35,7 @@ pub enum From {
     Influx(Box<InfluxSource>),
 }
 
-/// What has to be known to read them.
+/// The database with these measurements.
 #[derive(Debug)]
 pub struct InfluxSource {
     pub database: Database,
@@ -43,7 +43,7 @@ pub struct InfluxSource {
     pub tags: Vec<String>,
 }
 
-/// Reads all of the file into the ledger, and says what became of it.
+/// Imports all totals, and prints how many were imported.
 pub fn run(options: &ImportOptions) -> Result<(), ReportError> {
     let dir = options.state.path();
     if !dir.parent().is_some_and(Path::is_dir) {
@@ -114,7 +114,7 @@ fn show(imported: Imported) -> Result<(), ReportError> {
     }
 }
 
-/// Lines to entries: the lines of one period or day follow each other, that of `all` first.
+/// Reads entries from lines. The lines of one period or day follow each other, with the dimension `all` first.
 struct Reader<R> {
     name: String,
     csv: csv::Reader<R>,
@@ -201,7 +201,7 @@ impl Cells<'_> {
 
     fn whole(&self, at: usize, least: i64) -> Result<i64, String> {
         let number = self.get(at).parse().ok();
-        // So large that no sum of them overflows.
+        // The limit keeps sums of such numbers from overflowing.
         number
             .filter(|number| (least..1 << 53).contains(number))
             .ok_or_else(|| self.wrong(at, &format!("a whole number of at least {least}")))

@@ -1,4 +1,4 @@
-//! How the service reaches the time-series database, as the operator says it.
+//! The options of the time-series database.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,11 +12,11 @@ pub struct InfluxOptions {
     pub api: Api,
     pub ca_file: Option<PathBuf>,
     pub insecure_tls: bool,
-    /// Records are sent, not totals alone.
+    /// Whether records are sent, not only totals.
     pub sends_raw: bool,
 }
 
-/// The write protocol, and what it takes to log in.
+/// The write protocol, with its login.
 #[derive(Debug)]
 pub enum Api {
     /// InfluxDB 1.x and VictoriaMetrics.
@@ -28,7 +28,7 @@ pub enum Api {
     V2 {
         token: Password,
         org: Option<String>,
-        /// `None`: named as the database is.
+        /// `None`: the name of the database.
         bucket: Option<String>,
     },
 }
@@ -46,13 +46,13 @@ impl InfluxOptions {
         }
     }
 
-    /// What is valid but probably not meant.
+    /// Valid settings that are probably a mistake.
     pub fn warnings(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
         if self.insecure_tls {
             warnings.push(
-                "--influxdb-insecure-tls: InfluxDB's certificate is not verified; rather give its \
-                 authority with --influxdb-ca-file",
+                "--influxdb-insecure-tls: InfluxDB's certificate is not verified; give the certificate of its \
+                 authority with --influxdb-ca-file instead",
             );
         }
         match &self.api {
@@ -76,12 +76,12 @@ impl InfluxOptions {
     }
 }
 
-/// Where the InfluxDB password is to be had. Has no `Display`, and its `Debug` hides the text.
+/// The source of a password or token. It has no `Display`, and its `Debug` hides the text.
 pub enum Password {
     None,
     Text(String),
     File(PathBuf),
-    /// A file that systemd made for this run of the service.
+    /// A file that systemd created for this run of the service.
     Credential(PathBuf),
 }
 

@@ -1,13 +1,10 @@
-//! A limit on the process's memory, in place of one on headers that cannot be set.
+//! A limit on the process's memory, because tiny_http has no limit on the size of headers.
 //!
-//! The HTTP library reads a head to its end before anybody else sees it, however many lines it has, and
-//! takes 15 to 40 times the bytes of short ones. Much of that stays with the allocator. So whoever gets past
-//! the proxy could fill the machine, and the kernel would end this process, or another, in the midst of its
-//! work. Over the limit it ends by itself instead, with all that is queued in the spool. Some 200 clients
-//! at once can starve that stop for seconds; at twice the limit it is killed immediately, as in a crash.
-//!
-//! Without it: one client that gets past the proxy makes the kernel kill InfluxDB or this process, with records in
-//! the queue.
+//! tiny_http reads all headers of a request before our code sees it, and short header lines take 15 to 40 times their
+//! size in memory. The allocator keeps much of that. So a single client that gets past the proxy could make the
+//! kernel kill InfluxDB, or this process with records in its queue. Over the limit this process stops instead, and
+//! writes its queue to the spool. Some 200 clients at once can delay that stop by seconds; at twice the limit the
+//! process kills itself immediately, as in a crash.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,24 +17,24 @@ use rustix::process::{Signal, getpid, kill_process};
 use crate::http::routes::App;
 use crate::service::options::StartOptions;
 
-/// How often memory is looked at: two cores fill several hundred MiB a second.
+/// How often the memory is checked: two cores fill several hundred MiB a second.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// For everything but the following: 64 MiB of queue, a group and a batch of it, and what the allocator
+/// Bytes for everything but the following: 64 MiB of queue, a group and a batch of it, and what the allocator
 /// keeps. 1024 connections with the largest check-ins were measured at 173 MiB in all.
 const BASE: u64 = 512 << 20;
-/// A connection's stack, and the largest check-in in its parts.
+/// Bytes for a connection's stack, and for the largest check-in in its parts.
 const PER_CONNECTION: u64 = 256 << 10;
-/// For each of `--max-series`: values and hashes, and room for their tables to grow.
+/// Bytes for each of `--max-series`: values and hashes, and room for their tables to grow.
 const PER_SERIES: u64 = 512;
 const MIB: u64 = 1 << 20;
 
-/// What the process may take.
+/// Checks the memory of the process against its limit.
 pub struct Memory {
     app: Arc<App>,
     geodb: Option<PathBuf>,
-    /// The limit without the geo databases.
+    /// The limit without the geo databases, in bytes.
     without_geodb: u64,
-    /// The memory that a warning comes at.
+    /// The memory above which the next warning is logged, in bytes.
     warn_at: u64,
 }
 
@@ -53,14 +50,14 @@ impl Memory {
         }
     }
 
-    /// Looks again and again from a thread of its own; `fatal` is told when the limit is passed.
+    /// Checks the memory regularly from a thread of its own; `fatal` gets a message when the limit is exceeded.
     pub fn watch(mut self, fatal: Sender<String>) -> io::Result<()> {
         let look = move || {
             loop {
                 match resident() {
                     Ok(resident) => self.look(resident, &fatal),
                     Err(error) => {
-                        return log::warn!("the memory is not limited: /proc/self/statm: {error}");
+                        return log::warn!("memory cannot be limited: /proc/self/statm: {error}");
                     }
                 }
                 thread::sleep(INTERVAL);
@@ -71,46 +68,46 @@ impl Memory {
     }
 
     fn look(&mut self, resident: u64, fatal: &Sender<String>) {
-        // As nearly always. Databases only raise the limit, so they need not be asked for.
+        // The usual case. Geo databases only raise the limit, so their sizes are not needed.
         if resident <= self.without_geodb / 2 {
             return;
         }
         let limit = self.limit();
         let found = || {
             format!(
-                "{} MiB of memory are taken, the limit is {}",
+                "{} MiB of memory in use, the limit is {} MiB",
                 resident / MIB,
                 limit / MIB
             )
         };
         if resident > limit {
             let why = format!(
-                "{}; a client that sends headers without end does that, past a proxy that should refuse \
-                 them: let nobody reach the server but a proxy that limits headers",
+                "{}; probably a client sends endless headers; allow connections only from a proxy that limits \
+                 headers",
                 found()
             );
-            // Full means that the process ends already.
+            // If the channel is full, the process ends already.
             let _ = fatal.try_send(why);
             if resident > 2 * limit {
                 log::error!(
-                    "{}; killed immediately, because a stop takes too long",
+                    "{}; killing the process now, because a normal stop takes too long",
                     found()
                 );
-                // exit(3) waits for locks that are as contended.
+                // exit(3) would wait for contended locks too.
                 let _ = kill_process(getpid(), Signal::KILL);
             }
         } else if resident > self.warn_at.max(limit / 2) {
-            // What the allocator keeps is no news the next time; more than that is.
+            // The allocator keeps this memory, so only further growth is worth another warning.
             self.warn_at = resident + limit / 8;
             log::warn!(
-                "{}, at which the server ends, to be started again; if that is not one large request, \
-                 somebody sends headers without end: let a proxy in front refuse them",
+                "{}; at the limit the server stops, so that it is restarted; if there are no large requests, a \
+                 client sends endless headers; refuse them with a proxy in front",
                 found()
             );
         }
     }
 
-    /// With room for the geo database in use, and for the one that a reload may be taking.
+    /// The limit in bytes, with room for the geo database in use and for one that a reload may be loading.
     fn limit(&self) -> u64 {
         let in_use = self.app.served.load();
         let in_use = in_use.snapshot.geodb.as_ref().map(|db| db.size());

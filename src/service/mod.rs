@@ -1,5 +1,5 @@
 //! The running service: start and stop in the right order, counters, logging, systemd, and the commands
-//! that look after it or read what it counted.
+//! that check the configuration or read the totals.
 
 pub mod check_config;
 mod connect;

@@ -1,7 +1,7 @@
-//! `upgrade-responder new-application`: the files of a further application on this machine, for
+//! `upgrade-responder new-application`: writes the files of a further application on this machine, for
 //! `upgrade-responder@NAME.service`.
 //!
-//! It writes new files only, never over one that is there, and starts nothing.
+//! It never overwrites a file, and starts nothing.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -9,17 +9,17 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// The files that the package installs, from which those of an application are made.
+/// The package's files, as templates for those of an application.
 const SETTINGS: &str = include_str!("../../packaging/upgrade-responder.env");
 const RESPONSE: &str = include_str!("../../examples/response-config.json");
 const SCHEMA: &str = include_str!("../../examples/request-schema.json");
 /// The operator's port of the first application; each further one gets the next that no settings file names.
 const FIRST_PORT: u16 = 8315;
 
-/// What `new-application` needs to know.
+/// The options of `new-application`.
 #[derive(Debug)]
 pub struct NewApplicationOptions {
-    /// Fit for a file's name and a unit's.
+    /// Valid in the name of a file and of a unit.
     pub name: String,
     pub directory: PathBuf,
 }
@@ -38,7 +38,7 @@ impl fmt::Display for NotWritten {
             io::ErrorKind::AlreadyExists => {
                 write!(
                     f,
-                    "{path} is there already; nothing was changed: choose another name, or remove it"
+                    "{path} exists already; nothing was changed; choose another name, or remove it"
                 )
             }
             io::ErrorKind::PermissionDenied => {
@@ -49,7 +49,7 @@ impl fmt::Display for NotWritten {
     }
 }
 
-/// Writes settings, response config and request schema, and says what to do next.
+/// Writes settings, response config and request schema, and prints the next steps.
 pub fn run(options: &NewApplicationOptions, out: &mut impl Write) -> Result<(), NotWritten> {
     let NewApplicationOptions { name, directory } = options;
     let settings = directory.join(format!("{name}.env"));
@@ -84,7 +84,7 @@ pub fn run(options: &NewApplicationOptions, out: &mut impl Write) -> Result<(), 
         response.display(),
         schema.display(),
     );
-    // A reader that has closed the pipe has seen enough.
+    // A closed pipe is no error: the reader has seen enough.
     let _ = out.write_all(said.as_bytes());
     Ok(())
 }
@@ -144,7 +144,7 @@ fn free_port(directory: &Path) -> io::Result<u16> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "env") {
-            // One that cannot be read is not this command's concern.
+            // A file that cannot be read is ignored.
             let text = fs::read_to_string(path).unwrap_or_default();
             let ports = text
                 .lines()

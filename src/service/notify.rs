@@ -1,4 +1,4 @@
-//! What systemd is told (sd_notify(3)). Without systemd, nothing happens.
+//! Notifications for systemd (sd_notify(3)). Without systemd they do nothing.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ pub fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// The configuration is being loaded again; [`ready`] has to follow.
+/// The configuration is being reloaded; [`ready`] has to follow.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -21,7 +21,7 @@ pub fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// A sign of life for the watchdog.
+/// Feeds the watchdog.
 pub fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
@@ -31,13 +31,13 @@ pub fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
 
-/// How often systemd wants a sign of life, if it does: half of what it waits.
+/// How often the watchdog must be fed, if it is enabled: half of its time-out.
 pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
 }
 
 fn tell(state: &[NotifyState<'_>]) {
-    // Nobody listening is the usual case.
+    // Not worth a warning: the server works without systemd.
     if let Err(error) = sd_notify::notify(state) {
         log::debug!("systemd cannot be notified: {error}");
     }

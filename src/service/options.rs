@@ -1,4 +1,5 @@
-//! What the commands need to know, checked for form but not for the state of the machine. The command line fills it.
+//! The options of `start` and `take-over`, filled by the command line. Their syntax has been checked, but not whether
+//! the files and addresses exist.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,12 +11,12 @@ use crate::http::pages::PublicOptions;
 use crate::http::socket::Listen;
 use crate::spool::cardinality::Limits;
 
-/// Everything `start` needs to know, checked for form but not for the state of the machine.
+/// The options of `start`.
 #[derive(Debug)]
 pub struct StartOptions {
     pub debug: bool,
     pub sources: ConfigSources,
-    /// How often the files are looked at for changes; `None` for SIGHUP only.
+    /// How often the files are checked for changes; `None`: only on SIGHUP.
     pub reload_interval: Option<Duration>,
     pub listen: Listen,
     pub trusted_proxies: TrustedProxies,
@@ -23,31 +24,30 @@ pub struct StartOptions {
     pub max_connections: usize,
     /// How long a client may be silent, reading or writing; 1 s to 1 h.
     pub client_timeout: Duration,
-    /// `<application-name>_upgrade_responder`.
     pub database: Database,
     pub influxdb: Option<InfluxOptions>,
     /// How often records are sent, 1 s to 1 h.
     pub sync_interval: Duration,
-    /// Points in one request at most, 1 to 100,000.
+    /// The most points in one request, 1 to 100,000.
     pub batch_points: usize,
-    /// A directory for each application.
+    /// It has a directory for each application.
     pub state_dir: PathBuf,
     /// How long the ledger keeps each period; at least a day.
     pub keep_periods: Duration,
-    /// Bytes the waiting records may take on disk.
+    /// The most bytes of waiting records on disk.
     pub spool_max_size: u64,
     pub limits: Limits,
     /// Where to serve metrics, if anywhere.
     pub metrics_listen: Option<Listen>,
-    /// What the page for strangers shows, if there is one.
+    /// The contents of the public page, if there is one.
     pub public: Option<PublicOptions>,
-    /// Values of a label on `/metrics/installations`.
+    /// The most values of a label on `/metrics/installations`.
     pub max_metric_values: usize,
-    /// The original's Scarf flags were given; nothing is sent.
+    /// Whether the original's Scarf flags were given; they have no effect.
     pub scarf_given: bool,
 }
 
-/// What `take-over` needs to know.
+/// The options of `take-over`.
 #[derive(Debug)]
 pub struct TakeOverOptions {
     pub database: Database,

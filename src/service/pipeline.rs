@@ -1,9 +1,9 @@
 //! The threads behind the queue, in the order in which they start and stop: the writer appends records
-//! to the log, the syncer brings them to the disk, the counter counts them in the ledger, and the sender
+//! to the log, the syncer flushes them to the disk, the counter counts them in the ledger, and the sender
 //! delivers them to a time-series database.
 //!
 //! Architecture invariants: only [`Record`](crate::line::Record) crosses the channel, and only line
-//! protocol reaches the spool and the database. Nothing here is waited for by a request.
+//! protocol reaches the spool and the database. No request waits for anything here.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,10 +31,10 @@ use crate::totals::presence::Presence;
 use crate::totals::{Ledger, Opening, Outbox, OutboxOptions};
 use crate::units::duration::QueryPeriod;
 
-/// A record is counted, and so is the time that the server was there for, within ten seconds and a sync.
+/// Within this time records and coverage reach the ledger: ten seconds and a sync.
 const COUNTED: Duration = Duration::from_secs(12);
 
-/// What the pipeline needs to know.
+/// The options of the pipeline.
 #[derive(Debug)]
 pub struct PipelineOptions {
     pub state: StateDir,
@@ -44,14 +44,14 @@ pub struct PipelineOptions {
     pub keep_periods: Duration,
     /// Extra tags with a down-sampled measurement of their own.
     pub extra_tags: Vec<String>,
-    /// Without it the spool is where records stay.
+    /// `None`: records stay in the spool.
     pub influx: Option<Protocol>,
-    /// Records are sent, not totals alone.
+    /// Whether records are sent, not only totals.
     pub sends_raw: bool,
     pub sync_interval: Duration,
     pub batch_points: usize,
     pub limits: Limits,
-    /// Exchanged when the configuration is.
+    /// Replaced at each reload.
     pub listed: Arc<ArcSwap<Listed>>,
     /// Where requests note the keys that they leave out.
     pub left_out: Arc<LeftOutTable>,
@@ -65,7 +65,7 @@ pub struct Pipeline {
     counter: JoinHandle<()>,
     /// `None` without a database.
     sender: Option<JoinHandle<()>>,
-    /// When it is closed, the writer writes what is queued and ends; the others follow.
+    /// Closing it makes the writer write the queue and end; the other threads follow.
     recorder: Recorder,
     serving: Arc<AtomicBool>,
     spool: Arc<Spool>,
@@ -73,8 +73,8 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Opens ledger and spool, takes the spool's lock, and starts the threads. A database is not waited
-    /// for. `fatal` is told if one of them does not live to its end.
+    /// Opens ledger and spool, takes the spool's lock, and starts the threads. It does not wait
+    /// for a database. `fatal` gets a message if a thread panics.
     pub fn start(
         options: PipelineOptions,
         metrics: Arc<Metrics>,
@@ -92,7 +92,7 @@ impl Pipeline {
             error,
         })?;
         log::debug!("this server's own name is {instance:?}");
-        // Whatever is wrong with it, the counter finds it again and logs it.
+        // If this fails, the counter tries again and logs the error.
         let ledger = opening.open(now_seconds()).ok();
         let rejected_dir = options.state.rejected();
         let found = Spool::open(
@@ -111,7 +111,7 @@ impl Pipeline {
         metrics.records.rejected.add(found.rejected);
         let spool = Arc::new(found.spool);
         let (recorder, queued) = queue::new(Arc::clone(&metrics), spool.losses());
-        // One wake-up that is waiting is as good as many.
+        // One pending wake-up is enough.
         let (wake, woken) = bounded(1);
         let (append, appended) = bounded(1);
         let (sync, synced) = bounded(1);
@@ -187,23 +187,22 @@ impl Pipeline {
         ))
     }
 
-    /// The spool, to be looked at.
+    /// The spool, for the metrics.
     pub fn spool(&self) -> Arc<Spool> {
         Arc::clone(&self.spool)
     }
 
-    /// Clients can connect: from here on the server counts as being there.
+    /// Clients can connect: coverage begins.
     pub fn serves(&self) {
         self.serving.store(true, Ordering::Relaxed);
     }
 
-    /// Writes everything that is queued to the spool, then gives counting and delivery `limit`. Returns how
-    /// many records wait in the files that are there, which is counted by them and not worked out from
-    /// the other numbers, so that the account at the end can show a loss.
-    /// A request that is still in flight is refused from here on.
+    /// Writes the queue to the spool, then gives counting and delivery at most `limit`. Requests that are still in
+    /// flight are refused from here on. Returns how many records wait. They are counted in the spool files, not
+    /// computed from the counters, so that the account in the log can show a loss.
     pub fn stop(self, limit: Duration) -> u64 {
         self.recorder.close();
-        // A thread that panicked has nothing more to write; the panic hook has logged it.
+        // A panic needs no handling here; the panic hook has logged it.
         let _ = self.writer.join();
         let deadline = Instant::now() + limit;
         let finished = |thread: &JoinHandle<()>| thread.is_finished();
@@ -230,7 +229,7 @@ impl Pipeline {
     }
 }
 
-/// Starts a thread without which the server must not go on: it would answer check-ins and lose them.
+/// Starts a thread whose panic must end the server: without it check-ins would be answered and lost.
 fn spawn(
     name: &'static str,
     fatal: &channel::Sender<String>,
@@ -238,10 +237,10 @@ fn spawn(
 ) -> Result<JoinHandle<()>, StartError> {
     let fatal = fatal.clone();
     let watched = move || {
-        // The panic hook has logged where.
+        // The panic hook has logged the place.
         if catch_unwind(AssertUnwindSafe(body)).is_err() {
-            // Full means that the process ends already.
-            let _ = fatal.try_send(format!("the {name} thread met a bug"));
+            // If the channel is full, the process ends already.
+            let _ = fatal.try_send(format!("the {name} thread panicked"));
         }
     };
     thread::Builder::new()

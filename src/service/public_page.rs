@@ -44,16 +44,16 @@ impl PublicPage {
         Ok(PublicPage { stop, thread })
     }
 
-    /// Waits for a preparation that runs, which takes less than a second.
+    /// Waits for a running preparation, which takes less than a second.
     pub fn stop(self) {
         drop(self.stop);
-        // It has nothing to say.
+        // The panic hook has logged a panic.
         let _ = self.thread.join();
     }
 }
 
-/// Whether a finished period is shown. A failure is logged once until it works again, and what was prepared goes on
-/// being shown.
+/// Prepares the page, and returns whether it shows a finished period. After a failure the last page stays in use.
+/// Only the first of several failures in a row is a warning.
 fn prepare(
     public: &PublicPages,
     options: &PublicOptions,
@@ -67,11 +67,11 @@ fn prepare(
         }
         Err(error) => error,
     };
-    // A server that has just started makes a ledger.
+    // A server that has just started has not created the ledger yet.
     if *failed || matches!(error.fault, Fault::Missing(_)) {
         log::debug!("public page: {error}");
     } else {
-        log::warn!("public page: {error}; tried again every 5 s, the old page is shown");
+        log::warn!("public page: {error}; retrying every 5 s, the last page stays in use");
         *failed = true;
     }
     false

@@ -1,9 +1,9 @@
-//! Release day: new files are taken as a whole, or not at all, while requests go on.
+//! Reloads the configuration files while requests are served. They are loaded together, or not at all.
 //!
-//! Architecture invariant: whatever the files hold, the snapshot in use is valid.
+//! Architecture invariant: whatever the files contain, the snapshot in use is valid.
 //!
-//! Without the care for files that are still being written: half of a response config, or a config beside the schema of
-//! another release, is taken or told as an error.
+//! A file that is still being written must not be loaded or logged as an error: it may be half of a response config, or
+//! a config beside the schema of another release.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,27 +22,27 @@ use crate::http::served::Served;
 use crate::metrics::Metrics;
 use crate::spool::cardinality::Listed;
 
-/// Problems in one line of the log; check-config shows all.
+/// The most problems in one log line; check-config shows all.
 const MOST_PROBLEMS: usize = 10;
 
-/// A file that goes on changing for this long is told of, once. Nobody writes a response config for so
-/// long, but a geo database over a slow line.
+/// A file that keeps changing for this long is logged, once. Writing a response config takes less, but
+/// fetching a geo database over a slow line may take longer.
 const LONG: Duration = Duration::from_secs(10);
 
 /// Keeps the snapshot of a running server up to date.
 #[derive(Debug)]
 pub struct Reload {
     sources: ConfigSources,
-    /// How often to look; `None` for on request only.
+    /// How often to check the files; `None`: only on SIGHUP.
     interval: Option<Duration>,
-    /// When to look next.
+    /// When to check the files next.
     next_look: Option<Instant>,
     watch: Watch,
-    /// The logged error of refused files, and their fingerprints.
+    /// The fingerprints of the refused files, and the logged error.
     refused: Option<(Fingerprints, String)>,
-    /// Since when a file has been changing, and whether that was told.
+    /// Since when a file has been changing, and whether that was logged.
     changing: Option<(Instant, bool)>,
-    /// The files were loaded so soon after a change that they are to be loaded again.
+    /// Whether the files were loaded so soon after a change that they must be loaded once more.
     once_more: bool,
     app: Arc<App>,
     listed: Arc<ArcSwap<Listed>>,
@@ -54,7 +54,7 @@ pub struct Reload {
 enum Why {
     Signal,
     Change,
-    /// To be sure: only a difference is worth a word.
+    /// To be sure; logged only if something differs.
     OnceMore,
 }
 
@@ -67,7 +67,7 @@ impl fmt::Display for Why {
     }
 }
 
-/// Whether the geo database is loaded with the others.
+/// Whether the geo database is loaded with the other files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum GeoDb {
     Taken,
@@ -76,8 +76,8 @@ enum GeoDb {
 }
 
 impl Reload {
-    /// `loaded` is what the files looked like when the snapshot in use was loaded; `once_more` says that
-    /// they had been changed just before.
+    /// `loaded` has the fingerprints of the files from which the snapshot in use was loaded. `once_more` is true
+    /// if the files had changed just before.
     pub fn new(
         sources: ConfigSources,
         interval: Option<Duration>,
@@ -123,8 +123,7 @@ impl Reload {
         self.tell_whether_outdated();
     }
 
-    /// Loads the files because the operator asks for it: now, unless they are half written. What comes
-    /// of it is always told.
+    /// Loads the files on SIGHUP: immediately, unless they are half written. The result is always logged.
     pub fn asked(&mut self) {
         self.load(Why::Signal, GeoDb::Taken);
         self.tell_whether_outdated();
@@ -142,7 +141,7 @@ impl Reload {
             return self.geodb_not_yet(&files, why);
         }
         let loaded = Snapshot::load(&self.sources, &files, Some(current));
-        // Read while somebody writes: half of a file, or files that do not belong together.
+        // A file was written during the load, so it may be half a file, or not belong to the others.
         let half = |error: &LoadError| error.files().find(|file| files.may_be_half_written(*file));
         let moving = look().first_other(&files);
         if let Some(file) = moving.or_else(|| loaded.as_ref().err().and_then(half)) {
@@ -169,15 +168,15 @@ impl Reload {
         }
     }
 
-    /// What was changed just before it was loaded may be changed again without looking different, where
-    /// the file system's clock ticks slowly. A second later that is over.
+    /// A file that changed just before the load may change again and keep its time stamp, if the file system's
+    /// clock is coarse. A load one second later finds that change.
     fn load_once_more(&mut self) {
         self.once_more = true;
         self.watch.not_judged();
         self.next_look = Some(Instant::now() + SETTLED);
     }
 
-    /// A release does not wait for a database that is being fetched.
+    /// The geo database is still being written: loads the other files without it if they have changed.
     fn geodb_not_yet(&mut self, files: &Fingerprints, why: Why) {
         if self.watch.others_changed(files) {
             self.load(why, GeoDb::Kept);
@@ -186,8 +185,8 @@ impl Reload {
         }
     }
 
-    /// A file is still being written. It is looked at again soon, even where that is done on request
-    /// only: whoever asked wants what it will be.
+    /// A file is still being written. It is checked again soon, even if files are otherwise loaded only on SIGHUP:
+    /// the operator wants the finished file.
     fn not_yet(&mut self, file: File, why: Why) {
         self.next_look = Some(Instant::now() + SETTLED);
         let (since, told) = self.changing.get_or_insert((Instant::now(), false));
@@ -198,14 +197,14 @@ impl Reload {
         let path = path.map(|path| path.to_string()).unwrap_or_default();
         if late {
             log::warn!(
-                "{flag} {path} has been changing for {} s; the one in use stays until it is left alone \
-                 for a second; see what writes it, and rather rename a finished file over it",
+                "{flag} {path} has been changing for {} s; the loaded one stays in use until the file has not \
+                 changed for a second; find what writes it; to replace it, rename a finished file over it",
                 LONG.as_secs()
             );
         } else if why == Why::Signal {
             log::info!(
-                "not taken yet ({why}): {flag} {path} is still being written; it is looked at again \
-                 every second"
+                "not loaded yet ({why}): {flag} {path} is still being written; checking again every \
+                 second"
             );
         }
     }
@@ -239,7 +238,7 @@ impl Reload {
         counts.loaded_now();
         match self.refused.take() {
             Some(_) => log::info!("configuration is valid again, loaded ({why}): {changes}"),
-            None => log::info!("configuration loaded again ({why}): {changes}"),
+            None => log::info!("configuration reloaded ({why}): {changes}"),
         }
     }
 
@@ -254,12 +253,14 @@ impl Reload {
         let refused = (files, one_line(error));
         if self.refused.as_ref() != Some(&refused) {
             log::error!(
-                "configuration not taken ({why}), the one in use stays: {}",
+                "configuration not loaded ({why}), the previous one stays in use: {}",
                 refused.1
             );
             self.refused = Some(refused);
         } else if why == Why::Signal {
-            log::info!("configuration not taken ({why}): the files are as they were when refused");
+            log::info!(
+                "configuration not loaded ({why}): the files have not changed since they were refused"
+            );
         }
     }
 }
@@ -269,7 +270,7 @@ fn one_line(error: &LoadError) -> String {
     if lines.len() > MOST_PROBLEMS {
         let more = lines.len() - MOST_PROBLEMS;
         lines.truncate(MOST_PROBLEMS);
-        lines.push(format!("and {more} more, which check-config shows"));
+        lines.push(format!("and {more} more (see check-config)"));
     }
     lines.join("; ")
 }

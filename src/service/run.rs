@@ -1,4 +1,4 @@
-//! `upgrade-responder start`: everything in its order, from the files to the last record.
+//! `upgrade-responder start`: runs the service, from loading the files to the last record.
 
 use std::sync::Arc;
 use std::thread;
@@ -20,10 +20,10 @@ use crate::config::Snapshot;
 use crate::config::watch::Fingerprints;
 use crate::logging;
 
-/// How often what happened is summed up in the log.
+/// How often the log gets a summary.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(300);
 
-/// Runs until SIGTERM or SIGINT; SIGHUP loads the files again.
+/// Runs until SIGTERM or SIGINT; SIGHUP reloads the files.
 pub fn run(options: StartOptions) -> Result<(), RunError> {
     logging::start(options.debug);
     // Before anything that takes time, so that an early signal is not lost.
@@ -35,7 +35,7 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     let influx = influx.map(|influx| connect(influx, &options.database));
     let influx = influx.transpose()?;
     let doors = Doors::open(&options)?;
-    // What the process cannot go on with; the first of it counts.
+    // Fatal errors; only the first is needed.
     let (tell, fatal) = bounded(1);
     let serving = Serving::start(&options, snapshot, influx, doors, &tell)?;
     notify::ready();
@@ -59,8 +59,8 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
 /// Signals as messages, so that one can be waited for with a limit.
 fn signals() -> std::io::Result<Receiver<i32>> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    // Holds none: of many SIGHUPs that come during a load, one is left, and a SIGTERM waits for that
-    // one at most.
+    // Without a buffer: of many SIGHUPs during a reload only one remains, and a SIGTERM waits for at most
+    // one more reload.
     let (sender, receiver) = bounded(0);
     thread::Builder::new()
         .name("signals".to_owned())
@@ -103,8 +103,8 @@ fn serve_until_stopped(
                 }
             }
             recv(fatal) -> why => {
-                let why = why.unwrap_or_else(|_| "a thread is gone".to_owned());
-                // At once: what is under way is still finished, and that takes a while.
+                let why = why.unwrap_or_else(|_| "a thread has ended".to_owned());
+                // Logged before the stop, which takes a while.
                 log::error!("{why}");
                 let ended = "stopped after a fatal error (see the log line before); restart it";
                 return Err(RunError::System(ended.to_owned()));

@@ -1,4 +1,4 @@
-//! What runs while the service serves, in the order in which it starts, and how it stops.
+//! Starts the threads of the service in order, and stops them.
 
 use std::io;
 use std::sync::Arc;
@@ -31,14 +31,14 @@ use crate::spool::cardinality::Listed;
 use crate::state::StateDir;
 use crate::totals::left_out::LeftOutTable;
 
-/// Connections of the operator's listener at once.
+/// The most connections at once to the operator's listener.
 const OPERATOR_CONNECTIONS: usize = 8;
 /// How long a stop waits for requests in flight.
 const FINISH_REQUESTS: Duration = Duration::from_secs(5);
 /// How long a stop waits for the last delivery.
 const LAST_DELIVERY: Duration = Duration::from_secs(5);
-/// How long for either where the process cannot go on: what took its memory goes on taking it, and what
-/// is not delivered is after the next start.
+/// The limit for both after a fatal error: memory use may still be growing, and undelivered records are delivered
+/// after the next start.
 const HURRY: Duration = Duration::from_millis(200);
 
 /// The running service.
@@ -54,7 +54,7 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// Starts all threads; `tell` takes what the process cannot go on with.
+    /// Starts all threads; `tell` gets fatal errors.
     pub(super) fn start(
         options: &StartOptions,
         snapshot: Snapshot,
@@ -120,7 +120,7 @@ impl Serving {
         })
     }
 
-    /// No new connections, requests in flight are answered, records go to the spool, one last delivery.
+    /// Accepts no new connections, answers requests in flight, writes records to the spool, and delivers once more.
     pub(super) fn stop(self, in_a_hurry: bool) {
         self.check_ins.stop();
         let most = if in_a_hurry { HURRY } else { Duration::MAX };

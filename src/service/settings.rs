@@ -1,5 +1,5 @@
-//! The settings in force, as the log tells them at start: nobody has to guess which build it is and
-//! which file it read. No secrets.
+//! Logs the settings in force at the start, so that the log shows which build ran and which files it read. It never
+//! logs secrets.
 
 use std::path::PathBuf;
 
@@ -8,12 +8,11 @@ use crate::config::warnings::without_effect;
 use crate::service::influx_options::{Api, InfluxOptions, Password};
 use crate::service::options::StartOptions;
 
-/// Logs the settings, and what the operator left out, so that nobody wonders later why it is not
-/// there.
+/// Logs the settings, and which features are off because a flag is missing.
 pub fn say(options: &StartOptions) {
     let sources = &options.sources;
     log::info!(
-        "upgrade-responder {}: response config {}, request schema {}, geo database {}, looked at {}; \
+        "upgrade-responder {}: response config {}, request schema {}, geo database {}, checked {}; \
          query period {}, extra tags with totals: {}; {} connections, client time-out {} s, trusted \
          proxies {}",
         env!("CARGO_PKG_VERSION"),
@@ -34,7 +33,7 @@ pub fn say(options: &StartOptions) {
         options.trusted_proxies,
     );
     log::info!(
-        "InfluxDB {}; state directory {}, spool up to {} bytes; {} new values a tag, {} tag sets",
+        "InfluxDB {}; state directory {}, spool up to {} bytes; at most {} new values per tag, {} tag sets",
         match &options.influxdb {
             Some(influxdb) => delivery(influxdb, options),
             None => "none".to_owned(),
@@ -55,8 +54,8 @@ pub fn say(options: &StartOptions) {
     }
     if options.scarf_given {
         log::warn!(
-            "--scarf-endpoint and --scarf-timeout are accepted, but nothing is sent (yet); leave \
-             them out"
+            "--scarf-endpoint and --scarf-timeout have no effect, nothing is sent to Scarf; remove \
+             them"
         );
     }
     for warning in options.influxdb.iter().flat_map(InfluxOptions::warnings) {
@@ -64,7 +63,7 @@ pub fn say(options: &StartOptions) {
     }
 }
 
-/// Logs the keys of the files that change nothing, but for those that the snapshot before had too.
+/// Logs the keys of the files that have no effect, except those that the snapshot before had too.
 pub fn warn_of_keys_without_effect(snapshot: &Snapshot, before: Option<&Snapshot>) {
     let known = before.map(without_effect).unwrap_or_default();
     for key in without_effect(snapshot) {

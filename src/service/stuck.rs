@@ -1,10 +1,10 @@
-//! Connections that do not move any more: counted, and logged before they take all slots.
+//! Counts connections that make no progress, and logs them before they take all slots.
 //!
-//! A silent client is cut off when its time-out is over, so a slot that has not moved for longer is lost
-//! (`HTTP/2.0` or `HTTP/3.0` in a request line blocks its thread in tiny_http for good, also when the client
-//! has gone) or held by a client that drips.
+//! A silent client is cut off after its time-out, so a slot that has not moved for longer is stuck. Either it is lost:
+//! `HTTP/2.0` or `HTTP/3.0` in a request line blocks its thread in tiny_http indefinitely, even if the client has
+//! gone. Or a client holds it by sending single bytes.
 //!
-//! Without it: connections are lost one by one without a word, until none is left.
+//! Without this module, connections would be lost one by one without a log line, until none is left.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,24 +12,24 @@ use std::time::{Duration, Instant};
 use crate::http::slots::{Slots, Turn};
 use crate::logging::Throttle;
 
-/// A look later than this after the last one counts as so much: a pause of the whole machine is nobody's
-/// silence.
+/// The most time that counts between two checks: a pause of the whole machine must not count as silence of
+/// the clients.
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
 
-/// Looks at the slots of one listener again and again.
+/// Watches the slots of one listener.
 #[derive(Debug)]
 pub struct Stuck {
     slots: Arc<Slots>,
-    /// What they are for, for the log.
+    /// The purpose of the connections, for the log.
     name: &'static str,
-    /// So long a slot may stay as it is.
+    /// How long a slot may stay unchanged.
     limit: Duration,
-    /// Time that has passed, by looks.
+    /// The time that has passed, added up by the checks.
     now: Duration,
     last_look: Instant,
-    /// Where each slot was, and since when.
+    /// The state of each slot, and since when.
     seen: Vec<(Turn, Duration)>,
-    /// Found since the last log line.
+    /// Stuck slots found since the last log line.
     unsaid: usize,
     said: Throttle,
 }
@@ -48,7 +48,7 @@ impl Stuck {
         }
     }
 
-    /// Counts the slots that are stuck; says so where there are new ones.
+    /// Counts the slots that are stuck; logs a warning if there are new ones.
     pub fn look(&mut self) {
         self.now += self.last_look.elapsed().min(LONGEST_LOOK);
         self.last_look = Instant::now();
@@ -65,9 +65,9 @@ impl Stuck {
         if self.unsaid > 0 && self.said.tick(0).is_some() {
             self.unsaid = 0;
             log::warn!(
-                "{stuck} of {} connections for {} are stuck, they have not moved for {} s; HTTP/2.0 or \
-                 3.0 in the first line of a request costs one for good, and clients that send a byte now \
-                 and then hold one; put a proxy in front that lets neither through; a restart frees them",
+                "{stuck} of {} connections for {} are stuck, without progress for {} s; a request with \
+                 HTTP/2.0 or 3.0 in its first line blocks one until the restart, and a client that sends \
+                 single bytes holds one; put a proxy in front that refuses both; a restart frees them",
                 self.slots.most(),
                 self.name,
                 self.limit.as_secs(),
@@ -89,7 +89,7 @@ mod tests {
         for (slot, step) in taken.iter().zip([Step::Accepted, Step::Asked]) {
             slot.step(step);
         }
-        // That of a proxy may be idle, and the next one is the accept loop's.
+        // A proxy's connection may be idle, and the last one still belongs to the accept loop.
         taken[2].step(Step::AskedByProxy);
         stuck.look();
         assert_eq!(slots.stuck(), 0, "all have just moved");

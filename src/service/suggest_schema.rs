@@ -1,5 +1,5 @@
-//! `upgrade-responder check-config --suggest-schema`: the request schema with the keys added that check-ins
-//! sent and the server left out. It prints, and never writes a file.
+//! `upgrade-responder check-config --suggest-schema`: prints the request schema with the keys added that check-ins
+//! sent and the server left out. It never writes a file.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ pub struct Suggestion {
     pub notes: Vec<String>,
 }
 
-/// The error says what to do.
+/// Makes the suggestion; an error says what to do.
 pub fn run(options: &StartOptions) -> Result<Suggestion, String> {
     let path = options.sources.schema.as_ref().ok_or(
         "--suggest-schema: found no --request-schema, expected one: without it all keys are stored within \
@@ -44,7 +44,7 @@ pub fn run(options: &StartOptions) -> Result<Suggestion, String> {
     let mut notes = Vec::new();
     for (what, keys) in [
         ("added", &suggested.added),
-        ("longer", &suggested.lengthened),
+        ("maxLen raised", &suggested.lengthened),
     ] {
         for key in keys {
             notes.push(format!("{what}: {:?}{}", key.key, told(&rows, key)));
@@ -75,14 +75,14 @@ fn told(rows: &[LeftOutRow], wanted: &Wanted) -> String {
 }
 
 fn is_suggested(row: &LeftOutRow) -> bool {
-    // A key that was cut is none that a client sends.
+    // A key of this length was cut, so no client sends it as it is.
     row.key.len() < MAX_TEXT
         && [Reason::NotInSchema, Reason::TooLong]
             .iter()
             .any(|reason| reason.as_str() == row.reason)
 }
 
-/// Types of which nothing is known, as of `null`, are not suggested.
+/// The key to suggest; `None` also if its type is unknown, as with `null`.
 fn wanted(row: &LeftOutRow) -> Option<Wanted> {
     if !is_suggested(row) {
         return None;

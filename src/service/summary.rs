@@ -1,4 +1,4 @@
-//! The day's story in few lines: what happened since the last summary, if anything did.
+//! The line that summarises in the log what happened since the last one, and the account at the stop.
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ impl Summary {
     }
 }
 
-/// Nothing where nothing was handled.
+/// The time within which requests were handled; empty if there were none.
 fn handled_within(handling: &[u64; BUCKETS.len() + 1]) -> String {
     if handling.iter().all(|count| *count == 0) {
         return String::new();
@@ -94,8 +94,8 @@ pub fn status(metrics: &Metrics) -> String {
     )
 }
 
-/// The equation of [`RecordMetrics`](crate::metrics::RecordMetrics), for the log at the end,
-/// with what is `waiting` as it was counted.
+/// The equation of [`RecordMetrics`](crate::metrics::RecordMetrics), for the last log line. `waiting` is the number
+/// that was counted in the spool.
 pub fn totals(metrics: &Metrics, waiting: u64) -> String {
     let records = &metrics.records;
     format!(

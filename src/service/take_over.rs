@@ -1,5 +1,5 @@
 //! `upgrade-responder take-over`: drops the continuous queries that fill the measurements of totals, once all other
-//! servers are replaced by this one. From the next period on this server's own totals stand there.
+//! servers are replaced by this one. From the next period on this server writes its own totals there.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use crate::delivery::http::TIMEOUT;
 use crate::delivery::v1::{QueryError, V1};
 use crate::service::options::TakeOverOptions;
 
-/// Drops them, or prints what would be done.
+/// Drops the queries, or prints what would be done.
 pub fn run(options: &TakeOverOptions, out: &mut dyn Write) -> Result<(), RunError> {
     let client = connect(&options.influxdb, &options.database)?;
     let Some(influx) = client.v1() else {
@@ -29,10 +29,7 @@ pub fn run(options: &TakeOverOptions, out: &mut dyn Write) -> Result<(), RunErro
         .into_iter()
         .partition(|query| targets.contains(&query.target));
     for query in &others {
-        say(
-            out,
-            &format!("left alone: {} fills {}", query.name, query.target),
-        );
+        say(out, &format!("kept: {} fills {}", query.name, query.target));
     }
     for query in &ours {
         drop_query(influx, query, options.dry_run, out)?;
@@ -43,7 +40,7 @@ pub fn run(options: &TakeOverOptions, out: &mut dyn Write) -> Result<(), RunErro
             format!("{number} continuous queries would be dropped; nothing was changed")
         }
         (number, false) => format!(
-            "{number} continuous queries were dropped; the server's own totals stand there from the next period on"
+            "{number} continuous queries were dropped; from the next period on the server writes its own totals there"
         ),
     };
     say(out, &what);
@@ -73,7 +70,7 @@ fn drop_query(
         Ok(_) => Ok(()),
         Err(QueryError::Refused(why)) => Err(failed(
             influx,
-            &format!("{why}; an administrator may drop it"),
+            &format!("{why}; an administrator can drop it"),
         )),
         Err(QueryError::Trouble(trouble)) => Err(failed(influx, &trouble.to_string())),
     }
@@ -84,6 +81,6 @@ fn failed(influx: &V1, why: &str) -> RunError {
 }
 
 fn say(out: &mut dyn Write, text: &str) {
-    // A reader that has closed the pipe has seen enough.
+    // A closed pipe is no error: the reader has seen enough.
     let _ = writeln!(out, "{text}");
 }

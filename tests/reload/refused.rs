@@ -124,7 +124,7 @@ fn each_is_said_once(file: &str, cases: &[Broken<'_>]) {
         if number > 0 {
             running.signal(Signal::HUP);
         }
-        wait_for_lines(&running, "the one in use stays", number + 1);
+        wait_for_lines(&running, "the previous one stays in use", number + 1);
         let log = running.log();
         let line = log.lines().rfind(|line| line.contains("in use stays"));
         let line = line.unwrap();
@@ -132,7 +132,7 @@ fn each_is_said_once(file: &str, cases: &[Broken<'_>]) {
             assert!(line.contains(text), "{text:?} is not in: {line}");
         }
         running.signal(Signal::HUP);
-        wait_for_lines(&running, "as they were when refused", number + 1);
+        wait_for_lines(&running, "not changed since they were refused", number + 1);
         assert_eq!(answer(&mut connection), before);
         // The very same file, with its old times.
         fs::rename(&kept, &path).unwrap();
@@ -144,7 +144,7 @@ fn each_is_said_once(file: &str, cases: &[Broken<'_>]) {
     }
     // The last is looked at three times more, and not said again.
     fs::rename(&path, &kept).unwrap();
-    wait_for_lines(&running, "the one in use stays", cases.len() + 1);
+    wait_for_lines(&running, "the previous one stays in use", cases.len() + 1);
     thread::sleep(Duration::from_secs(3));
     let log = running.terminate().stderr;
     assert_eq!(log.matches("ERROR").count(), cases.len() + 1, "{log}");
@@ -208,7 +208,7 @@ fn a_file_that_could_not_be_opened_for_a_while_is_loaded_later() {
     running.signal(Signal::HUP);
     wait_for_lines(
         &running,
-        "not taken (files changed), the one in use stays",
+        "not loaded (files changed), the previous one stays in use",
         1,
     );
     assert!(running.log().contains("Too many open files"));
@@ -217,5 +217,9 @@ fn a_file_that_could_not_be_opened_for_a_while_is_loaded_later() {
     wait_for_lines(&running, "configuration is valid again", 1);
     assert_ne!(answer(&mut connection), before);
     let log = running.terminate().stderr;
-    assert_eq!(log.matches("configuration not taken (").count(), 1, "{log}");
+    assert_eq!(
+        log.matches("configuration not loaded (").count(),
+        1,
+        "{log}"
+    );
 }

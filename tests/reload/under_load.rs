@@ -118,7 +118,7 @@ fn two_hundred_reloads_under_load_fail_no_request_and_mix_no_answers() {
             "{error}"
         );
     }
-    let reloads = log.matches("configuration loaded again").count();
+    let reloads = log.matches("configuration reloaded").count();
     assert!(reloads >= 200, "{reloads} reloads");
     println!("{count} answers during {reloads} reloads");
 }

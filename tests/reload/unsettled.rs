@@ -96,11 +96,11 @@ fn a_geo_database_that_is_being_fetched_does_not_keep_a_release_waiting() {
     // A release, by itself and then by a SIGHUP.
     let mut file = Swapped::new(&path);
     file.change(Way::Rename, config(3).as_bytes());
-    wait_for_lines(&running, "loaded again (files changed): versions added", 1);
+    wait_for_lines(&running, "reloaded (files changed): versions added", 1);
     assert!(answer(&mut connection).contains("v1.2.0"));
     file.change(Way::Rename, config(4).as_bytes());
     running.signal(Signal::HUP);
-    wait_for_lines(&running, "loaded again (SIGHUP): versions added", 1);
+    wait_for_lines(&running, "reloaded (SIGHUP): versions added", 1);
     wait_for_lines(&running, &still, 2);
     assert!(answer(&mut connection).contains("v1.3.0"));
     assert!(!running.log().contains("geo database is now"));
@@ -111,7 +111,7 @@ fn a_geo_database_that_is_being_fetched_does_not_keep_a_release_waiting() {
     wait_for(NOTICED, "outdated", || outdated() == 1);
     fetched.store(true, Ordering::Relaxed);
     let pause = fetching.join().unwrap();
-    let taken = "loaded again (files changed): geo database is now \"Sample-City\" of 2023-11-14";
+    let taken = "reloaded (files changed): geo database is now \"Sample-City\" of 2023-11-14";
     wait_for_lines(&running, taken, 1);
     wait_for(NOTICED, "up to date", || outdated() == 0);
     let log = running.terminate().stderr;
@@ -164,7 +164,7 @@ fn a_response_config_that_goes_on_changing_is_told_of_and_taken_when_asked_for()
         thread::sleep(Duration::from_millis(200));
     }
     running.signal(Signal::HUP);
-    wait_for_lines(&running, "loaded again (SIGHUP)", 1);
+    wait_for_lines(&running, "reloaded (SIGHUP)", 1);
     assert!(answer(&mut running.connect()).contains("v1.2.0"));
     assert_eq!(lines_with(&running, "WARN"), 1, "{}", running.log());
 }

@@ -1,4 +1,4 @@
-//! `check-config --online`: what the database says, without writing a point.
+//! `check-config --online`: checks the database, without writing a point.
 
 use jiff::Timestamp;
 
@@ -27,7 +27,7 @@ pub(super) fn ask(
                 report.warn(hint);
             }
         }
-        // It takes any login, database and line, so nothing more can be found out without writing.
+        // VictoriaMetrics accepts any login, database and line, so only a real write could show more.
         Ok(Engine::VictoriaMetrics) => {
             report.say("engine", "VictoriaMetrics");
             return report.say(
@@ -41,7 +41,7 @@ pub(super) fn ask(
                 .push(format!("InfluxDB at {url} is not reachable: {trouble}"));
         }
     }
-    // Without lines nothing is written, but login, database and right are checked.
+    // An empty write stores nothing, but InfluxDB checks login, database and permission.
     match client.write(b"", TIMEOUT) {
         Outcome::Stored => report.say("writing", "is permitted"),
         Outcome::Kept(Trouble::DatabaseMissing) => {
@@ -62,7 +62,7 @@ pub(super) fn ask(
         }
         Outcome::TooLarge(_) => {
             let found =
-                "takes not even an empty write (status 413), expected InfluxDB or VictoriaMetrics";
+                "refuses even an empty write (status 413), expected InfluxDB or VictoriaMetrics";
             return report.errors.push(format!("InfluxDB at {url}: {found}"));
         }
     }
@@ -85,12 +85,12 @@ fn compare_types(influx: &V1, schema: Option<&RequestSchema>, report: &mut Repor
                 }
             }
         }
-        Err(why) => report.warn(format!("the types of fields cannot be seen: {why}")),
+        Err(why) => report.warn(format!("the field types cannot be read: {why}")),
     }
 }
 
-/// Only administrators create databases, and only they are answered this question; where InfluxDB
-/// knows no users, everybody is one.
+/// Tells by SHOW USERS whether this user is an administrator, who alone may create databases. Without
+/// authentication everybody is one.
 fn database_missing(influx: &V1, report: &mut Report) {
     match influx.query("SHOW USERS", TIMEOUT) {
         Ok(_) => report.warn("the database does not exist yet; start creates it"),
@@ -103,7 +103,7 @@ fn database_missing(influx: &V1, report: &mut Report) {
     }
 }
 
-/// Looks whether another server's continuous queries fill the measurements of totals.
+/// Lists the continuous queries, with a warning for those that fill the measurements of totals.
 fn continuous_queries(influx: &V1, tags: &[String], report: &mut Report) {
     let found = match foreign::continuous_queries(influx, TIMEOUT) {
         Ok(Ok(found)) => found,
@@ -118,27 +118,27 @@ fn continuous_queries(influx: &V1, tags: &[String], report: &mut Report) {
     for ContinuousQuery { name, target } in found {
         match targets.contains(&target) {
             true => report.warn(format!(
-                "continuous query {name} of another server fills {target}; start leaves it alone as long as \
-                 others write records; see take-over"
+                "continuous query {name} of another server fills {target}; start keeps it while other servers \
+                 write records; see take-over"
             )),
             false => report.say("continuous query", format!("{name}, fills {target}")),
         }
     }
 }
 
-/// What to do where the server speaks another protocol than was chosen. 1.6.7 has no `/api/v2/write`; 2.x takes writes
-/// of v1 only where somebody has mapped the database to a bucket, and 3.x has no databases to create.
+/// Advice if `--influxdb-api` does not fit the server. 1.6.7 has no `/api/v2/write`. 2.x accepts v1 writes only for a
+/// database that is mapped to a bucket. 3.x has no databases to create.
 fn other_protocol(client: &Protocol, version: Option<&str>) -> Option<String> {
     let version = version?;
     let major = version.trim_start_matches('v').split('.').next()?;
     match (client, major) {
         (Protocol::V1(_), "2" | "3") => Some(format!(
-            "InfluxDB {version} is asked by --influxdb-api v1, expected v2: give --influxdb-token-file, and --influxdb-org \
+            "InfluxDB {version} is used with --influxdb-api v1, expected v2: give --influxdb-token-file, and --influxdb-org \
              for 2.x"
         )),
         (Protocol::V2(_), "0" | "1") => Some(format!(
-            "InfluxDB {version} is asked by --influxdb-api v2, expected v1: leave --influxdb-token, --influxdb-org and \
-             --influxdb-bucket out, or give --influxdb-api v1"
+            "InfluxDB {version} is used with --influxdb-api v2, expected v1: remove --influxdb-token, --influxdb-org and \
+             --influxdb-bucket, or give --influxdb-api v1"
         )),
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! An explanation in words: a block for each rule, up to the one that decides, and the answer.
+//! The text of an explanation: a block for each rule, up to the one that decides, and the answer.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use crate::config::rules::effects::{Offer, offer};
 use crate::config::rules::rollout::{self, Rollout};
 use crate::config::rules::{Rule, Rules, Verdict};
 
-/// Writes what each rule says to the client, and returns the index of the one that decides.
+/// Writes whether each rule fits the client, and returns the index of the one that decides.
 pub fn rules(rules: &Rules, client: &Client<'_>, text: &mut String) -> Option<usize> {
     if rules.is_empty() {
         text.push_str("no rules: every client gets the same answer\n");
@@ -22,7 +22,7 @@ pub fn rules(rules: &Rules, client: &Client<'_>, text: &mut String) -> Option<us
             Verdict::LetsThrough => "fits, but lets this client through",
             Verdict::Decides => "fits and decides",
         };
-        // A String takes every write.
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{} {what}: {rule}", rule.title());
         criteria(rule, client, text);
         if let (Some(rollout), true) = (&rule.rollout, verdict != Verdict::DoesNotFit) {
@@ -102,11 +102,11 @@ pub fn differences(
     }
     for version in ours.response.versions() {
         if find(theirs, &version.name).is_none() {
-            let _ = writeln!(changes, "change: {:?} is gone", version.name);
+            let _ = writeln!(changes, "change: {:?} is removed", version.name);
         }
     }
     if changes.is_empty() {
-        changes.push_str("change: keys of the versions; see the answers\n");
+        changes.push_str("change: only other keys of the versions; compare the answers\n");
     }
     text.push_str(&changes);
 }

@@ -1,7 +1,6 @@
-//! `upgrade-responder explain`: what a client would be answered, and why, from the files on disk.
+//! `upgrade-responder explain`: shows the answer that a client would get, and why, from the files on disk.
 //!
-//! It reads files and writes to standard output; it never asks the running server, nor records anything. The
-//! address that it is given is shown nowhere.
+//! It never contacts the running server, never records anything, and never shows the address that it is given.
 
 mod account;
 
@@ -21,15 +20,15 @@ use crate::config::watch::Fingerprints;
 use crate::config::{LoadError, Snapshot};
 use crate::geo::Lookup;
 
-/// The most bytes that the server takes, and one more.
+/// One byte more than the largest body that the server accepts.
 const MOST_BYTES: u64 = 64 * 1024 + 1;
 
-/// What `explain` needs to know.
+/// The options of `explain`.
 #[derive(Debug)]
 pub struct ExplainOptions {
     pub sources: ConfigSources,
     pub request: RequestFrom,
-    /// The client's.
+    /// The client's address.
     pub address: Option<IpAddr>,
     /// Another response config to compare with.
     pub against: Option<PathBuf>,
@@ -42,7 +41,7 @@ pub enum RequestFrom {
     File(PathBuf),
 }
 
-/// Why nothing is explained, by exit status.
+/// Why `explain` failed, by exit status.
 #[derive(Debug)]
 pub enum ExplainError {
     /// The files cannot be used: 78.
@@ -59,7 +58,7 @@ impl fmt::Display for ExplainError {
     }
 }
 
-/// Explains one request; the answer is the last line, or, with another config, that config's.
+/// Explains one request. The last line is the answer; with `against`, that of the other config.
 pub fn run(options: &ExplainOptions, out: &mut impl Write) -> Result<(), ExplainError> {
     let snapshot = load(&options.sources)?;
     let other = options.against.as_ref().map(|against| {
@@ -98,7 +97,7 @@ pub fn run(options: &ExplainOptions, out: &mut impl Write) -> Result<(), Explain
         account::answer(other, theirs, &mut text);
     }
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // A reader that has closed the pipe has seen enough.
+        // A closed pipe is no error: the reader has seen enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(ExplainError::Request(format!("standard output: {error}")))
         }
@@ -106,7 +105,7 @@ pub fn run(options: &ExplainOptions, out: &mut impl Write) -> Result<(), Explain
     }
 }
 
-/// Writes what each rule says, and returns the one that decides.
+/// Writes whether each rule fits, and returns the index of the one that decides.
 fn explain(
     snapshot: &Snapshot,
     raw: &Raw<'_>,

@@ -1,7 +1,7 @@
-//! From the totals of a period to the number of installations that each version is offered to.
+//! Estimates, from the totals of a period, how many installations each version is offered to.
 //!
-//! Each version's installations walk through the rules. A rule that asks for the version alone takes them; one
-//! that asks for more may take some, at most as many as the ledger counts with what it asks for.
+//! The installations of each version pass the rules in order. A rule with criteria for the version only takes all of
+//! them. A rule with other criteria may take some: at most as many as the ledger counts for these criteria.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::config::rules::effects::{Offer, offer};
 use crate::config::rules::said::{self, Said};
 use crate::line::snake::snake_case;
 
-/// A number of installations that is known, or known to lie between two.
+/// The least and the greatest possible number of installations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
     pub least: f64,
@@ -32,7 +32,7 @@ impl fmt::Display for Range {
     }
 }
 
-/// What is known of a rule for installations of one version.
+/// Whether a rule fits the installations of one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fits {
     No,
@@ -40,7 +40,7 @@ enum Fits {
     All,
 }
 
-/// How many installations each version of the config is offered to, in its order.
+/// The numbers of installations that each version of the config is offered to, in its order.
 pub fn ranges(
     config: &ResponseConfig,
     installations: &Installations<'_>,
@@ -82,11 +82,11 @@ pub fn ranges(
         .collect()
 }
 
-/// How many installations rules may move that are not sure to fit, at most.
+/// The most installations that rules which perhaps fit can move.
 struct Doubt<'a> {
     limits: &'a [f64],
     by_rule: Vec<f64>,
-    /// Without regard to the limits; no installation is moved twice.
+    /// The most without the limits; no installation is moved twice.
     all: f64,
 }
 
@@ -99,7 +99,7 @@ impl<'a> Doubt<'a> {
         }
     }
 
-    /// Adds the rules that may move so many of `there`.
+    /// Adds rules that may each move some of `there` installations.
     fn add(&mut self, rules: &[(usize, f64)], there: f64) {
         for (rule, most) in rules {
             self.by_rule[*rule] += most.min(there);
@@ -115,12 +115,12 @@ impl<'a> Doubt<'a> {
     }
 }
 
-/// What became of one version's installations.
+/// How the rules divide the installations of one version.
 struct Walked {
     count: f64,
-    /// By the rule that takes them, if those that are not sure take none.
+    /// Numbers by the rule that takes them, if rules that perhaps fit take none.
     taken: Vec<(Option<usize>, f64)>,
-    /// Those that a rule may take.
+    /// Numbers by a rule that may take them.
     perhaps: Vec<(usize, f64)>,
 }
 
@@ -168,7 +168,7 @@ fn fits(rule: &Rule, app_version: &str) -> Fits {
         };
         match &version {
             Some(version) if is_met(version) => {}
-            // Versions that were added up.
+            // `other` stands for several versions.
             None if app_version == "other" => fits = Fits::Perhaps,
             _ => return Fits::No,
         }
@@ -176,7 +176,7 @@ fn fits(rule: &Rule, app_version: &str) -> Fits {
     fits
 }
 
-/// How many installations meet all but the version of a rule, at most.
+/// The most installations that meet the criteria of a rule other than its version.
 fn limit(rule: &Rule, installations: &Installations<'_>) -> f64 {
     let counted = rule
         .criteria
@@ -185,7 +185,7 @@ fn limit(rule: &Rule, installations: &Installations<'_>) -> f64 {
     counted.fold(installations.total, f64::min)
 }
 
-/// How many installations meet a criterion, where the ledger counts by it.
+/// The number of installations that meet a criterion; `None` if the ledger does not count by it.
 fn with(criterion: &Criterion, installations: &Installations<'_>) -> Option<f64> {
     let accepts = |text: &str| {
         let said = Said::Text(text);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::totals::report::{Every, Part, Query, Row, ValueTotal};
 use crate::totals::{LedgerError, LedgerReader};
 
-/// Periods looked back for one that was covered.
+/// How many past periods are searched for a covered one.
 const LOOK_BACK: i64 = 48;
 
 /// One period of the ledger.
@@ -16,14 +16,14 @@ pub struct Installations<'a> {
     pub start: i64,
     seconds: i64,
     pub total: f64,
-    /// By `appVersion`; what has none is left out.
+    /// Numbers by `appVersion`; installations without one are left out.
     pub versions: Vec<(String, f64)>,
-    /// Totals by dimension, as they were read; `None` for what the ledger does not count.
+    /// Totals by dimension, read when first needed; `None` for a dimension that the ledger does not count.
     read: RefCell<HashMap<String, Option<Vec<ValueTotal>>>>,
 }
 
 impl<'a> Installations<'a> {
-    /// `None` where no finished period is known.
+    /// `None` if no finished period is known.
     pub fn read(
         ledger: &'a LedgerReader,
         now: i64,
@@ -55,14 +55,15 @@ impl<'a> Installations<'a> {
         }))
     }
 
-    /// How many of them have a value that `is` so in a dimension; `None` where the ledger does not count by it.
+    /// How many installations have a value of the dimension that `is` accepts; `None` if the ledger does not count
+    /// by it.
     pub fn with(&self, dimension: &str, is: impl Fn(&str) -> bool) -> Option<f64> {
         let mut read = self.read.borrow_mut();
         let values = read
             .entry(dimension.to_owned())
             .or_insert_with(|| self.by(dimension));
         let values = values.as_ref()?.iter();
-        // What is added up as `other` may be anything.
+        // `other` stands for several values, so it may be any.
         let counted = values.filter(|value| value.value == "other" || is(&value.value));
         Some(counted.map(|value| value.total).sum())
     }

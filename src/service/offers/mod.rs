@@ -1,7 +1,7 @@
-//! To how many installations each version would be offered, going by the last finished period of the ledger.
+//! Estimates from the last finished period of the ledger to how many installations each version would be offered.
 //!
-//! The ledger counts by one thing at a time, so only what depends on the version alone is known exactly; where a
-//! rule asks for more, there is a least and a greatest number. It only reads, and a ledger that cannot be read
+//! The ledger counts by one dimension at a time. So the number is exact only if it depends on the version alone; with
+//! other criteria in a rule there is a least and a greatest number. This module only reads, and an unreadable ledger
 //! is no error of a check.
 
 mod estimate;
@@ -18,7 +18,7 @@ use crate::units::date::rfc3339;
 pub use estimate::Range;
 use installations::Installations;
 
-/// What is offered to the installations of one period.
+/// The versions that are offered to the installations of one period.
 #[derive(Debug)]
 pub struct Offers {
     /// The beginning of the period, in seconds since 1970.
@@ -28,16 +28,16 @@ pub struct Offers {
     pub versions: Vec<Offered>,
 }
 
-/// How many installations one version is offered to.
+/// The numbers of installations that one version is offered to.
 #[derive(Debug)]
 pub struct Offered {
     pub name: String,
     pub with_this: Range,
-    /// With the config in use, where that is another one and has the version.
+    /// With the config in use, if that is another one and has the version.
     pub now: Option<Range>,
 }
 
-/// Reads the ledger; `None` where it knows no finished period that was covered.
+/// Reads the ledger; `None` if it has no finished period that was covered.
 pub fn of(
     ledger: &Path,
     config: &ResponseConfig,

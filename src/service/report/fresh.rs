@@ -1,7 +1,7 @@
-//! Waits until the ledger has what the server has acknowledged.
+//! Waits until the ledger has counted the check-ins that the server has answered.
 //!
 //! A record is in the spool at most 10 ms after its answer, and in the ledger a commit later. Without this
-//! wait, whoever checks in and asks would not find it.
+//! wait, a report right after a check-in would not show it.
 
 use std::fs;
 use std::path::Path;
@@ -12,17 +12,17 @@ use crate::spool::Position;
 use crate::spool::segment::SegmentName;
 use crate::totals::LedgerError;
 
-/// From the answer to the spool.
+/// The longest time from the answer of a check-in to its record in the spool.
 const SPOOLED_WITHIN: Duration = Duration::from_millis(10);
-/// How often the ledger is looked at, and how long at most.
+/// How often the ledger is checked, and for how long at most.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const LOOK_FOR: Duration = Duration::from_secs(2);
 
-/// Waits until all that is in the spool now is counted, for 2 s at most. Returns whether it is. What comes
-/// meanwhile is not waited for, or a busy server would keep it waiting.
+/// Waits until the records that are in the spool now are counted, for 2 s at most. Returns whether they are. It does
+/// not wait for later records, or a busy server would make it wait longer.
 ///
-/// Whether a server runs is not asked: that would take the spool's lock, if only for a moment, and a server
-/// that starts in this moment would not get it. Without one all is counted, but after a crash.
+/// It does not find out whether a server runs: that would take the spool's lock for a moment, and a server that
+/// starts at this moment would fail. Without a running server all records are counted, except after a crash.
 pub fn wait(
     spool: &Path,
     position: impl Fn() -> Result<Position, LedgerError>,
@@ -51,7 +51,7 @@ struct Found {
     bytes: u64,
 }
 
-/// Those that are not empty. A directory that cannot be read has none: the ledger is all there is then.
+/// The segments that are not empty; none if the directory cannot be read, as there is nothing to wait for then.
 fn segments(spool: &Path) -> Vec<Found> {
     let entries = fs::read_dir(spool).into_iter().flatten().flatten();
     let found = entries.filter_map(|entry| {
@@ -62,13 +62,13 @@ fn segments(spool: &Path) -> Vec<Found> {
     found.collect()
 }
 
-/// Whether the position is behind everything up to `newest` that is still there.
+/// Whether the position is past all existing segments up to `newest`.
 fn is_counted(spool: &Path, position: Position, newest: Found) -> bool {
     let at = (position.segment, position.offset);
     if at >= (newest.sequence, newest.bytes) {
         return true;
     }
-    // It may have been deleted meanwhile, or a torn line at its end cut off.
+    // The newest segment may have been deleted meanwhile, or a torn last line cut off.
     let mut left = segments(spool);
     left.retain(|found| found.sequence <= newest.sequence);
     left.iter()
@@ -76,7 +76,7 @@ fn is_counted(spool: &Path, position: Position, newest: Found) -> bool {
 }
 
 impl Found {
-    /// How much of `other` was there when this one was the newest.
+    /// The length of `other` when this one was the newest.
     fn bytes_of(&self, other: &Found) -> u64 {
         if other.sequence == self.sequence {
             self.bytes
@@ -119,10 +119,10 @@ mod tests {
             let at = position(segment, offset);
             assert_eq!(is_counted(&spool, at, newest), counted, "{at:?}");
         }
-        // What is appended later is not waited for.
+        // Lines that are appended later do not matter.
         write("00000000000000000007.lp", "one\ntwo\nthree\n");
         assert!(is_counted(&spool, position(7, 8), newest));
-        // Cut off, and deleted.
+        // A segment that was cut off, and one that was deleted.
         write("00000000000000000007.lp", "one\n");
         assert!(is_counted(&spool, position(7, 4), newest));
         fs::remove_file(spool.join("00000000000000000007.lp")).unwrap();

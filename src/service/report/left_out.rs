@@ -1,5 +1,5 @@
-//! `report --left-out`: the keys that were left out of check-ins, as a table, CSV or JSON. The names of the
-//! columns are a promise. Client text is quoted in the table, so that it cannot pass for something else.
+//! `report --left-out`: the keys that were left out of check-ins, as a table, CSV or JSON. Users rely on the names of
+//! the columns. Client text is quoted in the table, so that it cannot imitate other output.
 
 use std::io::{self, Write};
 

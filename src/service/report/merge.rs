@@ -1,4 +1,4 @@
-//! `report --merge`: the ledgers of several servers as one report.
+//! `report --merge`: adds up the ledgers of several servers in one report. It never writes to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -35,7 +35,7 @@ pub(super) fn run(options: &ReportOptions) -> Result<(), ReportError> {
     let now = Timestamp::now().as_second();
     let asked = Asked::new(options.span, now);
     let is_text = options.format == Format::Text;
-    // The same span before is what the change is against.
+    // The table compares the span with the same span before it.
     let before = if is_text {
         asked.to.saturating_sub(asked.from)
     } else {
@@ -61,7 +61,7 @@ pub(super) fn run(options: &ReportOptions) -> Result<(), ReportError> {
     write(options, &ledgers, &sum, asked, now)
 }
 
-/// The directories to add up. A server that is there twice would be counted twice.
+/// The directories to add up. Refuses two directories of one server, which would be counted twice.
 fn copies(options: &ReportOptions) -> Result<Vec<Application>, ReportError> {
     let mut copies = Vec::new();
     let (mut ledgers, mut instances) = (BTreeSet::new(), BTreeMap::new());
@@ -87,7 +87,7 @@ fn copies(options: &ReportOptions) -> Result<Vec<Application>, ReportError> {
     Ok(copies)
 }
 
-/// Names the servers whose spool holds records that are in no ledger. Nobody counts those of a copy.
+/// Warns of servers whose spool has records that are not counted. In a copy of a directory no server counts them.
 fn say_uncounted(copies: &[Application], ledgers: &[LedgerReader]) -> Result<(), ReportError> {
     for (copy, ledger) in copies.iter().zip(ledgers) {
         if fresh::wait(&copy.spool(), || ledger.position())? {
@@ -137,7 +137,7 @@ fn write(
             out.write_all(text.as_bytes())
         }
     };
-    // CSV has no place for it.
+    // The CSV has no columns for the coverage.
     if options.format == Format::Csv {
         for line in coverage(sum).lines() {
             logging::say_error("upgrade-responder", &line);
@@ -146,14 +146,14 @@ fn write(
     flushed(written, &mut out)
 }
 
-/// A line for each server: how much of the time it was there for.
+/// A line with the coverage of each server.
 fn coverage(sum: &Merged) -> String {
     let line = |server: &Server| {
         let covered = server.covered_seconds * 1000 / server.seconds.max(1);
         let instance = server.instance.as_deref();
         let instance = instance.map_or_else(String::new, |name| format!(" ({name})"));
         format!(
-            "{}{instance}: there for {}.{}% of {}\n",
+            "{}{instance}: covered {}.{}% of {}\n",
             server.ledger.display(),
             covered / 10,
             covered % 10,

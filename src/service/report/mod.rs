@@ -1,7 +1,7 @@
-//! `upgrade-responder report`: how many installations there are, from the ledger, whether the server runs
+//! `upgrade-responder report`: shows how many installations there are, from the ledger, whether the server runs
 //! or not.
 //!
-//! It reads and never locks or writes, so it is never in the server's way.
+//! It never locks or writes the ledger, so it does not disturb the server.
 
 mod fresh;
 mod left_out;
@@ -22,21 +22,21 @@ use crate::totals::report::{Every, Query, Report};
 use crate::totals::{LedgerError, LedgerReader};
 use text::Text;
 
-/// What `report` needs to know.
+/// The options of `report`.
 #[derive(Debug)]
 pub struct ReportOptions {
     pub state_dir: PathBuf,
-    /// `None`: the only one of the state directory.
+    /// `None`: the only application of the state directory.
     pub application: Option<String>,
     pub by: String,
     pub span: Span,
     pub every: Every,
     pub format: Format,
-    /// The state directories whose ledgers are added up; none: the one of `state_dir` alone.
+    /// The state directories whose ledgers are added up; if empty, only the ledger in `state_dir`.
     pub merge: Vec<PathBuf>,
-    /// The keys that were left out of check-ins, in place of totals.
+    /// Whether to show the keys that were left out of check-ins, not totals.
     pub left_out: bool,
-    /// Colours are wanted where there is a terminal.
+    /// Whether to use colours on a terminal.
     pub colour: bool,
 }
 
@@ -109,7 +109,7 @@ pub fn run(options: &ReportOptions) -> Result<(), ReportError> {
                             server counts them within seconds";
                 logging::say_error("upgrade-responder", &what);
             }
-            // The same span before is what the change is against.
+            // The table compares the span with the same span before it.
             let from = asked
                 .from
                 .saturating_sub(asked.to.saturating_sub(asked.from));
@@ -140,14 +140,14 @@ pub fn run(options: &ReportOptions) -> Result<(), ReportError> {
 
 fn flushed(written: io::Result<()>, out: &mut impl Write) -> Result<(), ReportError> {
     match written.and_then(|()| out.flush()) {
-        // A reader that has closed the pipe has seen enough.
+        // A closed pipe is no error: the reader has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(ReportError::Ledger(format!("standard output: {error}"))),
         Ok(()) => Ok(()),
     }
 }
 
-/// Refuses what the ledger does not count, unless it has counted nothing yet.
+/// Refuses a dimension that the ledger does not count.
 fn check_dimension(by: &str, counted: &[String]) -> Result<(), ReportError> {
     const ALWAYS: [&str; 4] = ["all", "app_version", "country", "city"];
     if ALWAYS.contains(&by) || counted.iter().any(|dimension| dimension == by) {

@@ -1,4 +1,4 @@
-//! The state directory as `report` finds it: a directory for each application.
+//! Finds an application in the state directory, for `report` and `export-totals`.
 
 use std::fs;
 use std::io;
@@ -23,13 +23,13 @@ impl Application {
         self.dir.join("spool")
     }
 
-    /// The server's own name, which a copy has too.
+    /// The server's instance name; a copy of the directory has the same.
     pub fn instance(&self) -> Option<String> {
         instance_of(&self.dir)
     }
 }
 
-/// The application of a state directory, or of its own directory, or of a copy of either.
+/// Finds the application in a state directory, in its own directory, or in a copy of either.
 pub fn find_copied(dir: &Path, named: Option<&str>) -> Result<Application, ReportError> {
     if dir.join("totals.db").exists() {
         return Ok(Application {
@@ -40,7 +40,7 @@ pub fn find_copied(dir: &Path, named: Option<&str>) -> Result<Application, Repor
     find(dir, named)
 }
 
-/// Finds the application, or the only one where it is not named.
+/// Finds the application `named`; without a name the only one.
 pub fn find(state_dir: &Path, named: Option<&str>) -> Result<Application, ReportError> {
     let mut found = applications(state_dir).map_err(|error| unusable(state_dir, &error))?;
     let at = state_dir.display();

@@ -1,15 +1,15 @@
-//! Text of strangers in a column of a terminal: nothing in it can move what stands beside it.
+//! Fits text that clients sent into a column of a terminal, so that it cannot change the text beside it.
 
 use unicode_width::UnicodeWidthChar;
 
 use crate::units::visible::{REPLACED, is_invisible};
 
-/// Makes what follows run from left to right; it takes no room.
+/// A mark of no width that makes the following text run from left to right.
 const LEFT_TO_RIGHT: char = '\u{200e}';
-/// Marks that one letter may carry.
+/// The most combining marks on one letter.
 const MARKS: usize = 2;
 
-/// The text in at most `most` columns, with `…` for what does not fit.
+/// The text in at most `most` columns; `…` replaces the part that does not fit.
 pub fn fit(text: &str, most: usize) -> String {
     let safe = safe(text);
     let fitted = if width(&safe) <= most {
@@ -26,18 +26,18 @@ pub fn fit(text: &str, most: usize) -> String {
         start
     };
     if fitted.chars().any(is_right_to_left) {
-        // Else the figures behind it, or the whole line, would run the other way too.
+        // Otherwise the figures after it, or the whole line, would run from right to left too.
         return format!("{LEFT_TO_RIGHT}{fitted}{LEFT_TO_RIGHT}");
     }
     fitted
 }
 
-/// Columns that a text takes, each character by itself: terminals disagree about those that join.
+/// The columns that a text takes. Each character counts by itself, since terminals disagree about joined ones.
 pub fn width(text: &str) -> usize {
     text.chars().map(columns_of).sum()
 }
 
-/// Fills up with spaces, in front for figures.
+/// Fills up with spaces; in front for figures.
 pub fn pad(text: &str, columns: usize, in_front: bool) -> String {
     let spaces = " ".repeat(columns.saturating_sub(width(text)));
     if in_front {
@@ -57,7 +57,7 @@ fn safe(text: &str) -> String {
         .map(|c| match c.width() {
             None => REPLACED,
             Some(_) if is_invisible(c) => REPLACED,
-            // One in front would be drawn on the column before.
+            // A leading mark would be drawn on the column before.
             Some(0) if marks >= MARKS => REPLACED,
             Some(0) => {
                 marks += 1;
@@ -71,7 +71,7 @@ fn safe(text: &str) -> String {
         .collect()
 }
 
-/// In a block of a script that runs from right to left.
+/// Whether the character is in a block of a script that runs from right to left.
 fn is_right_to_left(c: char) -> bool {
     matches!(
         u32::from(c),

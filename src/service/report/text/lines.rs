@@ -1,4 +1,4 @@
-//! From a report to the lines of the table: which values, in which order, with which figures.
+//! Turns a report into the lines of the table: which values, in which order, with which figures.
 
 use std::collections::HashMap;
 
@@ -7,19 +7,19 @@ use super::{SHOWN, Text};
 use crate::totals::format::figures::{absent, is_comparable};
 use crate::totals::report::{Numbers, Part, Row, ValueTotal};
 
-/// Where strangers' values end that were too many.
+/// The value under which clients' values over the limit are counted.
 const OTHER: &str = "other";
 
-/// The rows of a report by what they are used for.
+/// The use of each row of a report.
 #[derive(Debug)]
 pub struct Rows {
-    /// Where the span begins; earlier rows are what it is compared with.
+    /// The first row of the span; earlier rows are for the comparison.
     pub begin: usize,
-    /// Where its finished rows end.
+    /// The end of its finished rows.
     pub end: usize,
-    /// The one that runs.
+    /// The row that has not ended.
     pub running: Option<usize>,
-    /// Which ones stand for the time that they have.
+    /// Whether each row covers enough of its time to be compared.
     comparable: Vec<bool>,
 }
 
@@ -37,7 +37,7 @@ impl Rows {
         }
     }
 
-    /// The last finished one of the span.
+    /// The last finished row of the span.
     pub fn last(&self) -> Option<usize> {
         (self.begin < self.end).then(|| self.end - 1)
     }
@@ -47,38 +47,39 @@ impl Rows {
 #[derive(Debug)]
 pub struct Line {
     pub label: String,
-    /// In the last finished row.
+    /// The figure in the last finished row.
     pub now: Option<f64>,
-    /// In the running row.
+    /// The figure in the running row.
     pub so_far: Option<f64>,
-    /// Of all check-ins, now or so far.
+    /// The share of all check-ins, now or so far.
     pub share: Option<f64>,
     pub change: Change,
-    /// In the finished rows of the span; `None` for what is unknown or no whole period.
+    /// The figures in the finished rows of the span; `None` if unknown or not comparable.
     pub bars: Vec<Option<f64>>,
 }
 
-/// The mean of the span against that of the time before.
+/// The mean of the span, compared with that of the time before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Change {
     Unknown,
     /// There was none before.
     New,
-    /// In parts of one.
+    /// As a fraction.
     By(f64),
 }
 
-/// The lines, and how many values were left out.
+/// The lines of the table.
 #[derive(Debug)]
 pub struct Lines {
     pub lines: Vec<Line>,
+    /// How many values are not shown.
     pub left_out: usize,
     /// How many values there are in the span.
     pub values: usize,
 }
 
-/// Makes the lines: all check-ins, the values with the most, those without a value, the other ones; or the
-/// figures of a field.
+/// Makes the lines: all check-ins, the values with the most check-ins, check-ins without a value, and `other`; or
+/// the figures of a field.
 pub fn lines(text: &Text<'_>, rows: &Rows) -> Lines {
     let all: Vec<Option<f64>> = text.report.rows.iter().map(|row| row.total).collect();
     let mut made = Lines {
@@ -122,7 +123,7 @@ pub fn lines(text: &Text<'_>, rows: &Rows) -> Lines {
     made
 }
 
-/// A line of these figures, one for each row of the report. `all` is what a share is a part of.
+/// A line of figures, one for each row of the report. A share is a part of `all`.
 fn line(rows: &Rows, label: &str, figures: &[Option<f64>], all: Option<&[Option<f64>]>) -> Line {
     let at = |index: Option<usize>| index.and_then(|index| *figures.get(index)?);
     let known = |from: usize, to: usize| -> Vec<Option<f64>> {
@@ -157,7 +158,7 @@ fn line(rows: &Rows, label: &str, figures: &[Option<f64>], all: Option<&[Option<
     }
 }
 
-/// A value of the dimension; a city's name alone may be that of several.
+/// A value of the dimension, with the country of a city, since cities share names.
 type Value<'a> = (&'a str, Option<&'a str>);
 
 fn value(total: &ValueTotal) -> Value<'_> {
@@ -171,7 +172,7 @@ fn values(row: &Row) -> &[ValueTotal] {
     }
 }
 
-/// The values of the span, those with the most check-ins now first; and whether there are other ones.
+/// The values of the span, those with the most check-ins now first; and `other`, if it occurs.
 fn ranked<'a>(text: &Text<'a>, rows: &Rows) -> (Vec<Value<'a>>, Option<Value<'a>>) {
     #[derive(Default)]
     struct Rank {
@@ -223,7 +224,7 @@ fn figures_of(text: &Text<'_>, shown: &[Value<'_>]) -> Vec<Vec<Option<f64>>> {
     figures
 }
 
-/// Check-ins that have no value, for each row of the report.
+/// The number of check-ins without a value, for each row of the report.
 fn without_value(text: &Text<'_>) -> Vec<Option<f64>> {
     let without = |row: &Row| {
         let with: f64 = values(row).iter().map(|value| value.total).sum();
@@ -232,7 +233,7 @@ fn without_value(text: &Text<'_>) -> Vec<Option<f64>> {
     text.report.rows.iter().map(without).collect()
 }
 
-/// A country with its name, a city with its country; the code first, which survives where the name is cut.
+/// A country with its name, a city with its country. The code comes first, so that it stays if the name is cut.
 fn label(text: &Text<'_>, (value, country): &Value<'_>) -> String {
     let mut rows = text.report.rows.iter().rev();
     let name = rows.find_map(|row| {

@@ -1,4 +1,4 @@
-//! A report for a terminal of 80 columns: what holds now, how it came, and what is not known.
+//! Formats a report as a table for a terminal of 80 columns.
 
 mod cell;
 mod lines;
@@ -16,19 +16,19 @@ use crate::units::duration::short;
 
 /// Columns of the terminal.
 const COLUMNS: usize = 80;
-/// Values that are shown.
+/// The most values that are shown.
 const SHOWN: usize = 20;
-/// Columns of a value, and of the bars, at most.
+/// The most columns of a value, and of the bars.
 const LABEL: usize = 28;
 const BARS: usize = 40;
-/// Fewer bars are left out.
+/// With fewer columns there are no bars.
 const LEAST_BARS: usize = 4;
 
 /// A report to be shown; `Display` writes it.
 #[derive(Debug)]
 pub struct Text<'a> {
     pub application: &'a str,
-    /// Of the span and of the same span before.
+    /// It includes the same span before.
     pub report: &'a Report,
     /// The span, in seconds since 1970.
     pub from: i64,
@@ -36,12 +36,12 @@ pub struct Text<'a> {
     pub every: Every,
     /// In seconds since 1970.
     pub now: i64,
-    /// The first moment that the ledger knows of, and the end of the last.
+    /// The beginning of the ledger's first period, and the end of its last.
     pub known: Option<(i64, i64)>,
     pub colour: bool,
 }
 
-/// How a piece of text stands out.
+/// The emphasis of a piece of text.
 #[derive(Clone, Copy)]
 enum Style {
     Bold,
@@ -102,7 +102,7 @@ impl Text<'_> {
         )
     }
 
-    /// There is not even a period.
+    /// For a span without any period.
     fn say_nothing(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let application = fit(self.application, COLUMNS / 2);
         match self.known {
@@ -119,19 +119,19 @@ impl Text<'_> {
         }
     }
 
-    /// There are periods, and none of them says anything.
+    /// For a span whose totals are all unknown.
     fn say_unknown(&self, in_span: &[Row], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "Not known: no check-in was counted in this time, and the server was not there\n\
-             for a whole period of it, so it may have missed some."
+            "Not known: no check-in was counted in this time, and the server did not cover\n\
+             a whole period of it, so it may have missed some."
         )?;
         let Some(running) = in_span.last().filter(|row| !row.finished) else {
             return Ok(());
         };
         writeln!(
             f,
-            "The period that runs now ends at {} UTC.\n",
+            "The current period ends at {} UTC.\n",
             moment(end_of(running))
         )?;
         f.write_str(SEND_ONE)
@@ -140,7 +140,7 @@ impl Text<'_> {
     fn table(&self, rows: &Rows, lines: &[Line]) -> String {
         let mut table: Vec<[String; 5]> = vec![self.heading(rows)];
         table.extend(lines.iter().map(|line| cells(line, rows)));
-        // A column that says nothing is left out; the first one never is.
+        // A column with empty cells only is left out; the first one always has a label.
         let columns: Vec<usize> = (0..5)
             .filter(|&column| table.iter().any(|row| !row[column].is_empty()))
             .collect();
@@ -190,7 +190,7 @@ impl Text<'_> {
         [by, now.into(), so_far.into(), share.into(), "change".into()]
     }
 
-    /// What the columns stand for.
+    /// The notes that explain the columns.
     fn notes(&self, rows: &Rows) -> Vec<String> {
         let row = |index: Option<usize>| index.and_then(|index| self.report.rows.get(index));
         let mut notes = Vec::new();
@@ -219,10 +219,10 @@ impl Text<'_> {
             ));
         }
         let length = self.to.saturating_sub(self.from).max(0).unsigned_abs();
-        // The second in which it is asked is not counted.
+        // Rounded up, because the current second is not part of the span.
         let length = short(length.next_multiple_of(60));
         notes.push(format!(
-            "change: the mean a period against that of the {length} before"
+            "change: the mean per period, compared with the {length} before"
         ));
         notes
     }
@@ -239,12 +239,12 @@ impl Text<'_> {
     }
 }
 
-/// What to do where there is nothing.
+/// Advice for a server without check-ins.
 const SEND_ONE: &str = "Send the server a check-in, and ask again:\n\n  \
     curl http://127.0.0.1:8314/v1/checkupgrade -d '{\"appVersion\":\"v1.0.0\"}'\n\n\
-    The address is that of --listen; the log says it when the server is ready.\n";
+    The address is that of --listen; the log shows it when the server is ready.\n";
 
-/// The cells of a line but for its bars.
+/// The cells of a line, without its bars.
 fn cells(line: &Line, rows: &Rows) -> [String; 5] {
     let gap = || GAP.to_string();
     let so_far = match rows.running {
@@ -304,16 +304,16 @@ fn between(row: &Row) -> String {
     format!("{start} to {end} UTC")
 }
 
-/// What the server missed of a row.
+/// The coverage of a row, if it is not complete.
 fn coverage(row: &Row, every: Every) -> String {
     let seconds = row.seconds.max(1);
     let percent = row.covered_seconds.saturating_mul(100) / seconds;
     match (row.total, every) {
-        (None, _) => "; not known, the server was not there for all of it".to_owned(),
+        (None, _) => "; not known, the server did not cover all of it".to_owned(),
         (Some(_), _) if row.covered_seconds >= row.seconds => String::new(),
-        (Some(_), Every::Period) => format!("; the server was there for {percent}% of it"),
+        (Some(_), Every::Period) => format!("; the server covered {percent}% of it"),
         (Some(_), Every::Hours(_) | Every::Days(_)) => {
-            format!("; the server was there for {percent}% of the time")
+            format!("; the server covered {percent}% of the time")
         }
     }
 }

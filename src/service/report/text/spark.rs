@@ -1,12 +1,12 @@
-//! A line of figures as a row of bars.
+//! Draws figures as a row of bars.
 
-/// From the least to the greatest bar.
+/// The bars, from the least to the greatest.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// Stands for what is not known.
+/// Marks an unknown figure.
 pub const GAP: char = '·';
 
 /// Draws at most `columns` bars from zero to the greatest figure. Where there are more figures than columns, a
-/// bar is the mean of the known ones of its part.
+/// bar is the mean of the known figures of its part.
 pub fn line(figures: &[Option<f64>], columns: usize) -> String {
     let columns = columns.min(figures.len());
     let mean = |column: usize| {

@@ -74,7 +74,7 @@ other         10       ·     9%    +50%  ▄·█
 
 now: 2026-11-23 04:00 to 05:00 UTC
 so far: since 2026-11-23 05:00 UTC, 35m of 1h (58%)
-change: the mean a period against that of the 3h36m before
+change: the mean per period, compared with the 3h36m before
 ·: not known
 ";
     assert_shown(&text(&report, 2, 5), expected);
@@ -94,7 +94,7 @@ v1.0.0         ·       1   100%       ·
 
 now: no period is finished yet
 so far: since 2026-11-23 05:00 UTC, 35m of 1h (58%)
-change: the mean a period against that of the 5h36m before
+change: the mean per period, compared with the 5h36m before
 ·: not known
 ";
     assert_shown(&text(&report, 0, 5), expected);
@@ -117,8 +117,8 @@ all            30              ·  █·
 v1.0.0         30   100%       ·  ▁·
 v2.0.0          ·              ·  █·
 
-last: 2026-11-23 01:00 to 02:00 UTC; the server was there for 50% of it
-change: the mean a period against that of the 2h before
+last: 2026-11-23 01:00 to 02:00 UTC; the server covered 50% of it
+change: the mean per period, compared with the 2h before
 ·: not known
 ";
     assert_shown(&text, expected);
