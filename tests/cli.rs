@@ -107,7 +107,7 @@ fn wrong_value_is_one_line_that_names_flag_value_and_what_is_expected() {
         ("--query-period", "1 hour", "1h30m"),
         ("--trusted-proxies", "10.0.0.0/8,10.0.0.0/99", "\"10.0.0.0/99\" is none"),
         ("--down-sample-tags", "hostArch", "snake case"),
-        ("--down-sample-tags", "host_arch,app_version", "\"app_version\" is a name of the server's own"),
+        ("--down-sample-tags", "host_arch,app_version", "\"app_version\" is a reserved name"),
         ("--down-sample-tags", "time", "city or country"),
         ("--down-sample-tags", "country_code", "city or country"),
         ("--keep-periods", "23h", "at least 1d"),
@@ -294,7 +294,7 @@ fn secrets_are_not_repeated_and_a_useless_password_is_said() {
         "--influxdb-pass=--debug",
     ];
     let ended = server::run(&scratch, &[&["start"][..], &url].concat());
-    assert_one_line(&ended.stderr, &["--influxdb-pass", "spelt like a flag"]);
+    assert_one_line(&ended.stderr, &["--influxdb-pass", "the name of a flag"]);
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn an_exported_ledger_says_the_same_after_it_was_imported_once_and_twice() {
     let import = ["import-totals", file, NAME[0], NAME[1]];
     let said = works(&scratch, "other", &import);
     assert!(
-        said.starts_with("4 periods and days imported, 0 known already"),
+        said.starts_with("4 periods and days imported, 0 already in the ledger"),
         "{said}"
     );
     let reports_of_first = reports(&scratch, "state");
@@ -126,7 +126,7 @@ fn an_exported_ledger_says_the_same_after_it_was_imported_once_and_twice() {
         &["import-totals", doubled.to_str().unwrap(), NAME[0], NAME[1]],
     );
     assert!(
-        said.starts_with("0 periods and days imported, 4 known already"),
+        said.starts_with("0 periods and days imported, 4 already in the ledger"),
         "{said}"
     );
     assert_eq!(reports(&scratch, "state"), reports_of_first);

@@ -1,10 +1,10 @@
-# Completion for bash. The flags come from the program's own help page, so the two cannot differ; --help and
-# --version are in its usage only.
+# Completion for bash. The flags come from the program's help page, so the two cannot differ. --help and
+# --version are added here, since the help page has them only in its usage lines.
 
 _upgrade_responder() {
     local word=$2 before=$3 help value
     help=$(upgrade-responder --help 2>/dev/null) || return
-    # --flag=value is three words to bash.
+    # bash splits --flag=value into three words.
     if [[ $word == = ]]; then
         word=
     elif [[ $before == = ]]; then

@@ -41,7 +41,7 @@ impl Name {
         Name::ALL.into_iter().find(|name| name.as_str() == word)
     }
 
-    /// The word that is typed.
+    /// The word on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Name::Start => "start",
@@ -59,11 +59,11 @@ impl Name {
 /// The commands that a flag belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum For {
-    /// All of them; those that a command has no use for are ignored, so that one environment file serves all.
+    /// All of them. A command ignores such a flag if it does not use it, so that one environment file serves all.
     All,
     Only(Name),
     Both(Name, Name),
-    /// All but `start`, which gets its settings from whoever starts it.
+    /// All but `start`, which gets its settings from systemd.
     NotStart,
 }
 

@@ -7,14 +7,14 @@
 //! - Bare: to the end of the line, without white space at its end. A backslash keeps the next character as it
 //!   is; before the end of a line it continues the value on the next one. Quotes inside are ordinary text.
 //! - `'…'`: everything as it is, over several lines if need be.
-//! - `"…"`: the same, but that a backslash takes its meaning from `"`, `\`, `` ` `` and `$`, and joins lines.
+//! - `"…"`: the same, except that a backslash escapes `"`, `\`, `` ` `` and `$`, and joins lines.
 //!
-//! Nothing is expanded. A name that no variable can have, and a value with control characters, are left out.
-//! A backslash at the end of a comment continues nothing, as in systemd from version 254 on; before, it did.
+//! Variables are not expanded. Lines with an invalid name, or a value with control characters, are ignored.
+//! A backslash at the end of a comment does not continue it, as in systemd 254 and later; earlier versions differ.
 
 use std::fmt;
 
-/// The file cannot be one that systemd reads.
+/// Why systemd could not read the file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unreadable {
     NotUtf8 { name: String },
@@ -30,7 +30,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// The assignments in the file's order; of several to one name the last one holds.
+/// The assignments in the file's order. If a name occurs again, the last assignment counts.
 pub fn parse(file: &[u8]) -> Result<Vec<(String, String)>, Unreadable> {
     if file.contains(&0) {
         return Err(Unreadable::Nul);
@@ -61,7 +61,7 @@ pub fn parse(file: &[u8]) -> Result<Vec<(String, String)>, Unreadable> {
 /// Where the reader of a value is.
 #[derive(Clone, Copy)]
 enum At {
-    /// Before the value, or behind a quoted piece: what comes may be quoted.
+    /// Before the value, or after a quoted piece: the next piece may be quoted.
     Start,
     Bare,
     BareEscape,
@@ -85,7 +85,7 @@ impl<'a> Rest<'a> {
         taken
     }
 
-    /// What stands before `=`; `None` for a line without one. The first byte is never that sign.
+    /// The text before `=`; `None` for a line without one. The first byte is part of the name even if it is `=`.
     fn name(&mut self) -> Option<&'a [u8]> {
         let line = self.0;
         self.0 = line.get(1..)?;
@@ -98,11 +98,11 @@ impl<'a> Rest<'a> {
         Some(name.trim_ascii_end())
     }
 
-    /// The value behind `=`, up to the end of its last line.
+    /// The value after `=`, up to the end of its last line.
     fn value(&mut self) -> Vec<u8> {
         let mut value = Vec::new();
         let mut at = At::Start;
-        // Bytes of the value that stay if white space is all that follows on the line.
+        // The length of the value without white space at its end.
         let mut kept = 0;
         while let Some((&byte, rest)) = self.0.split_first() {
             self.0 = rest;
@@ -148,7 +148,7 @@ impl<'a> Rest<'a> {
                 }
             };
         }
-        // A quote that is not closed ends with the file, with all that is in it.
+        // A quote that is not closed ends with the file, and keeps its white space.
         if matches!(at, At::Start | At::Bare) {
             value.truncate(kept);
         }

@@ -1,4 +1,4 @@
-//! What `explain` needs to know, from the flags' texts.
+//! Parses the options of `explain` from the flags' texts.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub(super) fn options(low: &LowArgs) -> Result<ExplainOptions, UsageError> {
     })
 }
 
-/// As the server reads the header of this name from a proxy that it trusts.
+/// Parses the address like an `X-Forwarded-For` header from a trusted proxy.
 fn address(text: &str, trusted: &TrustedProxies) -> Result<IpAddr, String> {
     client_addr(None, std::iter::once(text), trusted)
         .ok_or_else(|| "an address such as 203.0.113.7, or a list of them".to_owned())

@@ -32,6 +32,6 @@ pub(super) const AGAINST: Flag = of(
         "",
         "FILE",
         "",
-        "another response config: what it changes for this client",
+        "another response config; show what it changes for this client",
     ),
 );

@@ -1,4 +1,4 @@
-//! What a flag is, for the tables of flags.
+//! The type of a flag, for the tables of flags.
 
 use super::command::For;
 
@@ -15,12 +15,12 @@ pub enum Takes {
 #[derive(Debug)]
 pub struct Flag {
     pub commands: For,
-    /// The name as it is typed, with both dashes.
+    /// The name with both dashes.
     pub name: &'static str,
     /// The environment variable that is read when the flag is absent.
     pub env: &'static str,
     pub takes: Takes,
-    /// The default as the operator would write it; empty where there is none.
+    /// The default as the operator would write it; empty if there is none.
     pub default: &'static str,
     /// One or more lines of help.
     pub help: &'static str,

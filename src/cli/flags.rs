@@ -1,5 +1,5 @@
-//! The one table of flags: name, environment variable, default and help text. Everything that
-//! knows a flag (the parser, the help page, the tests) reads it from here.
+//! The table of flags: name, environment variable, default and help text. The parser, the help page and the
+//! tests all use this table.
 
 use super::command::{For, Name};
 use super::flag::{Flag, of, switch, value};
@@ -19,8 +19,8 @@ pub static FLAGS: &[Flag] = &[
         "APPLICATION_NAME",
         "NAME",
         "",
-        "the InfluxDB database is NAME_upgrade_responder; required, but by\n\
-         report where the state directory holds one application",
+        "application; its InfluxDB database is NAME_upgrade_responder; required,\n\
+         except by report if the state directory has only one application",
     ),
     value(
         "--request-schema",
@@ -56,7 +56,7 @@ pub static FLAGS: &[Flag] = &[
         "RELOAD_INTERVAL",
         "DURATION",
         "5s",
-        "how often the three files are looked at for changes;\n0: only on SIGHUP",
+        "how often the three files are checked for changes;\n0: only on SIGHUP",
     ),
     value(
         "--listen",
@@ -77,7 +77,7 @@ pub static FLAGS: &[Flag] = &[
         "TRUSTED_PROXIES",
         "CIDR,...",
         "",
-        "whose X-Forwarded-For is believed\n(default: loopback, private and link-local networks)",
+        "networks of proxies whose X-Forwarded-For is trusted\n(default: loopback, private and link-local networks)",
     ),
     value(
         "--max-connections",
@@ -91,15 +91,15 @@ pub static FLAGS: &[Flag] = &[
         "CLIENT_TIMEOUT",
         "DURATION",
         "75s",
-        "a silent client is cut off after this, reading and writing",
+        "a client that is silent for this long, reading or writing, is cut off",
     ),
     value(
         "--influxdb-url",
         "INFLUXDB_URL",
         "URL",
         "",
-        "InfluxDB or VictoriaMetrics, with the path before /write where there\n\
-         is one; without it records stay in the spool",
+        "InfluxDB or VictoriaMetrics, with the path before /write if there is\n\
+         one; without this flag records stay in the spool",
     ),
     value(
         "--influxdb-user",
@@ -120,8 +120,8 @@ pub static FLAGS: &[Flag] = &[
         "INFLUXDB_PASS_FILE",
         "FILE",
         "",
-        "file with the InfluxDB password; under systemd the credential\n\
-         'influxdb-pass' is read by itself",
+        "file with the InfluxDB password; under systemd the default is the\n\
+         credential 'influxdb-pass'",
     ),
     influxdb_flags::API,
     influxdb_flags::TOKEN,
@@ -147,15 +147,15 @@ pub static FLAGS: &[Flag] = &[
         "CACHE_SIZE",
         "POINTS",
         "5000",
-        "points in one request to InfluxDB at most (the original's 100\n\
-         costs InfluxDB a request every 100 points)",
+        "limit on the points in one request to InfluxDB; the original's 100\n\
+         costs InfluxDB a request for every 100 points",
     ),
     value(
         "--state-dir",
         "STATE_DIR",
         "DIR",
         "",
-        "what the server keeps, a directory for each application (default:\n\
+        "totals and spool, in a directory for each application (default:\n\
          $STATE_DIRECTORY, else ./upgrade-responder-data)",
     ),
     value(
@@ -163,45 +163,45 @@ pub static FLAGS: &[Flag] = &[
         "KEEP_PERIODS",
         "SPAN",
         "92d",
-        "how long totals are kept for each period, such as 92d or 2208h; for\n\
-         each day they are kept for good",
+        "how long totals are kept for each period, such as 92d or 2208h;\n\
+         totals for each day are never deleted",
     ),
     value(
         "--spool-max-size",
         "SPOOL_MAX_SIZE",
         "SIZE",
         "1GiB",
-        "over this size the oldest waiting records are dropped",
+        "limit on the spool; over it the oldest waiting records are dropped",
     ),
     value(
         "--max-tag-values",
         "MAX_TAG_VALUES",
         "N",
         "1000",
-        "limit on new values of a tag: N at once, and N more in a day; further\nones are stored as 'other'",
+        "limit on new values per tag: N immediately, then N per day; excess\nvalues become 'other'",
     ),
     value(
         "--max-series",
         "MAX_SERIES",
         "N",
         "100000",
-        "different tag sets; in further ones the tag with the most values and\nnew values become 'other', or extra tags are left out",
+        "limit on distinct tag sets, without locations; in excess sets the tag with\nthe most values and new values become 'other', or extra tags are left out",
     ),
     value(
         "--metrics-listen",
         "METRICS_LISTEN",
         "ADDR:PORT",
         "",
-        "serve the page (/), reports, /metrics and /healthz there, for the\n\
-         operator; off by default",
+        "serve the operator's page (/), reports, /metrics and /healthz at this\n\
+         address; off by default",
     ),
     value(
         "--public-page",
         "PUBLIC_PAGE",
         "LIST",
         "",
-        "serve a page with these dimensions at / beside check-ins: all,\n\
-         app_version, country, city, tags and fields; off by default",
+        "serve a public page with these dimensions at / of the check-in address:\n\
+         all, app_version, country, city, tags and fields; off by default",
     ),
     value(
         "--public-at-least",
@@ -215,7 +215,7 @@ pub static FLAGS: &[Flag] = &[
         "MAX_METRIC_VALUES",
         "N",
         "100",
-        "values of a label on /metrics/installations; further ones become 'other'",
+        "limit on the values of a label on /metrics/installations; excess values\nbecome 'other'",
     ),
     value(
         "--scarf-endpoint",
@@ -248,7 +248,7 @@ pub static FLAGS: &[Flag] = &[
         switch(
             "--suggest-schema",
             "",
-            "print the schema with the keys that were left out",
+            "print the request schema with the keys added that were left out",
         ),
     ),
     of(
@@ -266,7 +266,11 @@ pub static FLAGS: &[Flag] = &[
     explain_flags::AGAINST,
     of(
         For::Only(Name::TakeOver),
-        switch("--dry-run", "", "say what would be done, and do nothing"),
+        switch(
+            "--dry-run",
+            "",
+            "print what would be done, and change nothing",
+        ),
     ),
     of(
         For::NotStart,
@@ -276,7 +280,7 @@ pub static FLAGS: &[Flag] = &[
             "FILE",
             "",
             "the service's environment file; flags and variables win over it\n\
-             (default: /etc/upgrade-responder/upgrade-responder.env, if there)",
+             (default: /etc/upgrade-responder/upgrade-responder.env, if it exists)",
         ),
     ),
     switch(

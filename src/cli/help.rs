@@ -17,13 +17,13 @@ pub fn help() -> String {
          \x20      upgrade-responder import-totals <FILE> <the flags of start>\n\
          \x20      upgrade-responder new-application [--directory DIR] <NAME>\n\
          \x20      upgrade-responder help | --help | --version\n\n\
-         start             serves until SIGTERM or SIGINT; SIGHUP loads the files again\n\
+         start             serves until SIGTERM or SIGINT; SIGHUP reloads the files\n\
          report            shows how many installations there are, by version, country or tag\n\
-         check-config      says what start would serve and every problem in the files\n\
-         explain           says what a client would be answered, and why\n\
+         check-config      shows what start would serve and every problem in the files\n\
+         explain           shows the answer that a client would get, and why\n\
          take-over         drops the continuous queries in InfluxDB that another server made for totals\n\
          export-totals     writes all totals to standard output, as CSV or line protocol\n\
-         import-totals     takes the CSV of another server, beside the running server too\n\
+         import-totals     imports the CSV of another server, while the server runs or not\n\
          new-application   writes the files of a further application for upgrade-responder@NAME.service\n\n\
          Each flag can also be set by the environment variable in brackets; the flag wins.\n\
          All commands but start read the settings of the packaged service too: see --settings.\n\n",
@@ -32,7 +32,7 @@ pub fn help() -> String {
         page.push_str(&describe(flag));
     }
     page.push_str(
-        "\nexit status: 0 asked to stop, 1 failed while running, 2 wrong usage, \
+        "\nexit status: 0 success or stopped on request, 1 failed while running, 2 wrong usage, \
          78 wrong configuration\n",
     );
     page

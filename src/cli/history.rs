@@ -1,4 +1,4 @@
-//! What `export-totals` and `import-totals` need to know, from the flags' texts.
+//! Parses the options of `export-totals` and `import-totals` from the flags' texts.
 
 use super::lowargs::LowArgs;
 use super::report::application;

@@ -1,4 +1,4 @@
-//! From the flags' texts to how the time-series database is reached.
+//! Parses the options of the time-series database from the flags' texts.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub(super) fn influxdb(low: &LowArgs, env: Env<'_>) -> Result<Option<InfluxOptio
     }))
 }
 
-/// v2 where anything of it is given, v1 otherwise; `--influxdb-api` decides where it is given.
+/// The protocol of `--influxdb-api`. Without that flag, v2 if a token, organization or bucket is given, else v1.
 fn api(low: &LowArgs, env: Env<'_>) -> Result<Api, UsageError> {
     let token = secret(low, env, "--influxdb-token", "--influxdb-token-file");
     let org = text(low, "--influxdb-org");
@@ -41,8 +41,8 @@ fn api(low: &LowArgs, env: Env<'_>) -> Result<Api, UsageError> {
     })
 }
 
-/// A secret itself before a file with it, unless that one is from a source that wins; what the operator
-/// named before what systemd offers under the name of the flag.
+/// The secret itself wins over a file with it, unless the file is from a source that wins. Both win over the
+/// credential that systemd offers under the name of the flag.
 fn secret(low: &LowArgs, env: Env<'_>, flag: &'static str, file_flag: &'static str) -> Password {
     let text = text(low, flag);
     let file = path(low, file_flag);

@@ -1,4 +1,4 @@
-//! Flags of the time-series database; a part of the one table in `flags`.
+//! The flags of the time-series database; a part of the table in `flags`.
 
 use super::flag::{Flag, value};
 
@@ -24,8 +24,8 @@ pub(super) const TOKEN_FILE: Flag = value(
     "INFLUXDB_TOKEN_FILE",
     "FILE",
     "",
-    "file with the token; under systemd the credential\n\
-     'influxdb-token' is read by itself",
+    "file with the token; under systemd the default is the credential\n\
+     'influxdb-token'",
 );
 
 pub(super) const ORG: Flag = value(
@@ -41,7 +41,7 @@ pub(super) const BUCKET: Flag = value(
     "INFLUXDB_BUCKET",
     "NAME",
     "",
-    "bucket for v2 (default: NAME_upgrade_responder, as the database)",
+    "bucket for v2 (default: NAME_upgrade_responder)",
 );
 
 pub(super) const SEND: Flag = value(
@@ -49,8 +49,8 @@ pub(super) const SEND: Flag = value(
     "INFLUXDB_SEND",
     "WHAT",
     "all",
-    "all: records and totals; totals: records stay on this machine,\n\
-         and InfluxDB's index holds only what totals need",
+    "all: send records and totals; totals: send only totals, records\n\
+     stay on this machine",
 );
 
 pub(super) const CA_FILE: Flag = value(

@@ -1,5 +1,5 @@
-//! From what the user typed to one text per flag: spelling, precedence and repetition, but no
-//! meaning yet. The only place that sees pico-args.
+//! Turns the command line and the environment into one text per flag: spelling, precedence and repetition, but no
+//! meaning yet. The only user of pico-args.
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -13,7 +13,7 @@ use super::settings::Settings;
 /// The command line and environment, reduced to a command word and the flags' values.
 #[derive(Debug)]
 pub struct LowArgs {
-    /// The first word that is no flag.
+    /// The first word that is not a flag.
     pub command: Option<String>,
     /// The file of `import-totals`, the name of `new-application`, the directories of `report --merge`.
     pub operands: Vec<String>,
@@ -43,7 +43,7 @@ pub enum Source {
 
 impl LowArgs {
     /// Reads the arguments (without the program's name), then the environment for the flags that
-    /// are absent. An empty variable is an unset one; the last repetition of a flag wins.
+    /// are absent. An empty variable counts as unset; the last repetition of a flag wins.
     pub fn parse(
         args: Vec<OsString>,
         env: &dyn Fn(&str) -> Option<OsString>,
@@ -65,7 +65,7 @@ impl LowArgs {
         let operands = words.by_ref().take(most);
         let operands = operands.map(|word| word.to_string_lossy().into_owned());
         let operands = operands.collect();
-        // `help start` is as good as `help`.
+        // `help start` does the same as `help`.
         if let Some(word) = words.next().filter(|_| command.as_deref() != Some("help")) {
             return Err(UsageError::Stray(word.to_string_lossy().into_owned()));
         }
@@ -79,7 +79,7 @@ impl LowArgs {
         })
     }
 
-    /// Refuses the flags that other commands take.
+    /// Refuses flags of other commands.
     pub fn refuse_flags_of_others(&self, command: Name) -> Result<(), UsageError> {
         let flags = self.settings.iter().map(|setting| setting.flag);
         match flags.into_iter().find(|flag| !flag.commands.takes(command)) {
@@ -88,7 +88,7 @@ impl LowArgs {
         }
     }
 
-    /// Takes from the settings file what neither the command line nor the environment has.
+    /// Adds the settings of the file that neither the command line nor the environment has.
     pub fn add(&mut self, settings: &Settings) {
         self.has_settings_file = true;
         for flag in FLAGS.iter().filter(|flag| !flag.env.is_empty()) {
@@ -103,7 +103,7 @@ impl LowArgs {
         }
     }
 
-    /// The value that a flag would have by its variable alone, where it has another.
+    /// The value of a flag's variable, if the flag has another value.
     pub fn overridden(
         &self,
         flag: &str,
@@ -156,9 +156,8 @@ fn from_env(env: &dyn Fn(&str) -> Option<OsString>, flag: &'static Flag) -> Opti
     })
 }
 
-/// Brings every known flag into the one spelling pico-args is asked for, `--name` and the value as
-/// an argument of its own (`true` for a switch): from `-name`, `--name=value`, `-name=value`, `-d`
-/// and `--debug=false`.
+/// Rewrites every known flag to the spelling that pico-args is used with, `--name` and the value as an argument of
+/// its own (`true` for a switch): from `-name`, `--name=value`, `-name=value`, `-d` and `--debug=false`.
 /// Values are not touched, which is why pico-args' own `=` support, which strips quotes, is off.
 fn rewrite(args: Vec<OsString>) -> Result<Vec<OsString>, UsageError> {
     let mut rewritten = Vec::with_capacity(args.len());
@@ -182,7 +181,7 @@ fn rewrite(args: Vec<OsString>) -> Result<Vec<OsString>, UsageError> {
                     (Takes::Switch, None) => "true".into(),
                     (Takes::Value(_), None) => next_value(flag, args.next())?,
                 };
-                // Left as it is it would be taken for that flag.
+                // pico-args would take it for that flag.
                 if value.to_str().is_some_and(|text| find(text).is_some()) {
                     return Err(UsageError::FlagAsValue(flag.name.to_owned()));
                 }
@@ -194,7 +193,7 @@ fn rewrite(args: Vec<OsString>) -> Result<Vec<OsString>, UsageError> {
     Ok(rewritten)
 }
 
-/// The argument behind a flag, which is no flag itself: rather the value was forgotten.
+/// The argument after a flag. If that is a flag itself, the value was forgotten.
 fn next_value(flag: &Flag, next: Option<OsString>) -> Result<OsString, UsageError> {
     let is_flag = |value: &OsString| value.to_str().is_some_and(|text| find(text).is_some());
     next.filter(|value| !is_flag(value))

@@ -1,4 +1,4 @@
-//! The command line: what the user typed becomes what the program needs, in one place.
+//! The command line: turns arguments, environment variables and the settings file into a command with its options.
 //!
 //! Nothing outside this module reads arguments, environment variables or the settings file, and nothing in
 //! it opens a socket, a spool or a response config.
@@ -53,10 +53,9 @@ pub enum Command {
         options: Box<StartOptions>,
         /// Ask InfluxDB too.
         online: bool,
-        /// The response config that the environment or the settings file names, where the command line names
-        /// another.
+        /// The response config of the environment or the settings file, if the command line names another.
         in_use: Option<PathBuf>,
-        /// Print a schema instead.
+        /// Print a request schema instead.
         suggest_schema: bool,
     },
     Explain(Box<ExplainOptions>),
@@ -66,7 +65,7 @@ pub enum Command {
     NewApplication(Box<NewApplicationOptions>),
 }
 
-/// Why it is not known what the user asked for.
+/// Why the command line or the settings cannot be used.
 #[derive(Debug)]
 pub enum CommandError {
     Usage(UsageError),
@@ -94,13 +93,13 @@ impl From<SettingsError> for CommandError {
     }
 }
 
-/// Understands the command line and the environment of this process.
+/// Parses the command line and the environment of this process.
 pub fn from_process() -> Result<Command, CommandError> {
     let args = std::env::args_os().skip(1).collect();
     parse(args, &|name| std::env::var_os(name))
 }
 
-/// Understands `args` (without the program's name); `env` looks up environment variables.
+/// Parses `args` (without the program's name); `env` looks up environment variables.
 fn parse(
     args: Vec<OsString>,
     env: &dyn Fn(&str) -> Option<OsString>,

@@ -1,4 +1,4 @@
-//! From the flags' texts to what `start` and `take-over` need to know.
+//! Parses the options of `start` and `take-over` from the flags' texts.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -86,7 +86,7 @@ pub(super) fn take_over(low: &LowArgs, env: Env<'_>) -> Result<TakeOverOptions, 
     })
 }
 
-/// `--listen` wins over `--port`, unless that one is from a source that wins.
+/// `--listen` wins over `--port`, unless the port is from a source that wins.
 fn listen(low: &LowArgs) -> Result<Listen, UsageError> {
     let port = typed(low, "--port", |text| {
         values::number(text, 1, u16::MAX, "a port number")

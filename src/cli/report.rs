@@ -1,4 +1,4 @@
-//! What `report` needs to know, from the flags' texts.
+//! Parses the options of `report` from the flags' texts.
 
 use std::path::PathBuf;
 
@@ -31,8 +31,8 @@ pub(super) fn options(low: &LowArgs, env: Env<'_>) -> Result<ReportOptions, Usag
     })
 }
 
-/// The name in the settings file belongs to the state directory there: with another one, its only application
-/// is meant.
+/// The application's name; `None` means the only application of the state directory. A name from the settings file
+/// applies only to the state directory of that file, so it is ignored with another one.
 pub(super) fn application(
     low: &LowArgs,
     state: Option<Source>,
@@ -73,7 +73,7 @@ fn format(text: &str) -> Result<Format, String> {
     }
 }
 
-/// As <https://no-color.org> has it.
+/// Whether colours are allowed, following <https://no-color.org>.
 fn may_colour(env: Env<'_>) -> bool {
     let unset = |name| env(name).is_none_or(|value| value.is_empty());
     unset("NO_COLOR") && env("TERM").is_none_or(|terminal| terminal != "dumb")

@@ -1,4 +1,4 @@
-//! The flags of `report`; a part of the one table in `flags`.
+//! The flags of `report`; a part of the table in `flags`.
 
 use super::command::{For, Name};
 use super::flag::{Flag, of, switch, value};
@@ -38,13 +38,7 @@ pub(super) const FROM: Flag = of(
 
 pub(super) const TO: Flag = of(
     For::Only(Name::Report),
-    value(
-        "--to",
-        "",
-        "TIME",
-        "",
-        "the end, not a part of the report (default: now)",
-    ),
+    value("--to", "", "TIME", "", "the end, exclusive (default: now)"),
 );
 
 pub(super) const EVERY: Flag = of(
@@ -54,7 +48,7 @@ pub(super) const EVERY: Flag = of(
         "",
         "SPAN",
         "period",
-        "what a row stands for: period, 6h, 1d, 7d; of hours and days the mean of their\nperiods",
+        "the length of a row: period, 6h, 1d, 7d; a row of hours or days has the\nmean of its periods",
     ),
 );
 
@@ -65,7 +59,7 @@ pub(super) const FORMAT: Flag = of(
         "",
         "FORMAT",
         "text",
-        "text, csv or json; of export-totals csv (its default) or line-protocol",
+        "text, csv or json; for export-totals csv (its default) or line-protocol",
     ),
 );
 
@@ -74,7 +68,7 @@ pub(super) const LEFT_OUT: Flag = of(
     switch(
         "--left-out",
         "",
-        "the keys that were left out of check-ins, in place of totals",
+        "show the keys that were left out of check-ins, not totals",
     ),
 );
 
@@ -83,6 +77,6 @@ pub(super) const MERGE: Flag = of(
     switch(
         "--merge",
         "",
-        "add up the ledgers of several servers: state directories, or copies of\nthem, follow",
+        "add up the ledgers of several servers, whose state directories, or copies\nof them, follow",
     ),
 );

@@ -1,4 +1,4 @@
-//! The settings of the packaged service, for every command but `start`, to which systemd gives them.
+//! Reads the settings of the packaged service, for every command but `start`, which gets them from systemd.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::environment_file;
 
-/// Where the package puts them, and where those of further applications are beside them.
+/// The package's settings file. Those of further applications are in the same directory.
 const PACKAGED: &str = "/etc/upgrade-responder/upgrade-responder.env";
-/// Far more than settings take: a larger file is another one.
+/// The most bytes of a settings file. A larger file must be something else.
 const LARGEST: u64 = 1024 * 1024;
 
 /// The variables of a settings file.
@@ -34,8 +34,8 @@ impl fmt::Display for SettingsError {
 }
 
 impl Settings {
-    /// Reads the file that `--settings` names, else that of the application that is named, else the package's;
-    /// `None` where there is none of them.
+    /// Reads the file of `--settings`, else that of the named application, else the package's; `None` if none of
+    /// them exists.
     pub fn find(
         named: Option<&OsStr>,
         application: Option<&OsStr>,
@@ -53,7 +53,7 @@ impl Settings {
         }
         match packaged.symlink_metadata() {
             Err(error) if is_absent(&error) => Ok(None),
-            // Whatever else hinders also hinders reading, which says so.
+            // Any other error also occurs on reading, and is reported there.
             _ => Settings::read(packaged).map(Some),
         }
     }
@@ -82,7 +82,7 @@ impl Settings {
         })
     }
 
-    /// The value of a variable. An empty one is an unset one, as in the environment.
+    /// The value of a variable. An empty variable counts as unset, as in the environment.
     pub fn get(&self, name: &str) -> Option<OsString> {
         let (_, value) = self.variables.iter().rfind(|(other, _)| other == name)?;
         (!value.is_empty()).then(|| OsString::from(value))

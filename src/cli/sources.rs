@@ -1,4 +1,4 @@
-//! The files of a snapshot, from the flags' texts: the same for every command that reads them.
+//! Parses the files of a snapshot from the flags' texts, for every command that reads them.
 
 use super::lowargs::LowArgs;
 use super::typed::{path, typed};

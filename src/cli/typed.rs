@@ -1,4 +1,4 @@
-//! The text of one flag as its type, and where it is from.
+//! Parses the text of one flag, and tells where it is from.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use super::usage::UsageError;
 use super::values;
 use crate::service::options::Database;
 
-/// Where the packaged service has its state (`StateDirectory=` of the unit).
+/// The state directory of the packaged service (`StateDirectory=` of the unit).
 const SERVICE_STATE_DIR: &str = "/var/lib/upgrade-responder";
 
 /// Looks up an environment variable.
 pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// The value of a flag, or its default, understood by `parse`, whose error says what is expected.
+/// The value of a flag, or its default, parsed by `parse`, whose error says what is expected.
 pub(super) fn typed<T>(
     low: &LowArgs,
     name: &'static str,
@@ -38,7 +38,7 @@ pub(super) fn typed<T>(
     })
 }
 
-/// Whether a flag without a value is on.
+/// Whether a switch is on.
 pub(super) fn switch(low: &LowArgs, name: &'static str) -> Result<bool, UsageError> {
     match low.get(name) {
         Some(_) => typed(low, name, values::parse_bool),
@@ -65,13 +65,13 @@ pub(super) fn database(low: &LowArgs) -> Result<Database, UsageError> {
     }
 }
 
-/// Where a flag's value is from; `None`, which is less than any source, where it has none.
+/// The source of a flag's value; `None`, which is less than any source, if the flag was not given.
 pub(super) fn source(low: &LowArgs, name: &str) -> Option<Source> {
     low.get(name).map(|setting| setting.source)
 }
 
-/// The state directory, and where it is from; `None`: from nobody. `$STATE_DIRECTORY` is set by systemd for a
-/// unit with `StateDirectory=`.
+/// The state directory, and its source; `None` for the default. systemd sets `$STATE_DIRECTORY` for a unit with
+/// `StateDirectory=`.
 pub(super) fn state_dir(low: &LowArgs, env: Env<'_>) -> (PathBuf, Option<Source>) {
     let given = low.get("--state-dir");
     if let Some(setting) = given {

@@ -1,10 +1,10 @@
-//! What the user got wrong on the command line.
+//! The errors of a wrong command line.
 
 use std::fmt;
 
 use super::command::{For, Name};
 
-/// The user's mistake; the program ends with exit status 2.
+/// A wrong command line; the program ends with exit status 2.
 #[derive(Debug, PartialEq, Eq)]
 pub enum UsageError {
     NoCommand,
@@ -18,10 +18,10 @@ pub enum UsageError {
     NoName,
     /// `report --merge` without a directory.
     NoDirectories,
-    /// The value is spelt like a flag.
+    /// The value is the name of a flag.
     FlagAsValue(String),
     Missing(&'static str, &'static str),
-    /// The flag of a command that cannot do without it.
+    /// A flag that one command requires.
     MissingOf(&'static str, &'static str),
     /// The flag belongs to other commands.
     WrongCommand(&'static str, For),
@@ -29,14 +29,14 @@ pub enum UsageError {
     Both(&'static str, &'static str),
     BadValue {
         source: String,
-        /// `None` where a password may stand in it.
+        /// `None` if it may contain a password.
         found: Option<String>,
         expected: String,
     },
 }
 
 impl UsageError {
-    /// The same without repeating what was found.
+    /// The same error without the value that was found.
     pub fn without_value(self) -> UsageError {
         match self {
             UsageError::BadValue {
@@ -79,7 +79,7 @@ impl fmt::Display for UsageError {
             UsageError::FlagAsValue(flag) => {
                 write!(
                     f,
-                    "{flag}: the value is spelt like a flag, expected another one"
+                    "{flag}: the value is the name of a flag, expected another value"
                 )
             }
             UsageError::NoValue(flag) => write!(f, "{flag} needs a value"),

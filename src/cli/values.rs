@@ -1,4 +1,4 @@
-//! How the values of flags are written. Each error says what is expected.
+//! Parses the values of flags. Each error says what is expected.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::service::options::Database;
 use crate::totals::asked;
 use crate::units::duration::{parse_go_duration, parse_span};
 
-/// The spellings Go's `strconv.ParseBool` takes, which the original's `DEBUG` is read with.
+/// Accepts the same spellings as Go's `strconv.ParseBool`, with which the original reads `DEBUG`.
 pub fn parse_bool(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
@@ -19,7 +19,7 @@ pub fn parse_bool(text: &str) -> Result<bool, String> {
     }
 }
 
-/// The write protocol: whether it is the second.
+/// Whether the write protocol is v2.
 pub fn is_v2(text: &str) -> Result<bool, String> {
     match text {
         "v1" => Ok(false),
@@ -41,7 +41,7 @@ where
     }
 }
 
-/// Names of dimensions as the ledger has them, separated by commas.
+/// Names of dimensions in the ledger, separated by commas.
 pub fn dimensions(text: &str) -> Result<Vec<String>, String> {
     let names = text.split(',').map(str::trim);
     names
@@ -61,7 +61,7 @@ pub fn client_timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The name becomes part of a database's and of a directory's name, so it holds what both take.
+/// The name becomes part of a database's and of a directory's name, so it must be valid in both.
 pub fn application_name(text: &str) -> Result<Database, String> {
     let usable = !text.is_empty()
         && text.len() <= 100
@@ -77,11 +77,11 @@ pub fn application_name(text: &str) -> Result<Database, String> {
     })
 }
 
-/// The name of an application that is a unit's instance, too, and a file's name.
+/// The name of an application that is also the name of a unit's instance and of a file.
 pub fn instance_name(text: &str) -> Result<String, String> {
     let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-    // The packaged settings have that name.
+    // The packaged settings file has that name.
     if !begins || text.len() > 64 || !text.chars().all(sound) || text == "upgrade-responder" {
         let expected = "1 to 64 letters, digits, '-', '_' or '.', beginning with a letter or digit, and not \
                         upgrade-responder itself";
@@ -129,7 +129,7 @@ pub fn keep_periods(text: &str) -> Result<Duration, String> {
     Ok(span)
 }
 
-/// `None` for `0`: not at all.
+/// `None` for `0`: only on SIGHUP.
 pub fn reload_interval(text: &str) -> Result<Option<Duration>, String> {
     let interval = parse_go_duration(text)?;
     if interval.is_zero() {
@@ -143,7 +143,7 @@ pub fn reload_interval(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
-/// Whether records are sent to InfluxDB, not totals alone.
+/// Whether records are sent to InfluxDB, not only totals.
 pub fn influxdb_send(text: &str) -> Result<bool, String> {
     match text {
         "all" => Ok(true),
@@ -160,11 +160,11 @@ pub fn tags(text: &str) -> Result<Vec<String>, String> {
         if tag.len() > 64 || !tag.bytes().all(sound) {
             return Err("tags in snake case, such as kubernetes_version,host_arch".to_owned());
         }
-        // The last is the name of the totals by country_isocode.
+        // `country_code` is in the name of the totals by country_isocode.
         let taken = RESERVED_KEYS.contains(&tag) || tag == "country_code";
         if taken && !PLACES.contains(&tag) {
             return Err(format!(
-                "extra tags, city or country; {tag:?} is a name of the server's own and gets no totals \
+                "extra tags, city or country; {tag:?} is a reserved name and gets no totals \
                  by this flag"
             ));
         }

@@ -103,7 +103,7 @@ fn show(imported: Imported) -> Result<(), ReportError> {
         left_out,
     } = imported;
     let text = format!(
-        "{taken} periods and days imported, {known} known already, {left_out} left out (total unknown, or a \
+        "{taken} periods and days imported, {known} already in the ledger, {left_out} skipped (total unknown, or a \
          period of another length than the ledger's)\n"
     );
     match io::stdout().write_all(text.as_bytes()) {

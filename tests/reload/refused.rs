@@ -126,7 +126,7 @@ fn each_is_said_once(file: &str, cases: &[Broken<'_>]) {
         }
         wait_for_lines(&running, "the previous one stays in use", number + 1);
         let log = running.log();
-        let line = log.lines().rfind(|line| line.contains("in use stays"));
+        let line = log.lines().rfind(|line| line.contains("stays in use"));
         let line = line.unwrap();
         for text in expected.iter().chain(&[file, "ERROR"]) {
             assert!(line.contains(text), "{text:?} is not in: {line}");
