@@ -2,6 +2,7 @@
 //! real ones.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -31,7 +32,12 @@ impl Notified {
         let end = Instant::now() + SOON;
         while Instant::now() < end {
             let mut message = [0; 4096];
-            let length = self.0.recv(&mut message).unwrap();
+            let length = match self.0.recv(&mut message) {
+                Ok(length) => length,
+                // A signal, such as that for a child of another test that has ended.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => panic!("{start:?}: {error}"),
+            };
             let message = String::from_utf8(message[..length].to_vec()).unwrap();
             if message.starts_with(start) {
                 return message;
