@@ -152,7 +152,7 @@ fn files_that_are_no_segments_neither_stop_the_start_nor_the_delivery() {
     assert_exactly_once(&expected, &stored_ids(&influx));
     assert!(at("notes.txt").exists() && at("18446744073709551615.lp").exists());
     assert_eq!(
-        lines_with(&ended.stderr, "but is no file; ignored"),
+        lines_with(&ended.stderr, "but is not a regular file; ignored"),
         3,
         "{}",
         ended.stderr

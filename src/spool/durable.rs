@@ -1,11 +1,11 @@
-//! Small files that outlive a loss of power.
+//! Small files that survive a loss of power.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Replaces a file's content: after a crash it is the old one or the new one, and once this has
-/// returned it is the new one, whatever happens.
+/// Replaces a file's content. A crash during the call leaves the old or the new content; once the call has
+/// returned, the new content survives a loss of power.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = File::create(&new)?;
@@ -15,7 +15,7 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_entry(path)
 }
 
-/// Brings a file's name to the disk: syncing the file does not.
+/// Syncs a file's directory entry, which syncing the file does not do.
 pub fn sync_entry(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(dir) => File::open(dir)?.sync_all(),
