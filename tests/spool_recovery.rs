@@ -202,7 +202,7 @@ fn a_segment_that_cannot_be_opened_is_named_and_delivered_once_it_can() {
     fs::remove_file(&first).unwrap();
     let socket = UnixListener::bind(&first).unwrap();
     influx.restart();
-    let said = format!("{name} cannot be opened, what is behind it waits: ");
+    let said = format!("{name} cannot be opened, later segments wait: ");
     wait_for(SOON, "the name", || running.log().contains(&said));
     drop(socket);
     lay(&scratch, "new", &text);
