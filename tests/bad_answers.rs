@@ -82,7 +82,7 @@ fn a_413_of_a_proxy_is_not_said_to_be_the_databases() {
     assert_eq!((totals.delivered, totals.rejected), (2, 1), "{log}");
     let reason = &rejected(&scratch)[0];
     let size = format!(
-        "{} bytes are too large for something between",
+        "{} bytes are too large for a proxy in front of InfluxDB",
         lines[1].len()
     );
     for part in [&*size, "client_max_body_size", "max-body-size"] {

@@ -191,7 +191,7 @@ fn address_that_cannot_be_listened_on_is_refused() {
             .clone()
             .arg("--listen", format!("unix:{}", path.display()))
     };
-    assert_refused(&listen(&file), &["/file", "no socket", "remove it"]);
+    assert_refused(&listen(&file), &["/file", "not a socket", "remove it"]);
     assert_eq!(fs::read(&file).unwrap(), b"precious");
     let below_nothing = scratch.join("missing/socket");
     assert_refused(&listen(&below_nothing), &["missing/socket", "No such file"]);

@@ -204,7 +204,11 @@ fn a_wrong_number_of_lines_in_a_name_loses_no_record() {
         (50, 0, 0),
         "{log}"
     );
-    assert_eq!(lines_with(&log, "no segment has so many lines"), 2, "{log}");
+    assert_eq!(
+        lines_with(&log, "the number of lines in the name is too large"),
+        2,
+        "{log}"
+    );
 }
 
 #[test]

@@ -281,7 +281,7 @@ fn torn_last_line_is_put_aside_at_the_start_and_the_whole_ones_are_delivered() {
         .find(|line| line.contains("WARN"))
         .unwrap_or_default();
     assert!(
-        warning.contains("00000000000000000001.lp: 44 bytes from byte 63 on are no records"),
+        warning.contains("00000000000000000001.lp: 44 bytes from byte 63 on are not records"),
         "{log}"
     );
     assert!(

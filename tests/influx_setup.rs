@@ -133,7 +133,7 @@ fn password_that_is_mended_in_its_file_needs_no_restart() {
 
     let file = scratch.write("password", "wrong-one\n");
     let running = server.clone().arg("--influxdb-pass-file", &file).start();
-    said(&running, "/password is read again each time");
+    said(&running, "/password is read again before each retry");
     scratch.write("password", "secret\n");
     check_in_and_wait(&running, &influx, DATABASE, 1);
     said(&running, "InfluxDB takes records again");
@@ -154,7 +154,7 @@ fn password_that_is_mended_in_its_file_needs_no_restart() {
     // systemd's copy stays what it was.
     scratch.write("influxdb-pass", "wrong-one");
     let running = server.env("CREDENTIALS_DIRECTORY", scratch.path()).start();
-    said(&running, "a changed password takes a restart");
+    said(&running, "a changed password needs a restart");
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn a_refused_token_is_read_again_from_its_file() {
     fs::write(&token, "new\n").unwrap();
     let (totals, log) = settled(&scratch, running);
     assert_eq!(totals.delivered, 2, "{log}");
-    assert!(log.contains("is read again each time"), "{log}");
+    assert!(log.contains("is read again before each retry"), "{log}");
     let last = writes(&peer).pop().unwrap();
     assert!(last.target.contains("bucket=other"), "{}", last.target);
 }

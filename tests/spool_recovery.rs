@@ -152,7 +152,7 @@ fn files_that_are_no_segments_neither_stop_the_start_nor_the_delivery() {
     assert_exactly_once(&expected, &stored_ids(&influx));
     assert!(at("notes.txt").exists() && at("18446744073709551615.lp").exists());
     assert_eq!(
-        lines_with(&ended.stderr, "but is no file; ignored"),
+        lines_with(&ended.stderr, "but is not a regular file; ignored"),
         3,
         "{}",
         ended.stderr
@@ -202,7 +202,7 @@ fn a_segment_that_cannot_be_opened_is_named_and_delivered_once_it_can() {
     fs::remove_file(&first).unwrap();
     let socket = UnixListener::bind(&first).unwrap();
     influx.restart();
-    let said = format!("{name} cannot be opened, what is behind it waits: ");
+    let said = format!("{name} cannot be opened, later segments wait: ");
     wait_for(SOON, "the name", || running.log().contains(&said));
     drop(socket);
     lay(&scratch, "new", &text);

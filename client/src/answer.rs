@@ -1,4 +1,4 @@
-//! The server's answer as data. Keys match in any case: operators write `name` and `Name`.
+//! The server's answer as data. Keys match in any case, because operators write `name` and `Name`.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::decision::Decision;
 use crate::error::CheckError;
 
-/// What the server said, and what follows from it.
+/// The server's answer, and the decision that follows from it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Answer {
@@ -15,9 +15,9 @@ pub struct Answer {
     pub versions: Vec<Version>,
     /// The time between two checks, 1 minute to 7 days.
     pub interval: Duration,
-    /// What follows for the application's own version.
+    /// The decision for the application's own version.
     pub decision: Decision,
-    /// The highest version above the application's own that is not supported, where there is one.
+    /// The highest version above the application's own that is not supported, if there is one.
     /// Its [`reason`](Version::reason) may say why.
     pub held_back: Option<Version>,
 }
@@ -28,26 +28,26 @@ pub struct Answer {
 pub struct Version {
     /// The name as the operator wrote it, such as `v1.8.0`.
     pub name: String,
-    /// The name as a semantic version, where it is one.
+    /// The name as a semantic version, if it is one.
     pub version: Option<semver::Version>,
-    /// When it was released (RFC 3339); empty where the server does not say.
+    /// The release date (RFC 3339); empty if the server does not give it.
     pub release_date: String,
-    /// The least version that can be upgraded to this one; `None` for every version.
+    /// The lowest version that can be upgraded to this one; `None` if every version can.
     pub min_upgradable_version: Option<semver::Version>,
-    /// The operator's marks, such as `latest` or `stable`.
+    /// The operator's tags, such as `latest` or `stable`.
     pub tags: Vec<String>,
     /// Whether the version is supported where the application runs.
     pub supported: bool,
-    /// Why it is not supported, where the server says so.
+    /// The server's reason why it is not supported, if it gives one.
     pub reason: Option<String>,
-    /// What else the operator says about it, by key; a value that is no text is its JSON.
+    /// The operator's further data, by key. A value that is not a string is kept as JSON.
     pub extra_info: Vec<(String, String)>,
 }
 
-/// An answer before anything follows from it.
+/// The data of an answer, without a decision.
 pub(crate) struct Said {
     pub(crate) versions: Vec<Version>,
-    /// The minutes between two checks, where the server says a number.
+    /// The minutes between two checks, if the server gives a number.
     pub(crate) minutes: Option<f64>,
 }
 
@@ -58,18 +58,18 @@ impl Version {
     }
 }
 
-/// Reads an answer. What is no version in its list is left out.
+/// Reads an answer. Elements of the list that are not versions are left out.
 pub(crate) fn read(body: &[u8]) -> Result<Said, CheckError> {
     let refused = |what: String| Err(CheckError::NotUnderstood(what));
     let answer: Value = match serde_json::from_slice(body) {
         Ok(answer) => answer,
-        Err(error) => return refused(format!("no JSON: {error}")),
+        Err(error) => return refused(format!("not JSON: {error}")),
     };
     let Some(answer) = answer.as_object() else {
-        return refused("no JSON object".to_owned());
+        return refused("not a JSON object".to_owned());
     };
     let Some(versions) = find(answer, "versions").and_then(Value::as_array) else {
-        return refused("it has no list \"versions\"".to_owned());
+        return refused("no list \"versions\"".to_owned());
     };
     Ok(Said {
         versions: versions.iter().filter_map(version).collect(),
@@ -94,7 +94,7 @@ fn version(value: &Value) -> Option<Version> {
         release_date: text("releaseDate").unwrap_or_default().to_owned(),
         min_upgradable_version: text("minUpgradableVersion").and_then(crate::version::lenient),
         tags: tags.map(str::to_owned).collect(),
-        // Servers without rules do not say.
+        // Servers without rules do not send this key.
         supported: find(of, "supported")
             .and_then(Value::as_bool)
             .unwrap_or(true),
@@ -103,7 +103,7 @@ fn version(value: &Value) -> Option<Version> {
     })
 }
 
-/// The value of a key in any case; the exact spelling wins.
+/// The value of a key, spelled in any case. The exact spelling has priority.
 fn find<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     let any = || object.iter().find(|(is, _)| is.eq_ignore_ascii_case(key));
     object.get(key).or_else(|| Some(any()?.1))

@@ -1,4 +1,4 @@
-//! Checks on a thread of their own.
+//! Checks on a thread of their own. The thread must never keep the application from ending.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use crate::answer::Answer;
 use crate::checker::Checker;
 use crate::error::CheckError;
 
-/// Checks that go on, on a thread. Dropping this lets them go on until the process ends.
+/// A handle of checks on a thread. Dropping it does not stop them: they continue until the process ends.
 #[derive(Clone, Debug)]
 pub struct Checks {
     stop: Arc<Stop>,
@@ -22,8 +22,8 @@ struct Stop {
 }
 
 impl Checks {
-    /// Ends the checks. It returns at once: a request that is being sent ends by itself, and its answer is not
-    /// handed over. The callback may still be running.
+    /// Stops the checks, and returns immediately. A request that is under way ends by itself, without a call of the
+    /// callback. The callback may still be running.
     pub fn stop(&self) {
         *self
             .stop
@@ -35,9 +35,9 @@ impl Checks {
 }
 
 impl Stop {
-    /// Waits, and says whether the checks go on.
+    /// Waits for `time`, or until the checks are stopped. Returns whether they continue.
     fn wait(&self, time: Duration) -> bool {
-        // No pause is longer than some days, so the sum exists.
+        // No pause is longer than some days, so the sum does not overflow.
         let end = Instant::now() + time;
         let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         while !*stopped {
@@ -53,11 +53,11 @@ impl Stop {
 }
 
 impl Checker {
-    /// Checks on a thread of its own until it is told to stop, and hands each outcome to `callback`, there. After
-    /// failures the pause doubles, up to 8 intervals.
+    /// Checks on a thread until [`Checks::stop`], and calls `callback` on that thread with each outcome. After failures
+    /// the pause doubles, up to 8 intervals.
     ///
-    /// Where checks are switched off, no thread is started and `callback` is never called. A `callback` that
-    /// panics ends the checks and nothing else.
+    /// If checks are switched off, no thread is started and `callback` is never called. A `callback` that panics ends
+    /// the checks and nothing else.
     ///
     /// # Errors
     /// The operating system cannot start a thread.
@@ -78,7 +78,7 @@ impl Checker {
                 if !stop.wait(Duration::ZERO) {
                     return;
                 }
-                // Another clone's request came first, and nothing is known that was not handed over.
+                // Another clone has sent a request, so there is no outcome of this one.
                 if !matches!(outcome, Err(CheckError::TooSoon { .. })) {
                     callback(outcome);
                 }

@@ -1,4 +1,4 @@
-//! A checker in the making.
+//! The builder of a checker: checks and limits its settings. Building a checker must not send anything.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -13,10 +13,10 @@ use crate::question::{FieldValue, Question};
 
 const PATH: &str = "/v1/checkupgrade";
 const MINUTE: Duration = Duration::from_secs(60);
-/// A request never takes longer.
+/// Longest time for a request.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A [`Checker`] in the making.
+/// A builder of a [`Checker`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
@@ -30,16 +30,16 @@ pub struct Builder {
     minute: Duration,
 }
 
-/// Why there is no checker.
+/// The error of a setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The address cannot be asked.
+    /// The server's address is not a URL that can be asked.
     Address {
-        /// What was given.
+        /// The address that was given.
         found: String,
     },
-    /// The certification authorities are no PEM text with certificates.
+    /// The certification authorities are not PEM text with certificates.
     Authorities(String),
 }
 
@@ -73,40 +73,39 @@ impl Builder {
         }
     }
 
-    /// Sends a tag: a short text with few different values, such as the version of Kubernetes.
+    /// Adds a tag to the requests: a short text with few different values, such as the version of Kubernetes.
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Builder {
         self.question.set_tag(key.into(), value.into());
         self
     }
 
-    /// Sends a field: a number, a text, `true` or `false`.
+    /// Adds a field to the requests: a number, a text, `true` or `false`.
     pub fn field(mut self, key: impl Into<String>, value: impl Into<FieldValue>) -> Builder {
         self.question.set_field(key.into(), value.into());
         self
     }
 
-    /// Switches checks off where `enabled` is `false`: for the application's own setting. `DO_NOT_TRACK` in the
+    /// Switches checks off if `enabled` is `false`: for a setting of the application. `DO_NOT_TRACK` in the
     /// environment switches them off in any case.
     pub fn enabled(mut self, enabled: bool) -> Builder {
         self.enabled = enabled;
         self
     }
 
-    /// The interval until the server has said one, 1 minute to 7 days; an hour by default.
+    /// Sets the interval before the server's first answer, 1 minute to 7 days; an hour by default.
     pub fn interval(mut self, interval: Duration) -> Builder {
         self.interval = Some(interval);
         self
     }
 
-    /// [`Checker::spawn`] sends the first request at a random moment within this time; a minute by default,
-    /// 7 days at most. So
-    /// applications that start together do not ask together.
+    /// Sets the time within which [`Checker::spawn`] sends the first request, at a random moment, so that applications
+    /// that start together do not ask together; a minute by default, at most 7 days.
     pub fn start_within(mut self, time: Duration) -> Builder {
         self.start_within = time.min(MINUTE * 7 * 24 * 60);
         self
     }
 
-    /// The limit for a request with its answer; 30 seconds by default and at most.
+    /// Sets the time limit for a request with its answer; 30 seconds by default and at most.
     pub fn timeout(mut self, timeout: Duration) -> Builder {
         self.timeout = timeout.clamp(Duration::from_millis(1), TIMEOUT);
         self
@@ -118,14 +117,14 @@ impl Builder {
         self
     }
 
-    /// Minutes of another length, so that tests take no hours.
+    /// Sets the length of a minute, so that tests do not take hours.
     #[cfg(test)]
     pub(crate) fn minute(mut self, minute: Duration) -> Builder {
         self.minute = minute;
         self
     }
 
-    /// The checker. Nothing is sent yet.
+    /// Builds the checker. Nothing is sent yet.
     pub fn build(self) -> Result<Checker, BuildError> {
         let enabled = self.enabled && !says_no(std::env::var_os("DO_NOT_TRACK").as_deref());
         let url = address(&self.url)?;
@@ -141,7 +140,7 @@ impl Builder {
     }
 }
 
-/// The address to ask. [`PATH`] is added where it is missing.
+/// The URL to ask. [`PATH`] is added if it is missing.
 fn address(given: &str) -> Result<Uri, BuildError> {
     let refused = || BuildError::Address {
         found: given.to_owned(),
@@ -156,12 +155,12 @@ fn address(given: &str) -> Result<Uri, BuildError> {
     let sound = matches!(scheme, "http" | "https")
         && uri.host().is_some_and(|host| !host.is_empty())
         && uri.query().is_none()
-        // The parser forgets a fragment.
+        // The parser drops a fragment.
         && !whole.contains('#');
     if sound { Ok(uri) } else { Err(refused()) }
 }
 
-/// Whether a value of `DO_NOT_TRACK` switches checks off: any but those that say the opposite.
+/// Whether a value of `DO_NOT_TRACK` switches checks off. Every value does except those that mean no.
 fn says_no(value: Option<&OsStr>) -> bool {
     let Some(value) = value else { return false };
     let value = value.to_string_lossy().trim().to_ascii_lowercase();

@@ -1,4 +1,5 @@
-//! A checker: what is sent where, and when it was sent last.
+//! A checker: the request, the server, and the time of the last request. It must never send two requests within an
+//! interval.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use crate::exchange::{self, Exchange};
 use crate::pace::{self, Pace};
 use crate::question::{FieldValue, Question};
 
-/// Asks one server about one application. Clones share everything, also when the last request was sent.
+/// Asks one server about one application. Clones share everything, also the time of the last request.
 #[derive(Clone, Debug)]
 pub struct Checker {
     shared: Arc<Shared>,
@@ -34,8 +35,8 @@ struct State {
 }
 
 impl Checker {
-    /// Begins a checker. `url` is the server's address, such as `https://upgrades.example.com`, or the whole
-    /// address that ends in `/v1/checkupgrade`. `version` is the application's own version.
+    /// A builder of a checker. `url` is the server's URL, such as `https://upgrades.example.com`, with or without
+    /// `/v1/checkupgrade` at the end. `version` is the application's own version.
     pub fn builder(url: impl Into<String>, version: impl Into<String>) -> Builder {
         Builder::new(url.into(), version.into())
     }
@@ -62,8 +63,8 @@ impl Checker {
         }
     }
 
-    /// Asks now, and waits for the answer for 30 seconds at most. Within an interval of the last request nothing
-    /// is sent: the last answer is returned, or [`CheckError::TooSoon`] where there is none.
+    /// Asks now, and waits for the answer, at most 30 seconds. Within an interval of the last request nothing is sent:
+    /// the last answer is returned, or [`CheckError::TooSoon`] if there is none.
     pub fn check(&self) -> Result<Answer, CheckError> {
         if !self.is_enabled() {
             return Err(CheckError::SwitchedOff);
@@ -75,14 +76,14 @@ impl Checker {
             if !wait.is_zero() {
                 return state.last.clone().ok_or(CheckError::TooSoon { wait });
             }
-            // Noted before it is sent: whatever becomes of it, it was this interval's request.
+            // Noted before it is sent, so that a request that fails counts too.
             state.pace.asked(now);
             state.question.body().to_string()
         };
         let said = self.shared.exchange.post(&body);
         let said = said.and_then(|body| answer::read(&body));
         let mut state = self.state();
-        // The interval counts from the end: the server sees at least that much between two requests.
+        // Noted again at its end, so that the server sees at least an interval between two requests.
         state.pace.asked(Instant::now());
         let said = said.inspect_err(|_| state.pace.failed())?;
         let own = state.question.version();
@@ -100,22 +101,22 @@ impl Checker {
         Ok(answer)
     }
 
-    /// Changes a tag, for the requests from now on.
+    /// Changes a tag of later requests.
     pub fn set_tag(&self, key: impl Into<String>, value: impl Into<String>) {
         self.state().question.set_tag(key.into(), value.into());
     }
 
-    /// Changes a field, for the requests from now on.
+    /// Changes a field of later requests.
     pub fn set_field(&self, key: impl Into<String>, value: impl Into<FieldValue>) {
         self.state().question.set_field(key.into(), value.into());
     }
 
-    /// Whether anything is ever sent: neither the application nor `DO_NOT_TRACK` switched it off.
+    /// Whether checks are sent: neither the application nor `DO_NOT_TRACK` has switched them off.
     pub fn is_enabled(&self) -> bool {
         self.shared.enabled
     }
 
-    /// The next request as text, to be shown to users. The server also sees the address that it comes from.
+    /// The next request as text, to be shown to users. The server also sees the client's network address.
     pub fn what_is_sent(&self) -> String {
         let body = self.state().question.body();
         format!(
@@ -138,7 +139,7 @@ impl Checker {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing is left half done under this lock.
+        // A poisoned lock is safe to use: nothing is left half changed under it.
         self.shared
             .state
             .lock()
@@ -146,7 +147,7 @@ impl Checker {
     }
 }
 
-/// A number that differs each time: the standard library's random state does.
+/// A random number, from the standard library's random state.
 fn random() -> u64 {
     RandomState::new().hash_one(0)
 }

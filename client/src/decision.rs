@@ -1,15 +1,15 @@
-//! What follows from an answer for the application's own version.
+//! The decision that follows from an answer for the application's own version.
 
 use std::cmp::Ordering;
 
 use crate::answer::Version;
 
-/// What an application should do.
+/// The decision for an application.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 #[expect(
     clippy::large_enum_variant,
-    reason = "there is one for each answer, and a box would be in each user's way"
+    reason = "each answer has only one, and a box would be inconvenient for every user"
 )]
 pub enum Decision {
     /// The application's version is the latest supported one, or above it.
@@ -17,26 +17,26 @@ pub enum Decision {
         /// The latest supported version.
         latest: Version,
     },
-    /// A newer version is there, and the application can be upgraded to it.
+    /// There is a newer version, and the application can be upgraded to it.
     Upgrade {
         /// The latest supported version.
         to: Version,
     },
-    /// A newer version is there, but the application's version is below its `minUpgradableVersion`.
+    /// There is a newer version, but the application's version is below its `minUpgradableVersion`.
     StepNeeded {
         /// The highest version that the application can be upgraded to now, if there is one.
         first: Option<Version>,
         /// The latest supported version.
         then: Version,
     },
-    /// The application's own version is no semantic version, such as `dev`, so nothing is newer or older.
+    /// The application's own version is not a semantic version, such as `dev`, so nothing is newer or older.
     NotComparable {
         /// The latest supported version.
         latest: Version,
     },
     /// No version is supported where the application runs.
     NoneSupported {
-        /// Why, where the server says so.
+        /// The server's reason, if it gives one.
         reason: Option<String>,
     },
 }
@@ -109,7 +109,7 @@ pub(crate) fn held_back(own: &str, versions: &[Version]) -> Option<Version> {
     highest(unsupported.filter(above)).cloned()
 }
 
-/// The highest of some versions. One whose name is no version is below all others.
+/// The highest of some versions. A version whose name is not a semantic version is below all others.
 fn highest<'a>(versions: impl Iterator<Item = &'a Version>) -> Option<&'a Version> {
     versions.max_by(|one, other| match (&one.version, &other.version) {
         (Some(one), Some(other)) => one.cmp_precedence(other),
@@ -122,12 +122,13 @@ fn is_release(version: &Version) -> bool {
     version.version.as_ref().is_some_and(release)
 }
 
-/// By precedence: build metadata is ignored.
+/// Whether a version has a higher precedence than another; build metadata is ignored.
 fn is_above(one: &semver::Version, other: &semver::Version) -> bool {
     one.cmp_precedence(other) == Ordering::Greater
 }
 
-/// Why no version is supported: the reason of the latest, else of the highest version that has one.
+/// The reason for which no version is supported: that of the version tagged `latest`, or else of the highest version that
+/// has a reason.
 fn reason(versions: &[Version]) -> Option<String> {
     let with_reason = || versions.iter().filter(|version| version.reason.is_some());
     let latest = highest(with_reason().filter(|version| version.has_tag("latest")));

@@ -1,29 +1,29 @@
-//! Why a check had no answer.
+//! Errors of a check.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Why a check had no answer.
+/// The error of a check without an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CheckError {
     /// `DO_NOT_TRACK` is set in the environment, or the application switched checks off. Nothing was sent.
     SwitchedOff,
-    /// The last request is less than an interval ago, and no answer is known. Nothing was sent.
+    /// The last request was sent less than an interval ago, and there is no earlier answer. Nothing was sent.
     TooSoon {
         /// The time until a request may be sent.
         wait: Duration,
     },
     /// The server could not be asked, or did not answer in time.
     Unreachable(String),
-    /// The server answered with another status than 200.
+    /// The server answered with a status other than 200.
     Status {
         /// The status.
         status: u16,
-        /// The first line of the answer, at most 200 characters of it.
+        /// The first line of the answer, at most 200 characters.
         message: String,
     },
-    /// The answer is not one of an Upgrade Responder.
+    /// The answer is not that of an Upgrade Responder.
     NotUnderstood(String),
 }
 
@@ -33,13 +33,16 @@ impl fmt::Display for CheckError {
             CheckError::SwitchedOff => f.write_str("upgrade checks are switched off"),
             CheckError::TooSoon { wait } => {
                 let seconds = wait.as_secs_f64().ceil();
-                write!(f, "asked too soon, expected in {seconds} s at the earliest")
+                write!(
+                    f,
+                    "too soon after the last request, the next can be sent in {seconds} s"
+                )
             }
             CheckError::Unreachable(what) => write!(f, "the server cannot be reached: {what}"),
             CheckError::Status { status, message } => {
                 write!(f, "the server answered {status} {message:?}, expected 200")
             }
-            CheckError::NotUnderstood(what) => write!(f, "the answer is not understood: {what}"),
+            CheckError::NotUnderstood(what) => write!(f, "unexpected answer: {what}"),
         }
     }
 }

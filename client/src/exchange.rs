@@ -1,5 +1,4 @@
-//! One request and its answer over HTTP. The only module that sees ureq's requests; it never waits for a next
-//! time and never tries again.
+//! One request and its answer over HTTP. The only module that sees ureq's requests. It must never retry.
 
 use std::time::Duration;
 
@@ -16,10 +15,10 @@ pub(crate) const AGENT: &str = concat!("upgrade-responder-client/", env!("CARGO_
 pub(crate) const CONTENT_TYPE: &str = "application/json";
 /// Bytes of an answer that are read.
 const MAX_ANSWER: u64 = 1024 * 1024;
-/// Characters of another answer that are kept.
+/// Characters that are kept of an answer with a status other than 200.
 const MAX_MESSAGE: usize = 200;
 
-/// How to reach the server.
+/// The server and the settings of requests to it.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     url: Uri,
@@ -48,15 +47,15 @@ impl Exchange {
         &self.url
     }
 
-    /// Sends the body and returns that of a 200.
+    /// Sends a body, and returns the body of the answer if its status is 200.
     pub(crate) fn post(&self, body: &str) -> Result<Vec<u8>, CheckError> {
         let proxy = proxy::from_environment(&self.url).map_err(CheckError::Unreachable)?;
-        // A new agent each time: a connection would only idle until the next request.
+        // A new agent each time: a kept connection would be idle until the next request.
         let agent = Agent::config_builder()
             .tls_config(self.tls.clone())
             .timeout_global(Some(self.timeout))
             .http_status_as_error(false)
-            // One request means one, wherever the server points.
+            // A redirect would be a second request within the interval.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .max_idle_connections(0)
@@ -79,7 +78,7 @@ impl Exchange {
             (200, Err(error)) => Err(CheckError::Unreachable(said(&error))),
             (status, body) => Err(CheckError::Status {
                 status,
-                // The status is known, whatever happens to the rest.
+                // The status is reported even if the body cannot be read.
                 message: first_line(&body.unwrap_or_default()),
             }),
         }
@@ -111,7 +110,7 @@ fn first_line(body: &[u8]) -> String {
     printable(line).take(MAX_MESSAGE).collect()
 }
 
-/// For terminals and logs.
+/// A text without control characters, for terminals and logs.
 fn printable(text: &str) -> impl Iterator<Item = char> {
     text.chars().filter(|c| !c.is_control())
 }

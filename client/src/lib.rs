@@ -1,4 +1,4 @@
-//! Asks an Upgrade Responder which versions of an application exist, and says what to do about it.
+//! Asks an Upgrade Responder which versions of an application exist, and tells the application whether to upgrade.
 //!
 //! ```no_run
 //! use upgrade_responder_client::{Checker, Decision};
@@ -15,22 +15,22 @@
 //!     }
 //!     Err(error) => eprintln!("upgrade check: {error}"),
 //! })?;
-//! // Returns at once.
+//! // Returns immediately.
 //! checks.stop();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # What it promises
-//! - It never panics, and it never keeps an application from ending: [`Checks::stop`] returns at once, and the
+//! - It never panics, and it never keeps an application from ending: [`Checks::stop`] returns immediately, and the
 //!   thread ends with the process.
-//! - A [`Checker`] and its clones send one request per interval at most. The server says how long an interval is;
-//!   less than a minute is a minute, more than 7 days are 7 days. Redirects are not followed.
+//! - A [`Checker`] and its clones send at most one request per interval. The server gives the interval, which is
+//!   limited to 1 minute to 7 days. Redirects are not followed.
 //! - A request ends after 30 seconds, and at most 1 MiB of an answer is read.
 //! - It sends what [`Checker::what_is_sent`] shows, and nothing else.
 //! - `DO_NOT_TRACK=1` in the environment switches it off, and so does [`Builder::enabled`].
 //!
-//! A proxy is taken from the environment: `HTTPS_PROXY` or `http_proxy` by the address, else `ALL_PROXY`, but for
-//! the hosts in `NO_PROXY`. The proxy has to allow the method CONNECT, also for a plain `http` address.
+//! The environment names the proxy: `HTTPS_PROXY` for `https` URLs, `http_proxy` for `http` URLs, or else `ALL_PROXY`.
+//! Hosts in `NO_PROXY` are asked without a proxy. The proxy has to allow the method CONNECT, also for `http` URLs.
 
 mod answer;
 mod background;

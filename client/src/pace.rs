@@ -1,10 +1,10 @@
-//! When a request may be sent: the interval that the server asks for, within limits, and longer after failures.
+//! The time of the next request: after the server's interval, within limits, and later after failures.
 //!
-//! Nothing in here looks at a clock or waits.
+//! This module must not read a clock or wait.
 
 use std::time::{Duration, Instant};
 
-/// The interval until the server has said one.
+/// The interval before the server's first answer.
 const UNTIL_TOLD: Duration = Duration::from_secs(3600);
 /// Failures double the pause up to this many intervals.
 const MOST_INTERVALS: u32 = 8;
@@ -12,7 +12,7 @@ const MOST_INTERVALS: u32 = 8;
 /// installation misses on average half of this share of the server's periods.
 const JITTER: u32 = 100;
 
-/// How long an interval may be.
+/// The limits of an interval.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) least: Duration,
@@ -20,7 +20,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// With minutes of another length, for tests.
+    /// The limits with a minute of this length; tests have shorter ones.
     pub(crate) fn in_minutes_of(minute: Duration) -> Limits {
         Limits {
             least: minute,
@@ -28,7 +28,7 @@ impl Limits {
         }
     }
 
-    /// An interval as the server says it, in minutes.
+    /// The interval of the server's answer, given in minutes.
     pub(crate) fn interval(&self, minutes: f64) -> Duration {
         let seconds = self.least.as_secs_f64() * minutes;
         let interval = match Duration::try_from_secs_f64(seconds) {
@@ -44,7 +44,7 @@ impl Limits {
     }
 }
 
-/// The requests so far, as far as they matter for the next one.
+/// The state that decides the time of the next request.
 #[derive(Debug)]
 pub(crate) struct Pace {
     limits: Limits,
@@ -80,7 +80,7 @@ impl Pace {
         self.last = Some(now);
     }
 
-    /// An answer came. It says how many minutes an interval has, or does not.
+    /// Notes an answer, with the minutes of an interval if it has them. Returns the interval.
     pub(crate) fn answered(&mut self, minutes: Option<f64>) -> Duration {
         self.failures = 0;
         if let Some(minutes) = minutes {
@@ -161,7 +161,7 @@ mod tests {
             pace.failed();
             assert_eq!(pace.is_due_in(now, 0), intervals * 10 * MINUTE);
         }
-        // Nobody counts so far, but nothing may break there.
+        // The number of failures must not overflow.
         pace.failures = u32::MAX;
         pace.failed();
         assert_eq!(pace.is_due_in(now, 0), 80 * MINUTE);

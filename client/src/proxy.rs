@@ -1,4 +1,4 @@
-//! The proxy that the environment names for an address.
+//! The proxy that the environment names for a URL. No value of a variable may be in an error: it can hold a password.
 
 use ureq::Proxy;
 use ureq::http::Uri;
@@ -6,15 +6,14 @@ use ureq::http::Uri;
 /// Looks up an environment variable.
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The proxy for requests to `url`; `None` for none. The error says which variable is wrong, but not its value:
-/// a password may stand in it.
+/// The proxy for requests to `url`, if there is one. The error names the variable that cannot be used.
 pub(crate) fn from_environment(url: &Uri) -> Result<Option<Proxy>, String> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     proxy(url, &set)
 }
 
 fn proxy(url: &Uri, env: Env<'_>) -> Result<Option<Proxy>, String> {
-    // A CGI program gets the client's header `Proxy` as HTTP_PROXY, so that spelling is not read.
+    // HTTP_PROXY is not read, because a CGI program gets the client's header `Proxy` in it.
     let names: &[&str] = match url.scheme_str() {
         Some("https") => &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
         _ => &["http_proxy", "all_proxy", "ALL_PROXY"],
@@ -24,7 +23,7 @@ fn proxy(url: &Uri, env: Env<'_>) -> Result<Option<Proxy>, String> {
         return Ok(None);
     };
     let named = Proxy::new(&value).map_err(|_| {
-        format!("{name} in the environment is no proxy's address, expected http://HOST:PORT")
+        format!("{name} in the environment is not a proxy's address, expected http://HOST:PORT")
     })?;
     let mut builder = Proxy::builder(named.protocol())
         .host(named.host())

@@ -1,4 +1,4 @@
-//! What the server is told: the application's version, its tags and its fields.
+//! The content of a request: the application's version, its tags and its fields. Nothing else may be sent.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldValue(Value);
 
-/// What one request says.
+/// The content of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
     version: String,
@@ -43,7 +43,7 @@ impl Question {
         let tags = self.tags.iter();
         let tags = tags.map(|(key, value)| (key.clone(), Value::from(value.clone())));
         let fields = self.fields.iter();
-        // A number that JSON cannot write is left out.
+        // Numbers that JSON does not have are null here, and left out.
         let fields = fields.filter(|(_, value)| !value.0.is_null());
         let fields = fields.map(|(key, value)| (key.clone(), value.0.clone()));
         let body = Map::from_iter([
@@ -62,14 +62,14 @@ impl fmt::Display for FieldValue {
 }
 
 impl From<f64> for FieldValue {
-    /// A value that is not finite is not sent: JSON cannot write it.
+    /// A value that is not finite is not sent, because JSON does not have it.
     fn from(value: f64) -> FieldValue {
         FieldValue(Number::from_f64(value).map_or(Value::Null, Value::Number))
     }
 }
 
 impl From<f32> for FieldValue {
-    /// As of [`f64`].
+    /// A value that is not finite is not sent, as with [`f64`].
     fn from(value: f32) -> FieldValue {
         FieldValue::from(f64::from(value))
     }

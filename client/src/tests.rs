@@ -1,4 +1,4 @@
-//! Checks against a server that does what it is told, with minutes of some milliseconds.
+//! Checks against a test server with prepared answers, with minutes of some milliseconds.
 
 mod server;
 
@@ -11,7 +11,7 @@ use crate::{Answer, CheckError, Checker, Checks, Decision};
 use server::{Reply, Server};
 
 const MINUTE: Duration = Duration::from_millis(50);
-/// The limit for everything that is waited for.
+/// Time limit of each wait.
 const SOON: Duration = Duration::from_secs(20);
 const ANSWER: &str = r#"{"versions":[{"name":"v1.1.0","releaseDate":"2024-06-20T00:00:00Z",
     "minUpgradableVersion":"","tags":["latest"]}],"requestIntervalInMinutes":"#;
@@ -31,7 +31,7 @@ fn checker(url: &str) -> Checker {
 
 fn spawned(checker: &Checker) -> (Checks, Outcomes) {
     let (sender, outcomes) = channel();
-    // After the test nobody listens.
+    // Sending fails once the test has dropped the receiver.
     let callback = move |outcome| drop(sender.send(outcome));
     (checker.spawn(callback).unwrap(), outcomes)
 }
@@ -159,7 +159,7 @@ fn of_an_answer_at_most_a_mebibyte_is_read() {
     );
     let server = Server::script([of(1000 * 1024)]);
     assert!(checker(&server.url()).check().is_ok());
-    // Without an end, and faster than the time-out.
+    // The endless body reaches the limit on its size before the time-out.
     let server = Server::script([Reply::Endless]);
     let found = checker(&server.url()).check();
     assert!(
@@ -196,7 +196,7 @@ fn switched_off_nothing_is_sent() {
     assert!(!checker.is_enabled());
     assert_eq!(checker.check(), Err(CheckError::SwitchedOff));
     let (checks, outcomes) = spawned(&checker);
-    // The callback was dropped uncalled.
+    // The callback was dropped without being called.
     assert!(outcomes.recv_timeout(SOON).is_err());
     checks.stop();
     assert_eq!(server.requests().len(), 0);
@@ -225,7 +225,7 @@ fn what_is_shown_is_what_is_sent() {
         let same = |sent: &str| sent.eq_ignore_ascii_case(line);
         assert!(sent.head.lines().any(same), "{line} in {}", sent.head);
     }
-    // Nothing but what is shown, and what HTTP needs.
+    // Only the lines of `what_is_sent`, and those that HTTP needs.
     for line in sent.head.trim_end().lines().skip(1) {
         let name = line
             .split(':')

@@ -3,7 +3,7 @@
 use semver::{BuildMetadata, Prerelease, Version};
 
 /// Reads a version as leniently as the server does: a leading `v`, a missing minor or patch number, and leading
-/// zeros are allowed. `None` where the text is no version.
+/// zeros are allowed. `None` if the text is not a version.
 pub(crate) fn lenient(text: &str) -> Option<Version> {
     let text = text.trim();
     let text = text.strip_prefix('v').unwrap_or(text);
@@ -42,7 +42,7 @@ fn pre_release(text: &str) -> Option<Prerelease> {
     if text.is_empty() {
         return None;
     }
-    // Semantic versioning forbids leading zeros in numbers; operators write them.
+    // Semantic versioning forbids leading zeros in numbers, but operators write them.
     let identifiers = text.split('.').map(|identifier| match number(identifier) {
         Some(number) => number.to_string(),
         None => identifier.to_owned(),

@@ -12,29 +12,29 @@ pub struct Batch {
     pub bytes: Vec<u8>,
     /// The number of records.
     pub records: u64,
-    /// Lines that were read, damaged ones among them, but not those that the start took out.
+    /// Number of lines read, damaged ones included, but not those that a start took out.
     pub lines: u64,
     /// Bytes of the segment that were read.
     pub length: u64,
-    /// What is no record, and is not sent.
+    /// Damaged lines, which are not sent.
     pub damaged: Vec<Damaged>,
 }
 
-/// A line, or the part of one before a record, that is no record.
+/// A damaged line, or the damaged part of a line before a record.
 #[derive(Debug)]
 pub struct Damaged {
-    /// Where it begins, in bytes behind the beginning of the batch.
+    /// Offset in bytes from the beginning of the batch.
     pub at: u64,
     pub bytes: Vec<u8>,
-    /// No record stands behind it in its line.
+    /// Whether it is a whole line, without a record after it.
     pub is_line: bool,
 }
 
 impl Batch {
-    /// Reads up to `most_lines`, or a few more bytes than `most_bytes`, in place of what is in it.
+    /// Replaces the batch by the next lines, up to `most_lines`, or a few more bytes than `most_bytes`.
     ///
-    /// Room for all of it is made at once, and kept: what of it is not used costs no memory, while of buffers
-    /// that grow, or come and go, the allocator keeps the pieces.
+    /// The buffer is reserved at full size and kept. Its unused part costs no memory, while the allocator would keep
+    /// the pieces of buffers that grow or are freed.
     pub fn read(
         &mut self,
         reader: &mut impl BufRead,
@@ -49,7 +49,7 @@ impl Batch {
         while self.lines < most_lines as u64 && self.bytes.len() + kept < most_bytes {
             let start = self.bytes.len();
             let Some(length) = read_line(reader, &mut self.bytes)? else {
-                // The end, or a line that somebody cut off.
+                // The end, or a line that was cut off.
                 self.bytes.truncate(start);
                 break;
             };
@@ -59,7 +59,8 @@ impl Batch {
         Ok(())
     }
 
-    /// Keeps the record of the line that begins at `start`, and puts aside what is none; how many bytes.
+    /// Keeps the record of the line that begins at `start`, and moves damaged bytes to `damaged`. Returns their
+    /// number.
     fn judge(&mut self, start: usize) -> usize {
         let line = &self.bytes[start..];
         let line = line.strip_suffix(b"\n").unwrap_or(line);
@@ -88,8 +89,8 @@ impl Batch {
     }
 }
 
-/// Appends a line with its newline; its length in the file. Of one that is too long for a record only the
-/// beginning is appended. `None` where no whole line is left.
+/// Appends a line with its newline, and returns its length in the file; `None` where no whole line is left. Of a line
+/// that is too long for a record only the beginning is appended.
 fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<u64>> {
     let start = line.len();
     let most = sound::LONGEST as u64;

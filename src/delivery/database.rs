@@ -1,21 +1,22 @@
-//! The database in InfluxDB 1.x: it is created where it is missing.
+//! Creation of the database in InfluxDB 1.x, where it is missing.
 
 use std::time::Duration;
 
 use super::outcome::Trouble;
 use super::v1::{QueryError, V1, quoted};
 
-/// Whether the database was created, or was there, since the server started or since it was missing.
+/// The state of the database, as far as it is known.
 #[derive(Debug, Default)]
 pub struct Database {
+    /// Whether it was created since the server started, or since a write found it missing.
     ready: bool,
-    /// The log has it.
+    /// Whether this was logged.
     told: bool,
 }
 
 impl Database {
-    /// Creates the database if it has to be. Returns whether InfluxDB was asked. A user who may not create it is
-    /// fine where it exists; where it does not, the first write says so.
+    /// Creates the database unless that was done. Returns whether InfluxDB was asked. A refusal is ignored: the user
+    /// may lack the right to create a database that exists, and if it is missing, the first write fails.
     pub fn create(&mut self, influx: &V1, timeout: Duration) -> Result<bool, Trouble> {
         if self.ready {
             return Ok(false);
@@ -36,13 +37,13 @@ impl Database {
         Ok(true)
     }
 
-    /// A write said that the database is missing.
+    /// Notes that a write found the database missing.
     pub fn is_missing(&mut self) {
         self.ready = false;
     }
 }
 
-/// Passes trouble on that a write would meet too, and gives a refusal back as its text.
+/// Returns a refusal of the statement as its text. Other trouble, which a write would meet too, is an error.
 pub fn allowed<T>(result: Result<T, QueryError>) -> Result<Result<T, String>, Trouble> {
     match result {
         Ok(answer) => Ok(Ok(answer)),

@@ -1,8 +1,8 @@
-//! Continuous queries that fill the measurements of totals: those that the Go original, or an earlier server, made
-//! in InfluxDB 1.x.
+//! Continuous queries that fill the measurements of totals. The Go original, or an earlier version of this server,
+//! created them in InfluxDB 1.x.
 //!
-//! What they fill stays theirs, so that no total is there twice. When nobody else writes records any more,
-//! nobody needs them, and they are dropped: first two whole periods must hold no raw point but this server's.
+//! This server never writes totals to a measurement that they fill, so that no total is there twice. They are
+//! dropped once no other server writes records: two whole periods must hold this server's raw points only.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::v1::{Series, V1, quoted};
 use crate::line::encode::MEASUREMENT;
 use crate::units::date::rfc3339;
 
-/// So many whole periods in a row without another writer, and the queries go.
+/// Number of whole periods in a row without another writer, after which the queries are dropped.
 const ALONE: u32 = 2;
 
 /// A continuous query that fills a measurement of totals.
@@ -63,7 +63,7 @@ fn understand(name: &str, text: &str) -> Option<ContinuousQuery> {
     })
 }
 
-/// Raw points of a span, in seconds since 1970, whoever wrote them.
+/// The number of raw points, of all writers, between two times in seconds since 1970.
 pub fn raw_points(
     influx: &V1,
     (start, end): (i64, i64),
@@ -83,15 +83,15 @@ fn count(series: &[Series]) -> Option<u64> {
     series.values.first()?.get(column)?.as_u64()
 }
 
-/// What is known of other writers.
+/// The continuous queries of other servers, and whether those servers still write records.
 #[derive(Debug)]
 pub struct Foreign {
-    /// This server sends its raw records.
+    /// Whether this server sends its raw records.
     sends_raw: bool,
     queries: Vec<ContinuousQuery>,
-    /// Whole periods in a row that hold this server's points alone, and the end of the last one.
+    /// Number of whole periods in a row that hold this server's points only, and the end of the last one.
     alone: (u32, i64),
-    /// What the log has: the targets, or why they cannot be seen.
+    /// The targets that were logged, or the logged reason why they cannot be listed.
     told: Option<Vec<String>>,
 }
 
@@ -128,9 +128,10 @@ impl Foreign {
         targets.dedup();
         if !targets.is_empty() && self.told.as_ref() != Some(&targets) {
             log::warn!(
-                "InfluxDB: continuous queries of another server fill {}; their totals stand there and miss late \
-                 records. They are dropped after {ALONE} whole periods in which nobody else wrote records; \
-                 once all other servers are replaced, 'upgrade-responder take-over' drops them at once",
+                "InfluxDB: continuous queries of another server fill {}; this server writes no totals there, and \
+                 theirs miss late records; the queries are dropped after {ALONE} whole periods in which only this \
+                 server wrote records; when all other servers are replaced, 'upgrade-responder take-over' drops \
+                 them immediately",
                 targets.join(", ")
             );
             self.told = Some(targets.clone());
@@ -142,13 +143,13 @@ impl Foreign {
         if self.told.replace(vec![why.to_owned()]).as_deref() != Some(&[why.to_owned()]) {
             log::warn!(
                 "InfluxDB: cannot see whether continuous queries fill the measurements of totals: {why}; if \
-                 another server made some, totals are there twice; let this user read, or drop the queries"
+                 another server made some, totals are there twice; grant READ to this user, or drop the queries"
             );
         }
     }
 
-    /// Compares the raw points of a period with what this server counted in it, and drops the continuous queries
-    /// once they are of no use.
+    /// Compares the number of raw points of a period with this server's own, and drops the continuous queries once
+    /// no other server has written for [`ALONE`] periods.
     pub fn compare(
         &mut self,
         influx: &V1,
@@ -188,8 +189,8 @@ impl Foreign {
             let statement = query.drop_statement(influx.database());
             match allowed(influx.query(&statement, timeout))? {
                 Ok(_) => log::info!(
-                    "InfluxDB: {statement}: nobody else wrote records in {ALONE} whole periods; from the next \
-                     period on this server's totals stand in {}",
+                    "InfluxDB: {statement}: only this server wrote records in {ALONE} whole periods; from the \
+                     next period on it writes its totals to {}",
                     query.target
                 ),
                 Err(why) => log::warn!("InfluxDB: {statement}: {why}; run it as an administrator"),

@@ -1,4 +1,4 @@
-//! HTTP for the write protocols: requests, answers, and what a connection that fails means. The only
+//! HTTP for the write protocols: requests, answers, and the trouble of a failed connection. The only
 //! module that sees ureq. It never decides what an answer means, and it never logs.
 
 use std::fmt;
@@ -49,7 +49,7 @@ pub(super) struct Request<'a> {
     pub(super) query: &'a [(&'a str, &'a str)],
     /// The `Authorization` header.
     pub(super) authorization: Option<&'a str>,
-    /// Limit for all of it.
+    /// Time limit for the whole request.
     pub(super) timeout: Duration,
 }
 
@@ -59,7 +59,7 @@ pub(super) enum Body<'a> {
     Form(&'a [(&'a str, &'a str)]),
 }
 
-/// An answer, read.
+/// An answer with its body.
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) retry_after: Option<Duration>,
@@ -84,7 +84,7 @@ impl Http {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            // The environment's proxy is for the internet, the database is next door.
+            // The environment's proxy is for the internet; the database is usually in the same network.
             .proxy(None)
             .user_agent(concat!("upgrade-responder/", env!("CARGO_PKG_VERSION")))
             .build();
@@ -136,7 +136,7 @@ impl Answer {
         let is_victoria_metrics = header("X-Server-Hostname").is_some();
         let status = answer.status().as_u16();
         let mut body = Vec::new();
-        // A body that is cut off says less, but the status has been said.
+        // If reading fails, the status is still used with the part of the body that was read.
         let _ = answer
             .into_body()
             .into_reader()
@@ -151,14 +151,14 @@ impl Answer {
         }
     }
 
-    /// The status, and the first line of a text that the engine's protocol found in the body.
+    /// The status, and the first line of `error`, which is the error text in the body.
     pub(super) fn first_line(&self, error: &str) -> String {
         let line = error.lines().next().unwrap_or_default();
         let line: String = line.chars().take(200).collect();
         format!("status {} {line:?}", self.status)
     }
 
-    /// Overloaded or restarting.
+    /// The trouble of a database that is overloaded or restarting.
     pub(super) fn later(&self, error: &str) -> Trouble {
         Trouble::Later {
             what: self.first_line(error),
@@ -167,7 +167,7 @@ impl Answer {
     }
 }
 
-/// Seconds, or the date after which to try again (RFC 9110, section 10.2.3).
+/// The time to wait, from a `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3).
 fn retry_after(value: &str) -> Option<Duration> {
     let seconds = value.parse().map(Duration::from_secs);
     seconds.ok().or_else(|| {
@@ -182,7 +182,7 @@ fn unreachable(error: &ureq::Error) -> Trouble {
             return Trouble::Unreadable(error.to_string());
         }
         ureq::Error::Timeout(_) => "no answer in time".to_owned(),
-        ureq::Error::HostNotFound => "the host name is not known".to_owned(),
+        ureq::Error::HostNotFound => "the host name cannot be resolved".to_owned(),
         other => {
             let what = other.to_string();
             format!("{what}{}", certificate_advice(&what))
@@ -194,15 +194,14 @@ fn unreachable(error: &ureq::Error) -> Trouble {
     }
 }
 
-/// What to do about a certificate that was not accepted. rustls names the reason in its own terms,
-/// and passes them on as text only.
+/// Advice for a certificate that was not accepted. rustls gives the reason as text only.
 fn certificate_advice(what: &str) -> &'static str {
     if what.contains("UnknownIssuer") {
-        "; name its authority, or itself, with --influxdb-ca-file"
+        "; give the certificate of its authority, or the certificate itself, with --influxdb-ca-file"
     } else if what.contains("CaUsedAsEndEntity") {
-        // What `openssl req -x509` makes without further arguments.
-        "; it is marked as an authority's, which is not accepted as a server's: create it again with \
-         openssl's -addext basicConstraints=critical,CA:FALSE"
+        // `openssl req -x509` makes such a certificate unless told otherwise.
+        "; the certificate is marked as an authority's, which is not accepted for a server; create it again \
+         with openssl's -addext basicConstraints=critical,CA:FALSE"
     } else {
         ""
     }

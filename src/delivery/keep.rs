@@ -1,5 +1,5 @@
-//! Keeping lines that cannot be delivered, and logging that: those that the database refused for good, and
-//! damaged ones.
+//! Keeping and logging lines that cannot be delivered: lines that the database refuses at every retry, and damaged
+//! ones.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::batch::Batch;
 use super::rejected::{Rejected, RejectedDir, one_line};
 use crate::logging::Throttle;
 
-/// The rejected files, and what was logged of them.
+/// The rejected files, and the limits on log lines about them.
 #[derive(Debug)]
 pub struct Keep {
     rejected: RejectedDir,
@@ -19,9 +19,9 @@ pub struct Keep {
 /// Lines of a batch that are not delivered.
 #[derive(Debug, Default)]
 pub struct Kept {
-    /// In the rejected files.
+    /// Lines in the rejected files.
     pub kept: u64,
-    /// Those could not be written.
+    /// Lines that could not be written to them.
     pub lost: u64,
 }
 
@@ -42,7 +42,7 @@ impl Keep {
     }
 
     /// Puts the damaged lines of a batch, which begins at `offset` of its segment, into the rejected files.
-    /// Whole lines are counted: a record behind damage is counted as what became of it.
+    /// Returns the number of whole lines: damage before a record in its line is not counted, the record is.
     pub fn damaged(&mut self, sequence: u64, offset: u64, batch: &Batch) -> Kept {
         let mut kept = Kept::default();
         let dir = self.rejected.path().display();
@@ -50,7 +50,7 @@ impl Keep {
             let at = offset + damaged.at;
             let (added, done) = self.rejected.add(&Rejected {
                 reason: format!(
-                    "segment {sequence:020}, byte {at}: no record; damaged by a loss of power, the disk or a \
+                    "segment {sequence:020}, byte {at}: not a record; damaged by a loss of power, the disk or a \
                      person"
                 ),
                 lines: vec![&damaged.bytes],
@@ -63,7 +63,7 @@ impl Keep {
             {
                 log::error!(
                     "{times} damaged lines of the spool could not be kept in {dir} and are lost: {error}; \
-                     make room or repair the disk"
+                     free disk space or repair the disk"
                 );
             }
         }
@@ -71,8 +71,8 @@ impl Keep {
             && let Some(times) = self.damaged.tick(batch.damaged.len() as u64)
         {
             log::warn!(
-                "segment {sequence:020}: {times} damaged lines put into {dir}, lately from byte {} on; look at \
-                 them, then delete them; check the disk",
+                "segment {sequence:020}: {times} damaged lines put into {dir}, the last ones from byte {} on; \
+                 check these lines, then delete them; check the disk",
                 offset + first.at
             );
         }
@@ -93,16 +93,16 @@ impl Keep {
                 && let Some(times) = self.lost.tick(lost)
             {
                 log::error!(
-                    "InfluxDB refused {times} records for good: {reason:?}; they could not be kept in \
-                     {dir} and are lost: {error}; free disk space or replace the disk"
+                    "InfluxDB refused {times} records: {reason:?}; they could not be kept in {dir} and \
+                     are lost: {error}; free disk space or repair the disk"
                 );
             }
             if kept > 0
                 && let Some(times) = self.refusals.tick(kept)
             {
                 log::warn!(
-                    "InfluxDB refused {times} records for good: {reason:?}; they are in {dir}; fix \
-                     them and write them by hand, or delete them"
+                    "InfluxDB refused {times} records: {reason:?}; they are in {dir} and are not sent \
+                     again; fix them and write them by hand, or delete them"
                 );
             }
         }

@@ -1,4 +1,5 @@
-//! User and password, or a token, as an `Authorization` header; and the file with a fixed one.
+//! User and password, or a token, as an `Authorization` header. Where the secret came from a file, the file is read
+//! again after a refusal. No secret may reach the log.
 
 use std::fmt;
 use std::fs;
@@ -10,12 +11,12 @@ use base64::Engine;
 
 use super::http::Request;
 
-/// Who logs in, if anybody does.
+/// The login of a client; without a header there is none.
 #[derive(Debug)]
 pub(super) struct Login {
     user: Option<String>,
     header: Option<Header>,
-    /// To be read again when the password is refused.
+    /// The file with the secret, which is read again after a refusal.
     file: Option<PathBuf>,
     scheme: Scheme,
 }
@@ -27,7 +28,7 @@ enum Scheme {
     Token,
 }
 
-/// The header's value, which holds the password; its `Debug` hides it.
+/// The header's value. It holds the secret, so its `Debug` hides it.
 struct Header(String);
 
 impl fmt::Debug for Header {
@@ -37,7 +38,7 @@ impl fmt::Debug for Header {
 }
 
 impl Login {
-    /// A password without a user is not used.
+    /// A login with a user and a password. A password without a user is not used.
     pub(super) fn new(user: Option<String>, password: Option<String>) -> Login {
         Login {
             header: header(user.as_deref(), &password.unwrap_or_default()),
@@ -47,7 +48,7 @@ impl Login {
         }
     }
 
-    /// A token, which needs no user.
+    /// A login with a token, which needs no user.
     pub(super) fn token(token: Option<String>) -> Login {
         Login {
             user: None,
@@ -57,7 +58,7 @@ impl Login {
         }
     }
 
-    /// The password came from this file, and may come from it again.
+    /// Names the file that the secret came from.
     pub(super) fn read_again_from(&mut self, file: PathBuf) {
         self.file = Some(file);
     }
@@ -82,13 +83,12 @@ impl Login {
         self.header.as_ref().map(|Header(value)| value.as_str())
     }
 
-    /// The login was refused: reads the password again, for the next attempt. Returns what the operator
-    /// should know of where it comes from.
+    /// Reads the secret's file again after a refused login, for the next attempt. Returns advice for the log.
     pub(super) fn refused(&mut self) -> String {
         let Some(file) = &self.file else {
             return match self.scheme {
-                Scheme::Password => "a changed password takes a restart".to_owned(),
-                Scheme::Token => "a changed token takes a restart".to_owned(),
+                Scheme::Password => "a changed password needs a restart".to_owned(),
+                Scheme::Token => "a changed token needs a restart".to_owned(),
             };
         };
         match read_password(file) {
@@ -97,7 +97,7 @@ impl Login {
                     Scheme::Password => header(self.user.as_deref(), &password),
                     Scheme::Token => Some(token_header(&password)),
                 };
-                format!("{} is read again each time", file.display())
+                format!("{} is read again before each retry", file.display())
             }
             Err(error) => format!("{} cannot be read again: {error}", file.display()),
         }
@@ -108,7 +108,7 @@ fn token_header(token: &str) -> Header {
     Header(format!("Token {token}"))
 }
 
-/// The password or token in a file, without the end of the line that an editor leaves.
+/// The password or token in a file, without a line end.
 pub fn read_password(file: &Path) -> io::Result<String> {
     let text = fs::read_to_string(file)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())

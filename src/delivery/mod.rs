@@ -1,5 +1,5 @@
-//! The sender thread, reader 2 of the spool: it delivers sealed segments, oldest first, and then the totals of
-//! periods that are over; and it waits when InfluxDB does not do its part. The only thread that waits for InfluxDB.
+//! The sender thread, reader 2 of the spool. It delivers sealed segments, oldest first, then the totals of ended
+//! periods, and it waits and retries while InfluxDB fails. No other thread may wait for InfluxDB.
 
 mod batch;
 mod database;
@@ -41,23 +41,23 @@ use segments::{Delivery, Destination, Hindered, timeout};
 use stalled::Stalled;
 use totals::Totals;
 
-/// How often the sender looks whether a period has ended or is due.
+/// Time between checks for a period whose totals are due.
 const TICK: Duration = Duration::from_secs(1);
-/// A file that cannot be opened, for want of file descriptors for example, is tried again then.
+/// Time before a file that could not be opened is retried: the process may be out of file descriptors.
 const DISK_WAIT: Duration = Duration::from_secs(1);
-/// What a stop leaves for delivery.
+/// Time for delivery while the server stops.
 const LAST_ATTEMPT: Duration = Duration::from_secs(5);
 
-/// What the sender needs to know.
+/// Options of the sender.
 pub struct SenderOptions {
     pub state: StateDir,
     pub totals: Box<dyn TotalsSource>,
-    /// Raw records are counted, and delivered if they are, within that time.
+    /// Time within which raw records are counted and, where they are sent, delivered.
     pub settle: Duration,
-    /// Records are sent, not totals alone.
+    /// Whether records are sent, not totals alone.
     pub sends_raw: bool,
     pub influx: Protocol,
-    /// Points in one request at most.
+    /// Most points in one request.
     pub batch_points: usize,
 }
 
@@ -72,15 +72,16 @@ pub struct Sender {
     database: Database,
     outage: Outage,
     stalled: Stalled,
-    /// When the last attempt at a stop has to be over.
+    /// The end of the last attempt; set while the server stops.
     deadline: Option<Instant>,
 }
 
-/// Whether a step found something to do.
+/// The result of a step.
 enum Step {
     Worked,
+    /// There is nothing to do.
     Idle,
-    /// Nothing can be done before that time has passed.
+    /// The next attempt has to wait for that time.
     Wait(Duration),
 }
 
@@ -142,11 +143,11 @@ impl Sender {
         }
     }
 
-    /// A segment, or where none waits the totals of a period, so that raw points are there before the totals
-    /// that count them.
+    /// Delivers a segment or, if none waits, the totals of a period, so that raw points are stored before their
+    /// totals. Returns whether there was something to do.
     fn work(&mut self) -> Result<bool, Hindered> {
         let influx = &self.influx;
-        // Writes count for themselves; without this, an outage before the first of them shows nowhere.
+        // Writes are counted where they are sent. Counted here, an outage before the first write shows in metrics too.
         let count = |_: &Trouble| self.metrics.influx.retried.add(1);
         if let Some(v1) = influx.v1() {
             let created = self.database.create(v1, timeout(self.deadline));
@@ -181,7 +182,7 @@ impl Sender {
         }
     }
 
-    /// Shows in `/healthz` that delivery stands still.
+    /// Checks whether delivery stands still, for `/healthz` and the log.
     fn look_at_progress(&mut self, hindered: bool) {
         let records = &self.metrics.records;
         let settled = records.delivered.get() + records.rejected.get();
@@ -201,10 +202,10 @@ impl Sender {
         before.store(stalled, Ordering::Relaxed);
     }
 
-    /// What there is to do about trouble: how long to wait.
+    /// Handles trouble with InfluxDB. Returns the time to wait.
     fn trouble(&mut self, trouble: &Trouble) -> Duration {
         if *trouble == Trouble::DatabaseMissing {
-            // Created again at the next step.
+            // So the next step creates it.
             self.database.is_missing();
         }
         let url = self.influx.url().to_string();
@@ -216,7 +217,8 @@ impl Sender {
             .failed(trouble, &url, &password, &self.spool, &self.metrics)
     }
 
-    /// Waits for a sealed segment, or `at_least` that long, or for the end.
+    /// Waits for `at_least`, then until a segment is sealed or a tick has passed. Returns early, with a deadline set,
+    /// when the writer has ended.
     fn wait(&mut self, woken: &Receiver<()>, at_least: Duration) {
         let until = Instant::now() + at_least;
         loop {

@@ -1,5 +1,5 @@
-//! The times when InfluxDB does not take records: how long to wait, and one line in the log when
-//! they begin and one when they end, not one per attempt, and not for each of many short ones.
+//! Outages of InfluxDB: the time to wait before a retry, and one log line when an outage begins and one when it
+//! ends. There must not be a line for each attempt, nor for each of many short outages.
 
 use std::collections::HashMap;
 use std::mem::{self, Discriminant};
@@ -12,39 +12,41 @@ use crate::spool::Spool;
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// Trouble that only the operator can fix is not tried every second.
+/// First wait after trouble that only the operator can fix.
 const SLOW_WAIT: Duration = Duration::from_secs(10);
-/// A server that asks for more patience than this is asked all the same.
+/// Longest wait that a `Retry-After` of the server can ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 
 /// The current outage, if there is one.
 #[derive(Debug, Default)]
 pub struct Outage {
     since: Option<Instant>,
-    /// When the last request was begun: one that is not answered in time began to fail then.
+    /// Start of the last request. If it fails, even by a time-out, the outage began at this time.
     asked: Option<Instant>,
-    /// InfluxDB did what it was asked for since the last failure.
+    /// Whether a request has succeeded since the last failure.
     answered: bool,
+    /// The next wait, before limits and jitter.
     wait: Duration,
+    /// Records delivered since the outage began.
     delivered: u64,
-    /// The segment that was open when the sealed ones were delivered: it is the last that waited.
+    /// The segment that was open when the sealed ones were delivered: the last one with records of the outage.
     last_waiting: Option<u64>,
-    /// What was logged of each kind of trouble, also in earlier outages.
+    /// The state of each kind of trouble, kept for later outages too.
     kinds: HashMap<Discriminant<Trouble>, Kind>,
 }
 
 #[derive(Debug, Default)]
 struct Kind {
-    /// Met in this outage.
+    /// Whether it was met in this outage.
     met: bool,
-    /// Logged in this outage.
+    /// Whether it was logged in this outage.
     said: bool,
     throttle: Throttle,
 }
 
 impl Outage {
-    /// An attempt failed: returns how long to wait for the next one. `password` says where a corrected one
-    /// comes from.
+    /// Notes a failed attempt. Returns the time to wait before the next one. `password` is advice for the log, on
+    /// how a corrected password takes effect.
     pub fn failed(
         &mut self,
         trouble: &Trouble,
@@ -59,7 +61,7 @@ impl Outage {
         self.last_waiting = None;
         let kind = self.kinds.entry(mem::discriminant(trouble)).or_default();
         let more = u64::from(!mem::replace(&mut kind.met, true));
-        // An outage that begins soon after another is logged later, if it lasts.
+        // An outage soon after another is logged only when it has lasted for a while.
         if !kind.said
             && let Some(times) = kind.throttle.tick(more)
         {
@@ -69,8 +71,8 @@ impl Outage {
             match trouble {
                 Trouble::Later { .. } | Trouble::DatabaseMissing => {
                     log::warn!(
-                        "InfluxDB at {url}: {trouble}{times}; {waiting}, trying again; see to it \
-                         that it runs"
+                        "InfluxDB at {url}: {trouble}{times}; {waiting}, trying again; make sure \
+                         that InfluxDB runs"
                     );
                 }
                 Trouble::Denied(_) => {
@@ -82,7 +84,7 @@ impl Outage {
                 Trouble::Unreadable(_) => {
                     log::error!(
                         "InfluxDB at {url}: {trouble}{times}; {waiting}, trying again; if a line is the \
-                         cause, it is searched for and rejected; check what is between here and InfluxDB"
+                         cause, the server finds and rejects that line; check proxies in front of InfluxDB"
                     );
                 }
                 Trouble::NotUnderstood(_) => {
@@ -97,17 +99,17 @@ impl Outage {
         wait
     }
 
-    /// InfluxDB is about to be asked for something.
+    /// Notes the start of a request.
     pub fn asks(&mut self) {
         self.asked = Some(Instant::now());
     }
 
-    /// InfluxDB did what it was asked for.
+    /// Notes that a request succeeded.
     pub fn answered(&mut self) {
         self.answered = true;
     }
 
-    /// Records were delivered: whatever comes next is tried soon, and is a request of its own.
+    /// Notes delivered records. After the next failure, the wait starts from the shortest again.
     pub fn delivered(&mut self, records: u64) {
         self.answered = true;
         self.asks();
@@ -117,9 +119,8 @@ impl Outage {
         }
     }
 
-    /// No sealed segment waits any more. Says so if that is the end of an outage: InfluxDB did what it
-    /// was asked for (somebody may have removed what waited), and the segment that grew during the
-    /// outage is delivered too.
+    /// Notes that no sealed segment waits any more. This ends an outage, with a log line, if a request has succeeded
+    /// (the segments may have been removed by hand) and the segment that grew during the outage is delivered too.
     pub fn over(&mut self, spool: &Spool, metrics: &Metrics) {
         let Some(since) = self.since.filter(|_| self.answered) else {
             return;
@@ -127,11 +128,11 @@ impl Outage {
         if let Some(open) = spool.open_sequence()
             && open <= *self.last_waiting.get_or_insert(open)
         {
-            // It is sealed in a moment.
+            // That segment is still open, and will be sealed and delivered.
             return;
         }
         let mut kinds = mem::take(&mut self.kinds);
-        // Of one that was not said to have begun, nobody needs to hear that it is over.
+        // The end is logged only if the beginning was.
         if kinds.values().any(|kind| kind.said) {
             log::info!(
                 "InfluxDB takes records again after {:.1} s; {} records that had waited are \
@@ -173,7 +174,7 @@ impl Outage {
     }
 }
 
-/// 0.8 to 1.2, so that several servers do not come back all at once.
+/// A factor of 0.8 to 1.2, so that several servers do not retry at the same time.
 fn jitter() -> f64 {
     let nanos = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -182,7 +183,7 @@ fn jitter() -> f64 {
     0.8 + 0.4 * f64::from(nanos % 1000) / 1000.0
 }
 
-/// How many outages there were since the last one that was logged, where there were more than one.
+/// The number of outages since the last one that was logged, for the log; empty for one.
 fn repeated(times: Burst) -> String {
     match times.count {
         0 | 1 => String::new(),

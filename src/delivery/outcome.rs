@@ -1,4 +1,4 @@
-//! What became of a request to a database, whatever its protocol.
+//! The outcome of a request to a database, the same for every protocol.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 /// The program that answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Engine {
-    /// With its version, where it gives one.
+    /// InfluxDB, with its version where it gives one.
     InfluxDb(Option<String>),
-    /// It stores what it understands of a write and answers 204 to all of it.
+    /// VictoriaMetrics, which answers 204 to a write even where it does not store every line.
     VictoriaMetrics,
 }
 
@@ -17,22 +17,22 @@ pub enum Engine {
 pub enum Outcome {
     /// All points are stored.
     Stored,
-    /// Some points were refused for good; the others are stored, or can be sent again.
+    /// Some points were refused, and would be again; the others are stored, or can be sent again.
     PartlyRefused(String),
-    /// The lines of these numbers, counted from 0, were refused for good; the others are stored.
+    /// The lines of these numbers, counted from 0, were refused, and would be again; the others are stored.
     LinesRefused(Vec<(usize, String)>),
     /// Nothing was stored, because the points contradict each other: halve and send again.
     Contradiction(String),
-    /// The request is too large, and for whom: halve and send again.
+    /// The request is too large; the text says for which program. Halve and send again.
     TooLarge(String),
-    /// The points are kept.
+    /// The points stay in the spool, to be sent again.
     Kept(Trouble),
 }
 
-/// Why the database does not do what it is asked for, by what can be done about it.
+/// The cause of a failed request, by what can be done about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// Overloaded, restarting, unreachable or too slow: it passes.
+    /// Overloaded, restarting, unreachable or too slow: retry later.
     Later {
         what: String,
         retry_after: Option<Duration>,
@@ -41,9 +41,9 @@ pub enum Trouble {
     DatabaseMissing,
     /// User, password, token or rights: the operator must fix this.
     Denied(String),
-    /// An answer that is no HTTP: what became of the request is not known.
+    /// An answer that is not valid HTTP, so the outcome is unknown.
     Unreadable(String),
-    /// An answer nobody foresaw; it may not be InfluxDB at all.
+    /// An unexpected answer; the program may not be InfluxDB at all.
     NotUnderstood(String),
 }
 

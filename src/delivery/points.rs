@@ -1,4 +1,4 @@
-//! Totals as points, and where they come from.
+//! Totals as points, and the interface of their source.
 
 /// The totals of one period as points.
 #[derive(Debug)]
@@ -6,9 +6,9 @@ pub struct PeriodPoints {
     /// Start and end, in seconds since 1970.
     pub start: i64,
     pub end: i64,
-    /// The state of the period that the points say.
+    /// The revision of the period's totals that the points show.
     pub revision: i64,
-    /// Check-ins of the period that this server counted, where it was there for all of it.
+    /// Number of check-ins of the period that this server counted, if it was running for all of the period.
     pub whole_total: Option<u64>,
     pub lines: Vec<Line>,
 }
@@ -21,12 +21,12 @@ pub struct Line {
     pub text: String,
 }
 
-/// Where totals come from.
+/// The source of totals.
 pub trait TotalsSource: Send + std::fmt::Debug {
-    /// The oldest period that ended before a moment (in seconds since 1970) and was not sent as it is now. Of a
-    /// measurement that another program fills, only what is this server's.
+    /// The oldest period that ended before a time (in seconds since 1970) and whose current totals were not sent.
+    /// Measurements that another program fills too have only this server's totals.
     fn next(&mut self, before: i64) -> Result<Option<PeriodPoints>, String>;
 
-    /// All points of a period are stored or rejected, but for those of `foreign` measurements.
+    /// Notes that all points of a period are stored or rejected, except those of the `foreign` measurements.
     fn sent(&mut self, points: &PeriodPoints, foreign: &[String]) -> Result<(), String>;
 }

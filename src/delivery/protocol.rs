@@ -1,7 +1,6 @@
-//! The write protocols behind one door: what became of a write, whatever engine it went to.
+//! The write protocols behind one interface with one type of outcome.
 //!
-//! Nothing above this module knows which protocol is spoken. What an engine's answers mean is read in
-//! the file of its protocol.
+//! Modules above must not depend on the protocol. The file of each protocol interprets its engines' answers.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,7 +28,7 @@ impl Protocol {
         }
     }
 
-    /// Asks whether the server is there, and what it is.
+    /// Asks whether the server answers, and which engine it is.
     pub fn ping(&self, timeout: Duration) -> Result<Engine, Trouble> {
         match self {
             Protocol::V1(v1) => v1.ping(timeout),
@@ -44,7 +43,7 @@ impl Protocol {
         }
     }
 
-    /// The secret came from this file, and a fixed one will be found there.
+    /// Names the file that the secret came from, to be read again after a refusal.
     pub fn read_secret_again_from(&mut self, file: PathBuf) {
         match self {
             Protocol::V1(v1) => v1.read_password_again_from(file),
@@ -52,8 +51,7 @@ impl Protocol {
         }
     }
 
-    /// Access was denied: the next request has the secret that is in its file now. Returns what the
-    /// operator should know of where the secret comes from.
+    /// Reads the secret's file again after access was denied, for the next request. Returns advice for the log.
     pub fn denied(&mut self) -> String {
         match self {
             Protocol::V1(v1) => v1.denied(),

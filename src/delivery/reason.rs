@@ -1,4 +1,4 @@
-//! What InfluxDB's storage engine says of points that it refuses. 1.x has these texts, and 2.x took its engine over.
+//! The error texts of InfluxDB's storage engine for refused points. 2.x has the engine and the texts of 1.x.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ pub(super) fn split_named<'a>(lines: &[&'a [u8]], reason: &str) -> (Vec<&'a [u8]
                 .any(|(key, value)| key == field.as_bytes() && Kind::of(value) == Some(kind))
         });
     }
-    // Quoted are the lines that could not be parsed, one behind the other.
+    // InfluxDB quotes the lines that it could not parse, one after the other.
     let quoted: HashSet<&[u8]> = reason
         .split("unable to parse '")
         .skip(1)
@@ -42,8 +42,8 @@ fn conflict(reason: &str) -> Option<(&str, Kind)> {
     Some((field, kind))
 }
 
-/// From `dropped=3` at the end. It may be less than what was refused (an unparsable line counts as
-/// none), so it is only believed when it says all; else it is a reason to search.
+/// The number in `dropped=3` at the end of a refusal. It can be too small, because unparsable lines are not in it.
+/// So it is trusted only where it equals the number of lines in question; otherwise the lines are searched.
 pub(super) fn dropped(reason: &str) -> Option<usize> {
     reason.trim_end().rsplit_once("dropped=")?.1.parse().ok()
 }

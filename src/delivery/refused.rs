@@ -1,10 +1,10 @@
-//! Finding the lines that InfluxDB refuses in a batch of which it stored the rest.
+//! Search for the lines that InfluxDB refuses in a batch of which it stored the rest.
 //!
-//! InfluxDB names an unparsable line and the field of a type conflict, but for other refusals only
-//! says that there were some, and of several kinds it names one. Sending a line again stores nothing
-//! twice, so the batch is halved until the refused lines stand alone. Where one cause is named, all
-//! its lines go at once if that is their number, so that 5000 lines with one wrong field do not cost
-//! 5000 requests.
+//! InfluxDB names an unparsable line and the field of a type conflict. Of other refusals it only gives the number,
+//! and of several kinds it names one. Sending a line again stores nothing twice, so the batch is halved until the
+//! refused lines are alone. If a cause is named and `dropped=` equals the number of its lines, these are rejected at
+//! once, so that 5000 lines with one wrong field do not cost 5000 requests. A line that InfluxDB may have stored
+//! must not be rejected before [`MAX_REFUSALS`].
 
 use std::collections::{HashMap, VecDeque};
 
@@ -12,18 +12,18 @@ use super::outcome::{Outcome, Trouble};
 use super::reason::{dropped, is_conflict, split_named};
 use super::rejected::Rejected;
 
-/// Refusals met in a batch after which a part with refused lines is rejected as a whole, although
-/// InfluxDB stored the others of it. One bad line among 5000 takes 13 of them, a prefix beyond the
-/// retention policy about as many.
+/// Refusals in a batch after which a part with refused lines is rejected as a whole, although InfluxDB stored its
+/// other lines. Finding one bad line among 5000 takes 13 refusals, a prefix beyond the retention policy about as many.
 const MAX_REFUSALS: usize = 200;
 
-/// Parts whose answers cannot be parsed, while no other part is stored, after which it is not the lines' fault.
+/// Number of parts with answers that cannot be parsed, while no part is stored, after which the lines are not the
+/// cause.
 const MAX_UNREADABLE: usize = 32;
 
-/// Sends a batch until each of its lines is stored or refused for good. `send` sends lines and is
-/// called again with parts of the batch where InfluxDB refuses some. On trouble all of the batch is
-/// kept, which is safe since storing a line twice changes nothing. An answer that cannot be parsed is such
-/// trouble too, unless `blames_lines` says that a line may cause it: then that line is searched for.
+/// Sends a batch until each of its lines is stored or rejected. `send` sends lines, and is called again with parts of
+/// the batch where InfluxDB refuses some. After trouble the whole batch stays in the spool, which is safe because
+/// storing a line twice changes nothing. An answer that cannot be parsed is such trouble too, unless `blames_lines`
+/// returns that a line may cause it: then that line is searched for.
 pub fn settle<'a>(
     batch: &'a [u8],
     send: &mut dyn FnMut(&[u8]) -> Outcome,
@@ -60,11 +60,11 @@ struct Search<'a, 's> {
     /// Parts of the batch that are to be sent again.
     todo: VecDeque<Vec<&'a [u8]>>,
     refusals: usize,
-    /// A part was stored.
+    /// Whether a part was stored.
     stored: bool,
-    /// Parts whose answers could not be parsed.
+    /// Number of parts with answers that could not be parsed.
     unreadable: usize,
-    /// Lines that stood alone when the answer could not be parsed.
+    /// Lines that were sent alone when the answer could not be parsed.
     suspects: Vec<&'a [u8]>,
     blames_lines: &'s dyn Fn() -> bool,
 }
@@ -86,7 +86,8 @@ impl<'a> Search<'a, '_> {
     fn partly_refused(&mut self, lines: Vec<&'a [u8]>, reason: &str) {
         self.refusals += 1;
         if self.refusals > MAX_REFUSALS {
-            let reason = format!("some of these, not searched further: {reason}");
+            let reason =
+                format!("refused in part, the refused lines were not searched further: {reason}");
             return self.reject(lines, &reason);
         }
         let (named, rest) = split_named(&lines, reason);
@@ -99,15 +100,15 @@ impl<'a> Search<'a, '_> {
         if !rest.is_empty() {
             self.todo.push_back(rest);
         }
-        // A field's type is a shard's own: lines with the same field and type may be stored in another.
+        // Each shard has its own type of a field, so another shard may store lines with the same field and type.
         match !is_conflict(reason) || dropped(reason) == Some(named.len()) {
             true => self.reject(named, reason),
             false => self.halve(named, reason),
         }
     }
 
-    /// Nobody knows what became of these. Parts of one size are sent before smaller ones, so that a database
-    /// that answers everything so shows early.
+    /// Handles lines with an unknown outcome. Parts of one size are sent before smaller ones, so that a database
+    /// that answers everything like this is noticed early.
     fn unreadable(&mut self, mut lines: Vec<&'a [u8]>, what: String) -> Result<(), Trouble> {
         self.unreadable += 1;
         let all_alike = self.unreadable > MAX_UNREADABLE && !self.stored;
@@ -122,7 +123,7 @@ impl<'a> Search<'a, '_> {
                 );
                 return Ok(());
             }
-            // Once more, since it may have been chance.
+            // Sent once more, because the answer may have been damaged by chance.
             self.suspects.push(line);
             self.todo.push_front(lines);
             return Ok(());
@@ -133,7 +134,7 @@ impl<'a> Search<'a, '_> {
         Ok(())
     }
 
-    /// At most 100 lines are named, so the others are sent again.
+    /// Rejects the named lines. The answer names at most 100, so the others are sent again.
     fn lines_refused(&mut self, lines: Vec<&'a [u8]>, named: Vec<(usize, String)>) {
         let reasons: HashMap<usize, String> = named.into_iter().collect();
         let mut rest = Vec::new();
@@ -144,7 +145,7 @@ impl<'a> Search<'a, '_> {
                 None => rest.push(line),
             }
         }
-        // Numbers of no line: the refused lines are searched for.
+        // If no number matches a line, the refused lines are searched for.
         if rest.len() == before {
             return self.halve(rest, "refused, but none of these lines is named");
         }

@@ -1,5 +1,5 @@
-//! Delivery of a sealed segment: batch by batch, until each line is stored or rejected and the file can
-//! go.
+//! Delivery of a sealed segment: batch by batch, until each line is stored or rejected. Only then may the file be
+//! deleted.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -21,23 +21,23 @@ use crate::metrics::Metrics;
 use crate::spool::Spool;
 use crate::spool::segment::Segment;
 
-/// Bytes of one request at most; InfluxDB takes 25 MB by default.
+/// Most bytes of one request; InfluxDB accepts 25 MB by default.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// A request that is too large is not the reason to send single lines from then on.
+/// Smallest limit for a request after one was too large, so that lines are not sent singly from then on.
 const LEAST_BATCH_BYTES: usize = 16 * 1024;
 
-/// How far delivery has come, and how it goes on.
+/// The state of delivery.
 #[derive(Debug)]
 pub struct Delivery {
     spool: Arc<Spool>,
     metrics: Arc<Metrics>,
     batch_points: usize,
-    /// Shrinks when InfluxDB says that a request is too large.
+    /// Most bytes of one request. It is halved when a request is too large.
     batch_bytes: usize,
     pub(super) keep: Keep,
-    /// Kept for its room.
+    /// Reused, because its buffer is large.
     batch: Batch,
-    /// How far the oldest segment has come.
+    /// The part of the oldest segment that is settled.
     progress: Progress,
     suspicion: Suspicion,
     missing: Throttle,
@@ -52,15 +52,15 @@ struct Progress {
     lines: u64,
 }
 
-/// Where the records go, and what takes note of it.
+/// The database that records are sent to, and the state of its outages.
 pub struct Destination<'a> {
     pub influx: &'a Protocol,
     pub outage: &'a mut Outage,
-    /// When the last attempt at a stop has to be over.
+    /// The end of the last attempt; set while the server stops.
     pub deadline: Option<Instant>,
 }
 
-/// Why a step did not come to its end.
+/// The cause of a step that failed.
 pub enum Hindered {
     Influx(Trouble),
     Disk(io::Error),
@@ -124,12 +124,12 @@ impl Delivery {
         let readable = match segment.with_path(dir, |path| File::open(path)) {
             Ok(file) => self.send_batches(segment, file, to)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            // Want of file descriptors passes, and whoever has changed its rights can change them back.
-            // Set aside it would be lost to InfluxDB, and after it perhaps all others.
+            // Retried, because the process may be out of file descriptors, or the file's rights can be restored.
+            // If it were skipped, its records would never be sent, perhaps nor those of all later segments.
             Err(error) => {
                 let path = segment.path(dir);
                 let name = path.file_name().unwrap_or_default().display();
-                let why = format!("{name} cannot be opened, what is behind it waits: {error}");
+                let why = format!("{name} cannot be opened, later segments wait: {error}");
                 return Err(io::Error::new(error.kind(), why).into());
             }
         };
@@ -139,8 +139,8 @@ impl Delivery {
             && let Some(missing) = self.missing.tick(missing)
         {
             log::error!(
-                "{}: {missing} records are missing, lastly from segment {}; leave its files to the \
-                 server",
+                "{}: {missing} records are missing, the last ones from segment {}; do not modify the \
+                 spool while the server runs",
                 self.spool.dir().display(),
                 segment.sequence
             );
@@ -150,8 +150,8 @@ impl Delivery {
             Err(error) => {
                 if let Some(times) = self.unreadable.tick(1) {
                     log::error!(
-                        "{}: cannot be read to its end: {error}; it is kept as .lp.unreadable, \
-                         {times} of them; check the disk",
+                        "{}: cannot be read to its end: {error}; renamed to .lp.unreadable, as {times} \
+                         segments were; check the disk",
                         segment.final_path(self.spool.dir()).display()
                     );
                 }
@@ -165,7 +165,7 @@ impl Delivery {
         Ok(())
     }
 
-    /// The inner error is that of reading the file.
+    /// Sends the rest of a segment. The inner error is one of reading the file.
     fn send_batches(
         &mut self,
         segment: &Segment,
@@ -175,7 +175,7 @@ impl Delivery {
         if let Err(error) = file.seek(SeekFrom::Start(self.progress.offset)) {
             return Ok(Err(error));
         }
-        // What stands behind the whole lines is torn.
+        // Bytes after the whole lines are a torn line.
         let whole = segment.bytes.saturating_sub(self.progress.offset);
         let mut reader = BufReader::with_capacity(64 * 1024, file.take(whole));
         let mut batch = mem::take(&mut self.batch);
@@ -184,7 +184,7 @@ impl Delivery {
         sent
     }
 
-    /// Fills the batch again and again.
+    /// Reads and sends batch after batch.
     fn send_each(
         &mut self,
         segment: &Segment,
@@ -221,7 +221,7 @@ impl Delivery {
         self.progress.offset += batch.length;
         self.progress.lines += batch.lines;
         let records = &self.metrics.records;
-        // Somebody added lines to a sealed file.
+        // There is a surplus if somebody added lines to a sealed file.
         let surplus = self.progress.lines.saturating_sub(expected);
         records.found.add(surplus.min(batch.lines));
         records.delivered.add(batch.records - refused.all());
@@ -231,7 +231,7 @@ impl Delivery {
         self.spool.settled(self.progress.sequence, settled);
     }
 
-    /// Sends a batch until each of its lines is stored or refused; returns how many were refused.
+    /// Sends a batch until each of its lines is stored or rejected. Returns the numbers of rejected ones.
     fn send(&mut self, batch: &Batch, to: &mut Destination<'_>) -> Result<Kept, Trouble> {
         if batch.records == 0 {
             return Ok(Kept::default());
@@ -261,18 +261,18 @@ impl Delivery {
         Ok(self.keep.refused(&rejected))
     }
 
-    /// Says that the spool's disk hinders, once in a while.
+    /// Logs an error of the spool's disk, with a limit on how often.
     pub fn say_disk(&mut self, error: &io::Error) {
         if let Some(times) = self.disk.tick(1) {
             log::error!(
-                "{}: {error}; failed {times} times; check the disk and whose the files are",
+                "{}: {error}; failed {times} times; check the disk, and the files' owner and mode",
                 self.spool.dir().display()
             );
         }
     }
 }
 
-/// How long a request may take.
+/// The time limit of a request.
 pub fn timeout(deadline: Option<Instant>) -> Duration {
     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
     left.map_or(TIMEOUT, |left| {

@@ -1,23 +1,23 @@
-//! Whether delivery stands still although the database answers. A person has to look then: an outage ends by
-//! itself, and this does not.
+//! Detection of a delivery that stands still although the database answers. Unlike an outage it does not end by
+//! itself, so the operator has to be told.
 
 use std::time::{Duration, Instant};
 
-/// Nothing was delivered for this long.
+/// Time without a delivered record after which delivery stands still.
 const LIMIT: Duration = Duration::from_secs(3600);
 
 /// The time since something was delivered.
 #[derive(Debug, Default)]
 pub struct Stalled {
-    /// Records that were delivered or rejected, at the last look.
+    /// Number of records delivered or rejected, at the last call.
     settled: u64,
-    /// The first failure since then.
+    /// Time of the first failure since a record was delivered or rejected.
     since: Option<Instant>,
 }
 
 impl Stalled {
-    /// To be called after each attempt. `failed`: records wait, and the attempt did not work. `answers` asks
-    /// the database. Returns whether delivery stands still.
+    /// Notes an attempt, and returns whether delivery stands still. `failed` means that the attempt failed while
+    /// records wait. `answers` asks the database whether it answers.
     pub fn look(
         &mut self,
         now: Instant,

@@ -1,8 +1,8 @@
-//! Totals as points: what the ledger says of a period goes to the time-series database when the period is over,
-//! and again when late records corrected it.
+//! Delivery of totals: the ledger's totals of a period are sent to the time-series database when the period has
+//! ended, and again when late records have corrected them.
 //!
 //! Architecture invariant: delivery does not know the ledger. It gets lines from a [`TotalsSource`] and tells it
-//! what became of them.
+//! which ones were sent.
 
 use std::time::{Duration, Instant};
 
@@ -17,28 +17,28 @@ use crate::logging::Throttle;
 use crate::metrics::Metrics;
 use crate::spool::clock::now_seconds;
 
-/// How often the source is asked, while it has nothing.
+/// Time between questions to the source while it has nothing.
 const LOOK: Duration = Duration::from_secs(1);
-/// The longest wait after trouble.
+/// Longest wait after trouble.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
-/// Points in one request at most.
+/// Most points in one request.
 const BATCH_POINTS: usize = 5000;
 
 /// Sends totals, a period at a time.
 #[derive(Debug)]
 pub struct Totals {
     source: Box<dyn TotalsSource>,
-    /// How long after its end a period is due: raw records of its last moments go first.
+    /// Time from a period's end until its totals are due, so that its last raw records are sent first.
     settle: Duration,
     next_look: Instant,
-    /// How long the last trouble was waited for.
+    /// The wait after the last trouble.
     wait: Duration,
     foreign: Foreign,
     trouble: Throttle,
 }
 
 impl Totals {
-    /// `settle`: raw records are counted, and delivered if they are, within that time.
+    /// `settle` is the time within which raw records are counted and, where they are sent, delivered.
     pub fn new(source: Box<dyn TotalsSource>, settle: Duration, sends_raw: bool) -> Totals {
         Totals {
             source,
@@ -112,20 +112,20 @@ impl Totals {
         Ok(true)
     }
 
-    /// The database did not take a period's totals, or did not answer a question about it. They are tried again,
-    /// each time later: an answer that takes long must not keep records waiting each second.
+    /// Sets the wait after the database did not take a period's totals, or did not answer a question about them. The
+    /// wait doubles each time: a slow answer must not delay records every second.
     pub fn wait_for(&mut self, trouble: &Trouble) {
         self.wait = (self.wait * 2).clamp(LOOK, LONGEST_WAIT);
         self.next_look = Instant::now() + self.wait;
         if let Some(times) = self.trouble.tick(1) {
             log::warn!(
                 "InfluxDB: totals are not sent: {trouble}; failed {times} times, trying again; records are \
-                 delivered all the same"
+                 still delivered"
             );
         }
     }
 
-    /// The ledger cannot be read or written. The counter has the same trouble, and logs it as an error.
+    /// Logs that the ledger cannot be read or written. It is a warning, because the counter logs it as an error.
     fn hindered(&mut self, why: &str) {
         self.next_look = Instant::now() + LOOK;
         if let Some(times) = self.trouble.tick(1) {

@@ -1,10 +1,9 @@
-//! Answers that cannot be parsed: whether a line may be the cause of them.
+//! Answers that cannot be parsed, and whether a line may cause them.
 //!
-//! InfluxDB repeats a refused line in a header, so a byte in the line can make the whole answer unreadable,
-//! each time again. Such a batch must not hold up all that is behind it. A database, or something in between,
-//! that answers everything so must not get all records rejected. So the lines are suspected only after a few
-//! equal failures of one batch, and only while the database answers what has no lines. Nothing is judged by an
-//! answer's text.
+//! InfluxDB repeats a refused line in a header, so a byte of the line can make the whole answer unreadable at every
+//! retry. Such a batch must not hold up later ones. But if a database or a proxy answers everything like this, its
+//! answers must not get records rejected. So lines are suspected only after a few equal failures of one batch, and
+//! only while the database answers requests without lines. An answer's text is never interpreted.
 
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ pub struct Suspicion {
 }
 
 impl Suspicion {
-    /// An attempt at a batch ended with trouble.
+    /// Notes trouble with a batch.
     pub fn failed(&mut self, batch: (u64, u64), trouble: &Trouble) {
         let Trouble::Unreadable(what) = trouble else {
             return;
@@ -45,8 +44,8 @@ impl Suspicion {
     }
 }
 
-/// Whether the database answers what has no lines: a ping, and a write of nothing, which goes the same way as
-/// the lines do.
+/// Whether the database answers requests without lines: a ping, and an empty write, which takes the same path as
+/// lines do.
 pub fn answers_without_lines(influx: &Protocol, timeout: Duration) -> bool {
     let is_there = influx.ping(timeout).is_ok();
     is_there

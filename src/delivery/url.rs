@@ -1,8 +1,8 @@
-//! Where InfluxDB is, as the operator writes it.
+//! The URL of InfluxDB, as the operator gives it.
 
 use std::fmt;
 
-/// Where InfluxDB is.
+/// The URL of InfluxDB. Neither `Display` nor `Debug` may show the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InfluxUrl {
     /// Scheme, host, port and path prefix, without a slash at the end.
@@ -12,8 +12,8 @@ pub struct InfluxUrl {
 }
 
 impl InfluxUrl {
-    /// Understands `http[s]://[user:password@]host[:port][/prefix]`. The error says what is
-    /// expected and never repeats the URL, which may hold a password.
+    /// Parses `http[s]://[user:password@]host[:port][/prefix]`. The error says what is expected and never repeats the
+    /// URL, which may hold a password.
     pub fn parse(text: &str) -> Result<InfluxUrl, String> {
         let expected = || "a URL such as http://localhost:8086".to_owned();
         let (scheme, rest) = text.split_once("://").ok_or_else(expected)?;
@@ -39,7 +39,7 @@ impl InfluxUrl {
 }
 
 impl InfluxUrl {
-    /// Whether a user stands in the URL.
+    /// Whether the URL has a user.
     pub fn has_user(&self) -> bool {
         self.credentials.is_some()
     }

@@ -1,4 +1,4 @@
-//! The protocol of InfluxDB 1.x: `/write?db=`, `/query`, `/ping`. VictoriaMetrics takes its writes too.
+//! The protocol of InfluxDB 1.x: `/write?db=`, `/query`, `/ping`. VictoriaMetrics accepts its writes too.
 //!
 //! It decides what an answer means, never what to do about it, and it never logs.
 
@@ -23,8 +23,8 @@ pub struct V1 {
 }
 
 impl V1 {
-    /// Makes a client; nothing is connected yet. A user and a password given here win over those in
-    /// the URL; a password without any user is not used.
+    /// Creates a client without connecting it. A user and a password given here have priority over those in the URL.
+    /// A password without a user is not used.
     pub fn new(
         url: InfluxUrl,
         user: Option<String>,
@@ -57,7 +57,7 @@ impl V1 {
         &self.database
     }
 
-    /// VictoriaMetrics has no `/ping` below a path, but says what it is all the same.
+    /// Asks which engine answers. VictoriaMetrics has no `/ping` below a path, but its error has its headers too.
     pub(super) fn ping(&self, timeout: Duration) -> Result<Engine, Trouble> {
         let url = format!("{}/ping", self.url.base);
         let answer = self.http.get(&self.login.request(&url, &[], timeout))?;
@@ -104,11 +104,11 @@ impl V1 {
     }
 }
 
-/// Why a statement did not run.
+/// The cause of a failed statement.
 #[derive(Debug, PartialEq, Eq)]
 pub enum QueryError {
     Trouble(Trouble),
-    /// InfluxDB understood the request and refused the statement; its text.
+    /// InfluxDB understood the request and refused the statement, with this text.
     Refused(String),
 }
 
@@ -145,12 +145,12 @@ struct ResultOf {
     error: Option<String>,
 }
 
-/// An InfluxQL identifier.
+/// A name as a quoted InfluxQL identifier.
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// InfluxDB's own text where there is one.
+/// InfluxDB's error text, or the whole body where there is none.
 fn error(answer: &Answer) -> String {
     #[derive(Deserialize)]
     struct ErrorBody {
@@ -162,7 +162,7 @@ fn error(answer: &Answer) -> String {
     }
 }
 
-/// The outcome table of a write, by what InfluxDB 1.6.7 answers.
+/// The outcome of a write, according to the answers of InfluxDB 1.6.7.
 fn write_outcome(answer: &Answer, bytes: usize) -> Outcome {
     let error = error(answer);
     match answer.status {
@@ -179,21 +179,21 @@ fn write_outcome(answer: &Answer, bytes: usize) -> Outcome {
     }
 }
 
-/// For whom a request of so many bytes is too large. InfluxDB says so as JSON, a proxy in between in HTML.
+/// The program that a request is too large for. InfluxDB answers with JSON, a proxy with HTML.
 fn too_large(answer: &Answer, bytes: usize) -> String {
     let names_error = serde_json::from_str::<serde_json::Value>(&answer.body)
         .is_ok_and(|body| body.get("error").is_some_and(serde_json::Value::is_string));
     match names_error {
         true => format!("{bytes} bytes are more than InfluxDB's max-body-size"),
         false => format!(
-            "{bytes} bytes are too large for something between here and InfluxDB, a proxy for example \
-             (nginx: client_max_body_size), or for InfluxDB (max-body-size): {}",
+            "{bytes} bytes are too large for a proxy in front of InfluxDB (nginx: client_max_body_size), \
+             or for InfluxDB (max-body-size): {}",
             answer.first_line(&error(answer))
         ),
     }
 }
 
-/// The meaning of an answer that is no success.
+/// The trouble that an error answer means.
 fn trouble(answer: &Answer) -> Trouble {
     let error = error(answer);
     match answer.status {

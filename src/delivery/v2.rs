@@ -2,7 +2,7 @@
 //!
 //! It decides what an answer means, never what to do about it, and it never logs.
 //!
-//! The outcome table follows documentation and source; no server of either version was at hand:
+//! The outcome table follows the documentation and the source; it was not tested with a server of either version:
 //!
 //! | status | 2.x | 3.x |
 //! |---|---|---|
@@ -12,7 +12,7 @@
 //! | 401, 403 | token missing, wrong, or without the right to write (a) | the same (c) |
 //! | 404 | organization or bucket does not exist (a) | |
 //! | 413 | too large; nothing is stored (a) | the same (c) |
-//! | 422 | `message` says as 1.x does what was refused; the other points are stored (a, b) | |
+//! | 422 | `message` has the text of 1.x for the refused points; the other points are stored (a, b) | |
 //! | 429, 503 | try later; `Retry-After` (a) | the same (c) |
 //! | 500 | try later (a) | the same (c) |
 //!
@@ -38,13 +38,13 @@ pub struct V2 {
     http: Http,
     url: InfluxUrl,
     login: Login,
-    /// Not asked for by 3.x.
+    /// Not needed by 3.x.
     org: Option<String>,
     bucket: String,
 }
 
 impl V2 {
-    /// Makes a client; nothing is connected yet.
+    /// Creates a client without connecting it.
     pub fn new(
         url: InfluxUrl,
         token: Option<String>,
@@ -77,7 +77,7 @@ impl V2 {
         &self.bucket
     }
 
-    /// 2.x answers `/ping` with its version, to anybody; 3.x to whoever has a token.
+    /// Asks which engine answers. 2.x answers `/ping` with its version without a token; 3.x needs one.
     pub(super) fn ping(&self, timeout: Duration) -> Result<Engine, Trouble> {
         let url = format!("{}/ping", self.url.base);
         let answer = self.http.get(&self.login.request(&url, &[], timeout))?;
@@ -106,7 +106,7 @@ struct ErrorBody {
     message: String,
     #[serde(default)]
     error: String,
-    /// An object or an array, by the kind of error.
+    /// An object or an array, depending on the error.
     #[serde(default)]
     data: Value,
 }
@@ -125,7 +125,7 @@ impl ErrorBody {
         serde_json::from_str(&answer.body).unwrap_or_default()
     }
 
-    /// The engine's own text where there is one.
+    /// The engine's error text, or the whole body where there is none.
     fn text(&self, answer: &Answer) -> String {
         let texts = [&self.message, &self.error];
         let text = texts.into_iter().find(|text| !text.is_empty());
@@ -134,7 +134,7 @@ impl ErrorBody {
 
     /// The refused lines by number, counted from 0; empty where one of them has no number.
     fn refused_lines(&self) -> Vec<(usize, String)> {
-        // A single one can stand there without an array around it.
+        // A single line can come without an array around it.
         let lines: Vec<RefusedLine> = match &self.data {
             one @ Value::Object(_) => RefusedLine::deserialize(one).into_iter().collect(),
             other => Vec::deserialize(other).unwrap_or_default(),
@@ -151,17 +151,17 @@ fn write_outcome(answer: &Answer, bytes: usize) -> Outcome {
     let named = body.refused_lines();
     match answer.status {
         200..=299 => Outcome::Stored,
-        // 2.x looks at token, bucket and rights first.
+        // 2.x checks token, bucket and rights before it answers this.
         400 if bytes == 0 && text == "writing requires points" => Outcome::Stored,
         400 if !named.is_empty() => Outcome::LinesRefused(named),
         400 if text.contains("unable to parse") || text.contains("partial write") => {
             Outcome::PartlyRefused(text)
         }
         422 => Outcome::PartlyRefused(text),
-        // 1.x has 400 for this, and 2.x took its engine over.
+        // 1.x answers 400 to this, and 2.x has the engine of 1.x.
         400 | 500 if text.contains("field type conflict") => Outcome::Contradiction(text),
         413 => Outcome::TooLarge(format!(
-            "{bytes} bytes are too large for the database or a proxy before it: {}",
+            "{bytes} bytes are too large for the database or a proxy in front of it: {}",
             answer.first_line(&text)
         )),
         _ => Outcome::Kept(trouble(answer)),

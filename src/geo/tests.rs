@@ -72,7 +72,7 @@ fn ipv4_client_of_a_translator_is_found_under_its_ipv4_address() {
     let brazil = found("São Paulo", "Brazil", "BR");
     assert_eq!(locate(&db, "64:ff9b::192.0.2.1"), brazil);
     assert_eq!(locate(&db, "::ffff:192.0.2.1"), brazil);
-    // Prefixes that a network chose itself (RFC 8215) say nothing to others.
+    // Prefixes that a network chose itself (RFC 8215) have no meaning elsewhere.
     assert_eq!(locate(&db, "64:ff9b:1::192.0.2.1"), Lookup::NotFound);
 }
 
@@ -129,7 +129,7 @@ fn mapped_address_is_looked_up_as_ipv4() {
     writer.insert_value(network, record).unwrap();
     let db = GeoDb::from_bytes(writer.to_bytes().unwrap()).unwrap();
     assert_eq!(locate(&db, "::ffff:192.0.2.1"), found("Lima", "Peru", "PE"));
-    // Not `Broken`: that an IPv4 database knows no IPv6 is no damage.
+    // Not `Broken`: an IPv4 database without IPv6 is not damaged.
     assert_eq!(locate(&db, "2001:db8::1"), Lookup::NotFound);
 }
 
@@ -144,7 +144,7 @@ fn record_of_another_layout_is_refused_with_its_network() {
     );
 }
 
-/// As a copy leaves them that was cut off after the disk space was taken.
+/// A copy that was cut off after its disk space was allocated has such zeros.
 #[test]
 fn zeros_inside_are_refused_or_change_nothing() {
     let whole = city_bytes();
@@ -237,7 +237,7 @@ fn garbage_never_panics() {
             })
             .collect();
         assert!(GeoDb::from_bytes(garbage.clone()).is_err());
-        // With a sound description at its end only the walk can tell.
+        // With a sound description at the end, only the check of all records finds it.
         garbage.extend_from_slice(&whole[metadata..]);
         let damaged = GeoDb::from_bytes(garbage);
         assert!(matches!(damaged, Err(GeoError::Damaged(_))), "{damaged:?}");

@@ -1,6 +1,6 @@
-//! One walk over a whole database when it is loaded: every network, and the part of its record that look-ups
-//! use. A copy that was cut off can be whole by its length and hold zeros inside, and a zero decodes as an
-//! empty map; without the walk, countries would vanish silently.
+//! A check of the whole database when it is loaded: every network, and the part of its record that look-ups use. A
+//! copy that was cut off can have its full length and zeros inside, and a zero decodes as an empty map. Without this
+//! check, countries would be missing silently.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -8,11 +8,11 @@ use std::fmt;
 use maxminddb::{Reader, WithinOptions};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// Walks once. The error says at which network, which is the file's and no client's, and what was found.
+/// Checks every network once. The error has the network, which is from the file and not a client's, and the damage.
 ///
 /// Measured: 0.26 s for 62 MB with 600,000 different records, reading the file included.
 pub(super) fn walk(reader: &Reader<Vec<u8>>) -> Result<(), String> {
-    // A tree has at most one network more than nodes. Zeros in it lead back to its root.
+    // A tree has at most one network more than nodes; more means that zeros in it lead back to its root.
     let mut most = u64::from(reader.metadata().node_count) + 1;
     let mut seen = HashSet::new();
     let networks = reader.networks(WithinOptions::default());
@@ -35,13 +35,13 @@ pub(super) fn walk(reader: &Reader<Vec<u8>>) -> Result<(), String> {
     Ok(())
 }
 
-/// A record with some entry, whose city and country are sound.
+/// A record that is not empty and has a sound city and country.
 struct SoundRecord;
 
 /// A value without empty maps and without zeros in its texts.
 struct Sound;
 
-/// The same, or an empty map: not every place has a city.
+/// The same, but with empty maps allowed: not every place has a city.
 struct SoundOrEmpty;
 
 impl<'de> Deserialize<'de> for SoundRecord {

@@ -1,9 +1,8 @@
-//! Answers on the wire.
+//! Answers as bytes, and how they are sent.
 //!
-//! A check-in's answer is one write of bytes that were rendered when the snapshot was loaded; only
-//! the date is added. tiny_http's own `Response` costs a dozen allocations and, for bodies over
-//! 1 KB, a second write, so it is used only where a body was left unread, because it answers first
-//! and drains afterwards.
+//! A check-in's answer is one write of bytes that were rendered when the snapshot was loaded, with the date added.
+//! tiny_http's own `Response` costs a dozen allocations and, for bodies over 1 KB, a second write. It is used only
+//! where a body was left unread, because it drains the body after the answer. No answer may echo the input.
 
 use std::io::{Cursor, Write};
 use std::time::SystemTime;
@@ -12,8 +11,8 @@ use httpdate::HttpDate;
 use jiff::Timestamp;
 use tiny_http::{Header, Method, Request, Response};
 
-/// Bytes of a body that are copied behind the head, for the sake of a single write, at most. A larger
-/// one is written from where it is: a thousand clients that do not read must not hold a thousand copies.
+/// Largest body that is copied behind the head, to send both with a single write. A larger one is written without a
+/// copy: a thousand clients that do not read must not hold a thousand copies.
 const MOST_COPIED: usize = 16 * 1024;
 
 /// An answer that is rendered once and sent many times.
@@ -25,7 +24,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// `200` to a check-in: a response config as JSON, and when it was taken.
+    /// `200` to a check-in: a response config as JSON, and the time at which it was loaded.
     pub fn of_config(body: Vec<u8>, taken: Timestamp) -> Answer {
         let mut answer = Answer::new(200, Some("application/json"), None, body);
         let line = format!("X-Config-Time: {taken:.3}\r\n");
@@ -48,12 +47,12 @@ impl Answer {
         Answer::new(status, Some(content_type), None, body)
     }
 
-    /// `304`, which has no body and says so.
+    /// `304` without a body.
     pub(super) fn not_modified() -> Answer {
         Answer::new(304, None, None, Vec::new())
     }
 
-    /// The answer with another header line. Name and value are this program's own.
+    /// The answer with another header line. Name and value must be this program's own: they are not checked.
     pub fn with(mut self, name: &str, value: &str) -> Answer {
         let line = format!("{name}: {value}\r\n");
         self.head.extend_from_slice(line.as_bytes());
@@ -89,7 +88,7 @@ impl Answer {
     }
 }
 
-/// Why a request is refused. The message goes to the client and never echoes the input.
+/// The cause of a refusal. The message goes to the client and never echoes the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub status: u16,
@@ -107,7 +106,7 @@ impl Refusal {
         }
     }
 
-    /// `405`, with what is allowed.
+    /// `405` with the allowed methods.
     pub fn not_allowed(allow: &'static str) -> Refusal {
         let message = format!("method not allowed, expected {allow}");
         Refusal {
@@ -131,7 +130,7 @@ pub enum Then {
 
 /// Sends an answer to a request whose body was read. `out` is overwritten.
 pub fn send(request: Request, answer: &Answer, then: Then, out: &mut Vec<u8>) -> Then {
-    // HTTP/1.0 clients expect the end of the connection, or a header that we do not send.
+    // HTTP/1.0 clients expect the connection to end, unless a header that is not sent here keeps it.
     let then = if *request.http_version() <= (1, 0) {
         Then::Close
     } else {
@@ -142,7 +141,7 @@ pub fn send(request: Request, answer: &Answer, then: Then, out: &mut Vec<u8>) ->
     if then == Then::Close {
         out.extend_from_slice(b"Connection: close\r\n");
     }
-    // A Vec takes every write.
+    // Writing to a Vec cannot fail.
     let _ = write!(out, "Date: {}\r\n\r\n", HttpDate::from(SystemTime::now()));
     let mut body = answer.body.as_slice();
     if *request.method() == Method::Head {
@@ -154,15 +153,14 @@ pub fn send(request: Request, answer: &Answer, then: Then, out: &mut Vec<u8>) ->
     }
     let mut writer = request.into_writer();
     let mut whole = |bytes: &[u8]| {
-        // The socket blocks, so send(2) takes a part only where its time-out is over (or a signal comes
-        // while a full buffer makes it wait). To go on would give a client that does not read a second
-        // time-out.
+        // The socket blocks, so send(2) sends a part only after its time-out (or a signal while the buffer is full).
+        // Sending the rest would give a client that does not read a second time-out.
         bytes.is_empty() || writer.write(bytes).is_ok_and(|taken| taken == bytes.len())
     };
     if whole(out) && whole(body) && writer.flush().is_ok() {
         then
     } else {
-        // The client is gone; nothing more can be said to it.
+        // The client is gone.
         Then::Close
     }
 }
@@ -174,9 +172,8 @@ pub fn refuse(request: Request, refusal: &Refusal, then: Then, out: &mut Vec<u8>
     send(request, &answer, then, out)
 }
 
-/// Refuses a request whose body was not read to its end: answers first, then the library drains
-/// what it can. The connection must not be used again, since where the next request starts is not
-/// certain.
+/// Refuses a request whose body was not read to its end: answers first, then the library drains the body as far as it
+/// can. The connection must not be used again, because the start of the next request is unknown.
 pub(super) fn refuse_unread(request: Request, refusal: &Refusal) -> Then {
     let body = refusal.body();
     let length = body.len();
@@ -193,7 +190,7 @@ pub(super) fn refuse_unread(request: Request, refusal: &Refusal) -> Then {
             response.add_header(header);
         }
     }
-    // The client is gone if this does not work; the connection ends either way.
+    // An error means that the client is gone; the connection ends either way.
     let _ = request.respond(response);
     Then::Close
 }

@@ -1,6 +1,6 @@
-//! Memory that a connection's thread keeps.
+//! Buffers of a connection's thread. An idle connection must not keep much memory.
 
-/// Bytes of a buffer that a connection's thread keeps for the next request at most.
+/// Largest buffer that a connection's thread keeps for its next request.
 const KEPT_BUFFER: usize = 16 * 1024;
 
 /// Buffers that a connection's thread reuses for its next request.
@@ -8,12 +8,12 @@ const KEPT_BUFFER: usize = 16 * 1024;
 pub struct Buffers {
     pub(super) body: Vec<u8>,
     pub(super) point: Vec<u8>,
-    /// What is sent, which the operator chose.
+    /// The answer. It is not shrunk, because its size is the operator's choice, not the client's.
     pub out: Vec<u8>,
 }
 
 impl Buffers {
-    /// Gives back what a large request made them. Each of a thousand idle connections would keep it.
+    /// Frees buffers that a large request made large: each of a thousand idle connections would keep them.
     pub(super) fn shrink(&mut self) {
         for buffer in [&mut self.body, &mut self.point] {
             if buffer.capacity() > KEPT_BUFFER {

@@ -1,8 +1,7 @@
-//! Which address a request comes from, when proxies stand in between.
+//! The client's address, also behind proxies.
 //!
-//! `X-Forwarded-For` is the client's own text until a proxy we trust has appended to it, so it is
-//! read from the right and only as far as that trust reaches. The address must never be logged or
-//! stored; nothing here keeps it.
+//! A client can send any text in `X-Forwarded-For`, and each proxy appends to it. So it is read from the right, and
+//! only as far as trusted proxies have written it. The address must never be logged or stored.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -46,9 +45,9 @@ impl fmt::Display for TrustedProxies {
 
 impl TrustedProxies {
     /// Parses networks in CIDR notation, separated by commas; an address alone is that one host.
-    /// A blank list trusts nobody but the peers of a unix socket.
+    /// A blank list trusts only the peers of a unix socket.
     ///
-    /// The error names the piece that is no network and says what is expected.
+    /// The error names the piece that is not a network, and what is expected.
     pub fn parse(list: &str) -> Result<TrustedProxies, String> {
         if list.trim().is_empty() {
             return Ok(TrustedProxies(Vec::new()));
@@ -57,8 +56,7 @@ impl TrustedProxies {
         networks.collect::<Result<_, _>>().map(TrustedProxies)
     }
 
-    /// `address` must be canonical, as [`client_addr`] makes it: no network matches an IPv4
-    /// address in IPv6 clothes.
+    /// `address` must be canonical, as [`client_addr`] makes it: no network matches an IPv4-mapped IPv6 address.
     fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
@@ -67,12 +65,11 @@ impl TrustedProxies {
 /// The client's address: the peer's, or the one that the trusted proxies report.
 ///
 /// `peer` is `None` on a unix socket, whose peers are trusted: only local processes reach it.
-/// `forwarded_for` are the values of the `X-Forwarded-For` lines in the order they came. They are
-/// walked from the right for as long as the current address is trusted; when all are, the
-/// leftmost one it is.
+/// `forwarded_for` are the values of the `X-Forwarded-For` lines in their order. They are read from the right for as
+/// long as the current address is trusted. If all are trusted, the leftmost one is the client.
 ///
-/// `None` when a trusted proxy passed on something that is no address (`unknown`, an obfuscated
-/// name): the client is behind it then, and whatever stands further left, it may have made up.
+/// `None` when a trusted proxy passed on something that is not an address (`unknown`, an obfuscated name): the client
+/// is behind it, and may have made up all that is further left.
 pub fn client_addr<'a>(
     peer: Option<IpAddr>,
     forwarded_for: impl DoubleEndedIterator<Item = &'a str>,
@@ -120,7 +117,7 @@ fn parse_ipv6(address: &str) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// Digits only: `u16::from_str` alone would take a `+` too.
+/// Whether a text is a port. `u16::from_str` alone would accept a `+` too.
 fn is_port(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
@@ -132,14 +129,13 @@ fn parse_network(piece: &str) -> Result<IpNet, String> {
         .map_err(|_| {
             format!(
                 "networks separated by commas, such as 10.0.0.0/8,192.0.2.1,fd00::/8; {piece:?} is \
-                 none"
+                 not a network"
             )
         })?;
     Ok(unmapped(network))
 }
 
-/// A network within `::ffff:0:0/96` as the IPv4 network it stands for, as the addresses that are
-/// compared with it are canonical.
+/// A network within `::ffff:0:0/96` as its IPv4 network, because the addresses that are compared with it are canonical.
 fn unmapped(network: IpNet) -> IpNet {
     let IpNet::V6(v6) = network else {
         return network;

@@ -1,4 +1,4 @@
-//! `/healthz`: whether a person has to look, and why.
+//! `/healthz`: whether the operator has to act, and why.
 
 use std::sync::atomic::Ordering;
 
@@ -12,7 +12,7 @@ pub(super) fn healthz(metrics: &Metrics, spool: &Spool) -> Answer {
     let reasons = [
         (
             health.deaf.load(Ordering::Relaxed) > 0,
-            "deaf: own requests are not answered",
+            "unresponsive: the server does not answer its own requests",
         ),
         (
             health.disk_failing.load(Ordering::Relaxed),
@@ -32,7 +32,7 @@ pub(super) fn healthz(metrics: &Metrics, spool: &Spool) -> Answer {
         ),
         (
             metrics.config.outdated.load(Ordering::Relaxed),
-            "configuration: the files on disk are invalid or go on changing, older ones are served",
+            "configuration: the files on disk are invalid or keep changing, older ones are served",
         ),
     ];
     let failing: Vec<&str> = reasons
@@ -46,7 +46,8 @@ pub(super) fn healthz(metrics: &Metrics, spool: &Spool) -> Answer {
     }
 }
 
-/// Without a database to deliver to, a spool is full most of the time, and nothing is lost by it.
+/// Whether records may soon be lost. Without a database to deliver to, a spool is full most of the time, and no
+/// counted record is lost by it.
 fn is_nearly_full(spool: &Spool) -> bool {
     let (size, max) = spool.size();
     spool.to_deliver().is_some() && size > max / 10 * 9

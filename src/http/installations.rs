@@ -1,7 +1,8 @@
 //! `/metrics/installations`: the totals of the last finished period as gauges, for Prometheus.
 //!
-//! Apart from `/metrics`, since clients choose these labels' values; each dimension has a bounded number of them.
-//! The samples have no time of their own: Prometheus shows none that is older than five minutes.
+//! It is separate from `/metrics`, because clients choose the values of these labels. The number of values per
+//! dimension must be limited. The samples have no time of their own: Prometheus shows none that is older than five
+//! minutes.
 
 use std::path::PathBuf;
 
@@ -10,17 +11,17 @@ use crate::totals::report::{Every, Part, Query, Report, ValueTotal};
 use crate::totals::{LedgerError, LedgerReader};
 
 const NAME: &str = "installations";
-/// A dimension with more values than a label should have.
+/// A dimension that is left out, because it has too many values for a label.
 const CITIES: &str = "city";
 const OTHER: &str = "other";
 const DAY: i64 = 86_400;
 
-/// What the page is made from.
+/// The source and the limit of the page.
 #[derive(Debug)]
 pub struct Installations {
-    /// The ledger.
+    /// The ledger's file.
     pub ledger: PathBuf,
-    /// Values of a dimension at most; the others are added up as `other`.
+    /// Most values of a dimension; the others are added up as `other`.
     pub most_values: usize,
 }
 
@@ -85,7 +86,7 @@ impl Installations {
 
 /// Start and end of the last period that is over, in seconds since 1970.
 fn last_finished(reader: &LedgerReader, now: i64) -> Result<Option<(i64, i64)>, LedgerError> {
-    // Periods are a day long at most where anybody looks at them by the minute; longer ones are found too.
+    // Periods are usually a day at most, so 40 days hold a finished one.
     let rows = report(reader, "all", (now - 40 * DAY, now), now)?.rows;
     let finished = rows.iter().rfind(|row| row.finished);
     Ok(finished.map(|row| (row.start, row.start + row.seconds as i64)))
@@ -111,7 +112,7 @@ fn bounded(mut values: Vec<ValueTotal>, most: usize) -> Vec<ValueTotal> {
     if values.len() <= most {
         return values;
     }
-    // The others have a place of their own, which may be there already.
+    // One value is kept free for `other`, which may be among the values already.
     let rest: f64 = values
         .split_off(most.saturating_sub(1))
         .iter()

@@ -2,12 +2,12 @@
 //!
 //! tiny_http's `Server::recv` is not used: the loop here takes connections from
 //! `Server::accept_connection` and gives each to a thread that iterates its requests and answers
-//! them, with no queue in between (13 µs of CPU a request against 17 µs). It goes on after any
+//! them, with no queue in between (13 µs of CPU a request against 17 µs). It must continue after any
 //! error of accept(2), where the library's own acceptor ends while the process stays up.
 //!
-//! One thing cannot be kept from the library here: it answers a kept connection that times out, or ends,
-//! with an empty 400 that nobody asked for, and then ends it. Proxies and clients that keep connections
-//! look at what they find before they use one again; and nginx gives its own up earlier (60 s, of 75).
+//! One fault of the library cannot be prevented here: it answers a kept connection that times out, or ends, with an
+//! empty 400 without a request, then closes it. Proxies and clients check a kept connection before they use it again,
+//! and nginx closes its own earlier (after 60 s, not 75).
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -27,18 +27,18 @@ use super::socket::Bound;
 use super::threads::{Job, Threads};
 use crate::logging::Throttle;
 
-/// Pause after a failed accept(2); without one, an EMFILE is met again at once.
+/// Pause after a failed accept(2); without it, EMFILE would repeat immediately.
 const BACK_OFF: Duration = Duration::from_millis(100);
-/// File descriptors for everything but connections.
+/// Number of file descriptors for everything but connections.
 const OTHER_FILES: u64 = 64;
 
-/// What connections are accepted for.
+/// The receiver of requests.
 pub trait Handler: Send + Sync {
     /// Answers one request. `buffers` belong to the connection's thread.
     fn handle(&self, request: Request, buffers: &mut Buffers) -> Then;
-    /// A connection was accepted.
+    /// Notes an accepted connection.
     fn connected(&self) {}
-    /// A request was malformed, and refused by tiny_http itself.
+    /// Notes a malformed request, which tiny_http has refused itself.
     fn broken(&self) {}
 }
 
@@ -52,16 +52,16 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Stops accepting and closes the listening socket. Connections go on.
+    /// Stops accepting and closes the listening socket. Open connections are still served.
     pub fn stop(self) {
         self.slots.stop();
         drop(self.wake);
-        // The loop catches what can panic in it.
+        // The loop catches panics.
         let _ = self.thread.join();
     }
 }
 
-/// Starts to accept connections, `max_connections` at once at most.
+/// Starts to accept connections, at most `max_connections` at once.
 pub fn start(
     bound: Vec<Bound>,
     max_connections: usize,
@@ -89,7 +89,8 @@ pub fn start(
     })
 }
 
-/// The library duplicates each socket, so a connection takes two file descriptors.
+/// The number of connections that the limit on open files allows, after raising that limit if possible. A connection
+/// takes two file descriptors, because the library duplicates each socket.
 fn cap_by_open_files(max_connections: usize) -> usize {
     let wanted = 2 * max_connections as u64 + OTHER_FILES;
     let limit = getrlimit(Resource::Nofile);
@@ -99,7 +100,7 @@ fn cap_by_open_files(max_connections: usize) -> usize {
         maximum: limit.maximum,
     };
     if limit.current.is_some_and(|current| current < wanted) {
-        // If it does not work, the limit read back below is the old one.
+        // After an error, the old limit is read back below.
         let _ = setrlimit(Resource::Nofile, raised);
     }
     let current = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
@@ -121,7 +122,7 @@ struct AcceptLoop {
     slots: Arc<Slots>,
     threads: Threads,
     handler: Arc<dyn Handler>,
-    /// The listener whose turn it was.
+    /// The index of the listener whose turn was last.
     last: usize,
     trouble: Throttle,
 }
@@ -136,7 +137,7 @@ impl AcceptLoop {
         }
     }
 
-    /// The listener that has a connection; `None` when the loop is to end. The listeners take turns.
+    /// The index of a listener with a waiting connection; `None` to end the loop. The listeners take turns.
     fn wait_for_connection(&mut self) -> Option<usize> {
         let woken = PollFd::new(&self.woken, PollFlags::IN);
         let listeners = self
@@ -146,7 +147,7 @@ impl AcceptLoop {
         let mut fds: Vec<PollFd<'_>> = listeners.chain([woken]).collect();
         let count = self.listeners.len();
         loop {
-            // An interrupted poll leaves nothing ready.
+            // After an error, such as a signal, no descriptor is ready, and poll is called again.
             let _ = poll(&mut fds, None);
             if !fds[count].revents().is_empty() {
                 return None;
@@ -161,7 +162,7 @@ impl AcceptLoop {
 
     fn accept(&mut self, index: usize, slot: Slot) {
         let listener = &self.listeners[index];
-        // Inside, a failed dup(2) is unwrapped.
+        // The library panics when dup(2) fails.
         let accepted = catch_unwind(AssertUnwindSafe(|| {
             let no_tls = SslContextWrap::build_ssl_capabilities(None).map_err(io::Error::other)?;
             Server::accept_connection(listener, &no_tls)
@@ -197,14 +198,14 @@ impl AcceptLoop {
             Ok(Ok(None)) => {}
             Ok(Err(error)) if nothing_yet(&error) => {}
             Ok(Err(error)) => self.back_off(&error.to_string()),
-            Err(_) => self.back_off("no file descriptor left for a second handle of the socket"),
+            Err(_) => self.back_off("no file descriptor left to duplicate the socket"),
         }
     }
 
     fn back_off(&mut self, what: &str) {
         if let Some(times) = self.trouble.tick(1) {
             log::warn!(
-                "cannot accept connections: {what}; trying again, failed {times} times; look at the \
+                "cannot accept connections: {what}; trying again, failed {times} times; check the \
                  limits on open files and threads (LimitNOFILE= and TasksMax= in the unit)"
             );
         }
@@ -212,13 +213,13 @@ impl AcceptLoop {
     }
 }
 
-/// The client went away or was silent too long, rather than saying something wrong. The library's
-/// error type cannot be named from outside, so its text has to tell.
+/// Whether the client ended the connection or timed out, and did not send a malformed request. The library's error
+/// type is private, so its text is compared.
 fn is_end(error: &impl std::fmt::Display) -> bool {
     error.to_string().starts_with("[ReadIoError]")
 }
 
-/// Errors of accept(2) that are over with that connection.
+/// Whether an error of accept(2) concerns one connection only.
 fn nothing_yet(error: &io::Error) -> bool {
     matches!(
         error.kind(),

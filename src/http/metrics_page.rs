@@ -1,4 +1,5 @@
-//! `/metrics`: what is on the page. `prometheus` knows the text format; [`crate::metrics`] counts.
+//! `/metrics`: the names, descriptions and values on the page. `prometheus` writes the text format;
+//! [`crate::metrics`] counts.
 //!
 //! Architecture invariant: no label holds anything a client chose.
 
@@ -11,7 +12,7 @@ use super::slots::Slots;
 use crate::metrics::Metrics;
 use crate::spool::Spool;
 
-/// Everything the page shows.
+/// The sources of the page.
 #[derive(Debug)]
 pub struct MetricsPage {
     pub metrics: Arc<Metrics>,
@@ -47,7 +48,7 @@ impl MetricsPage {
         );
         page.family(
             "requests_total",
-            "Requests answered, by status; health checks, the server's own included.",
+            "Requests answered, by status, health checks included, the server's own too.",
             "status",
             &[
                 ("200", http.status_200.get()),
@@ -62,7 +63,7 @@ impl MetricsPage {
         );
         page.histogram(
             "request_duration_seconds",
-            "Time from reading a request to its answer, health checks left out.",
+            "Time from reading a request to its answer, in seconds, without health checks.",
             &http.handling,
         );
     }
@@ -71,7 +72,7 @@ impl MetricsPage {
         let counts = &self.metrics.check_ins;
         page.family(
             "check_ins_total",
-            "Check-ins answered, by what became of them.",
+            "Check-ins answered, by outcome.",
             "outcome",
             &[
                 ("recorded", counts.recorded.get()),
@@ -103,7 +104,7 @@ impl MetricsPage {
         );
     }
 
-    /// Without rules there is nothing to see.
+    /// Without rules the page does not have these metrics.
     fn rules(&self, page: &mut Page) {
         let rules = self.metrics.rules.shown();
         if rules.is_empty() {
@@ -117,7 +118,7 @@ impl MetricsPage {
         );
         page.by_rule(
             "rule_let_through_total",
-            "Check-ins that a rule fitted and its Share let through.",
+            "Check-ins that a rule fitted, but that its Share left to later rules.",
             &rules,
             |rule| &rule.let_through,
         );
@@ -142,7 +143,7 @@ impl MetricsPage {
         );
         page.counter(
             "records_rejected_total",
-            "Records refused by InfluxDB for good.",
+            "Records refused by InfluxDB or damaged, and kept in the rejected files.",
             records.rejected.get(),
         );
         page.family(
@@ -158,7 +159,7 @@ impl MetricsPage {
         );
         page.counter(
             "records_expired_total",
-            "Counted records deleted at the maximal size of a spool without a database.",
+            "Records deleted because a spool without a database reached its maximal size.",
             records.expired.get(),
         );
         page.counter(
@@ -169,7 +170,7 @@ impl MetricsPage {
         let influx = &self.metrics.influx;
         page.family(
             "influxdb_writes_total",
-            "Write requests to InfluxDB, by outcome; a set-up that failed counts as retried.",
+            "Write requests to InfluxDB, by outcome; failed attempts to create the database count as retried.",
             "outcome",
             &[
                 ("stored", influx.stored.get()),
@@ -228,22 +229,26 @@ impl MetricsPage {
             self.metrics.records.waiting(),
         );
         page.gauge("spool_bytes", "Bytes of the spool's segments.", size);
-        page.gauge("spool_max_bytes", "Bytes the spool may take.", max);
+        page.gauge(
+            "spool_max_bytes",
+            "Maximal bytes of the spool (--spool-max-size).",
+            max,
+        );
         page.gauge(
             "spool_oldest_age_seconds",
-            "Age of the oldest waiting record.",
+            "Age of the oldest waiting record, in seconds.",
             age,
         );
         let connections = self.slots.connections();
         page.gauge("connections", "Connections being served.", connections);
         page.gauge(
             "connections_stuck",
-            "Connections that have not moved for longer than the client time-out.",
+            "Connections without progress for longer than the client time-out.",
             self.slots.stuck(),
         );
         page.counter(
             "config_reloads_total",
-            "Configurations taken after the start.",
+            "Configurations loaded after the start.",
             config.reloaded.get(),
         );
         page.counter(
@@ -253,27 +258,27 @@ impl MetricsPage {
         );
         page.gauge(
             "config_outdated",
-            "1 while the files on disk are invalid, or one goes on changing for long.",
+            "1 while the files on disk are invalid or keep changing, so that older ones are served.",
             outdated,
         );
         page.gauge(
             "config_loaded_timestamp_seconds",
-            "When the configuration in use was loaded.",
+            "Time at which the configuration in use was loaded, in seconds since 1970.",
             config.loaded.get(),
         );
         page.gauge(
             "snapshot_generation",
-            "The snapshot in use: 1 is that of the start, each reload makes another.",
+            "Number of the snapshot in use: 1 at the start, one more after each reload.",
             1 + config.reloaded.get(),
         );
         page.gauge(
             "snapshot_age_seconds",
-            "Time since the snapshot in use was loaded.",
+            "Time since the snapshot in use was loaded, in seconds.",
             config.age().as_secs_f64(),
         );
         page.gauge(
             "uptime_seconds",
-            "Time since the start.",
+            "Time since the start, in seconds.",
             self.started.elapsed().as_secs(),
         );
     }

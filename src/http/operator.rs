@@ -1,4 +1,4 @@
-//! The operator's listener: the page, reports, metrics and health. Not for the internet.
+//! The operator's listener: the page, reports, metrics and health. It must not be reachable from the internet.
 
 use tiny_http::{Method, Request};
 
@@ -13,7 +13,7 @@ use super::prometheus::TEXT_FORMAT;
 use super::target::path;
 use crate::spool::clock::now_seconds;
 
-/// Everything that the operator can ask for.
+/// The sources of the operator's answers.
 #[derive(Debug)]
 pub struct Operator {
     pub pages: Pages,
@@ -47,7 +47,7 @@ impl Handler for Operator {
 }
 
 impl Operator {
-    /// 503 while the ledger cannot be read.
+    /// The page of installations; 503 while the ledger cannot be read.
     fn installations(&self) -> Answer {
         match self.installations.page(now_seconds()) {
             Ok(text) => Answer::text(200, TEXT_FORMAT, text),

@@ -1,6 +1,6 @@
-//! The page and what can be downloaded from it, made from the ledger when somebody asks.
+//! The page and its downloads, rendered from the ledger at each request.
 //!
-//! Architecture invariant: a page reads the ledger beside the server, and no check-in waits for it.
+//! Architecture invariant: a page reads the ledger through a connection of its own, and no check-in waits for it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,36 +21,36 @@ use crate::totals::report::{Every, Query, Report};
 use crate::totals::{Fault, LedgerError, LedgerReader};
 
 const DAY: i64 = 86_400;
-/// Periods that the badge looks back for a finished one.
+/// Seconds that the badge looks back for a finished period.
 const BADGE_SPAN: i64 = 40 * DAY;
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 pub(super) const JSON: &str = "application/json";
 
-/// What all pages are made from.
+/// The sources of all pages.
 #[derive(Clone, Debug)]
 pub struct Pages {
     pub application: String,
     /// The ledger's file.
     pub ledger: PathBuf,
-    /// Where a check-in can be sent to, without the path.
+    /// The base URL for check-ins, without the path.
     pub check_in_url: String,
     pub served: Arc<ArcSwap<Served>>,
     pub metrics: Arc<Metrics>,
 }
 
-/// What may be shown.
+/// The content of the public page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicOptions {
-    /// `app_version`, `country`, `city`, or tags and fields in snake case.
+    /// The dimensions shown: `app_version`, `country`, `city`, or tags and fields in snake case.
     pub dimensions: Vec<String>,
-    /// Values that fewer installations have are added up as `other`.
+    /// Least installations of a value that is shown; values with fewer are added up as `other`.
     pub at_least: u32,
 }
 
-/// Why there is no page.
+/// The cause of a failed page.
 enum NoPage {
-    /// The parameters ask for what there is not: 400.
+    /// The parameters are invalid, or ask for something that does not exist: 400.
     Asked(String),
     /// The ledger cannot be read now: 503.
     Ledger(LedgerError),
@@ -93,7 +93,7 @@ impl Pages {
         Ok(self.rendered(&ledger, asked, &range, now, audience, None)?)
     }
 
-    /// A page for strangers, with these dimensions alone and no value that fewer installations have.
+    /// The public page, with the dimensions of `options` only, and without values that too few installations have.
     pub(super) fn public(
         &self,
         range: &Range,
@@ -168,20 +168,20 @@ impl Pages {
         counts.collect()
     }
 
-    /// What the command `report` writes with `--format csv`.
+    /// The output of the command `report` with `--format csv`.
     pub fn csv(&self, target: &str, now: i64) -> Answer {
         let mut out = Vec::new();
         let made = self.report(&Parameters::of(target), now);
-        // A Vec takes every write.
+        // Writing to a Vec cannot fail.
         let made = made.map(|report| drop(csv::write(&report, &mut out)));
         made.map_or_else(NoPage::answer, |()| data("text/csv; charset=utf-8", out))
     }
 
-    /// What the command `report` writes with `--format json`.
+    /// The output of the command `report` with `--format json`.
     pub fn json(&self, target: &str, now: i64) -> Answer {
         let mut out = Vec::new();
         let made = self.report(&Parameters::of(target), now);
-        // A Vec takes every write.
+        // Writing to a Vec cannot fail.
         let made = made.map(|report| drop(json::write(&self.application, &report, &mut out)));
         made.map_or_else(NoPage::answer, |()| data(JSON, out))
     }
@@ -205,7 +205,7 @@ impl Pages {
         })
     }
 
-    /// The installations of the last finished period, as shields.io's endpoint badge takes them.
+    /// The installations of the last finished period, in the format of shields.io's endpoint badge.
     pub fn badge(&self, target: &str, now: i64) -> Answer {
         let by = Parameters::of(target).by();
         if by.as_deref().is_ok_and(|by| by != "all") {
@@ -215,7 +215,7 @@ impl Pages {
         made.map_or_else(NoPage::answer, |total| data(JSON, badge(total)))
     }
 
-    /// Of the last finished period, if that is known.
+    /// The installations of the last finished period, if that is known.
     pub(super) fn installations(&self, now: i64) -> Result<Option<f64>, LedgerError> {
         let ledger = LedgerReader::open(&self.ledger)?;
         let by = "all".to_owned();
@@ -231,7 +231,7 @@ impl Pages {
     }
 }
 
-/// See <https://shields.io/badges/endpoint-badge>.
+/// The JSON of an endpoint badge: <https://shields.io/badges/endpoint-badge>.
 pub(super) fn badge(total: Option<f64>) -> Vec<u8> {
     let (message, color) = match total {
         Some(total) => (page::short(total), "blue"),
@@ -241,7 +241,7 @@ pub(super) fn badge(total: Option<f64>) -> Vec<u8> {
     badge.to_string().into_bytes()
 }
 
-/// Headers that keep what strangers wrote from being more than text.
+/// Adds headers that keep browsers from treating clients' text as anything but text.
 pub(super) fn guarded(answer: Answer) -> Answer {
     answer
         .with("Content-Security-Policy", page::POLICY)
@@ -254,7 +254,7 @@ fn data(content_type: &str, body: Vec<u8>) -> Answer {
     Answer::bytes(200, content_type, body).with("X-Content-Type-Options", "nosniff")
 }
 
-/// Newest first.
+/// The versions of the response config, newest first.
 fn releases(snapshot: &Snapshot) -> Vec<Release> {
     let versions = snapshot.response.versions().iter();
     let mut releases: Vec<Release> = versions

@@ -1,25 +1,25 @@
-//! The Prometheus text format: how a metric is written, each with the program's name before its own.
-//! Which metrics there are is the business of [`super::metrics_page`].
+//! The Prometheus text format. Each metric's name begins with the program's. [`super::metrics_page`] decides which
+//! metrics there are.
 //!
-//! Names, helps and most labels are written as they are: they come from the source. What an operator or a client
-//! chose is escaped.
+//! Names, descriptions and most labels come from the source and are written unchanged. Text of an operator or a client
+//! must be escaped.
 
 use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::metrics::{BUCKETS, Counter, Histogram, RuleCounters};
 
-/// What Prometheus asks for.
+/// The content type that Prometheus expects.
 pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// One value of a gauge, for all or for one value of a label.
+/// One value of a gauge: of all, or of one value of a label.
 pub struct Sample {
     /// The label and its value, as a client or the operator wrote it.
     pub label: Option<(String, String)>,
     pub value: f64,
 }
 
-/// The text of a page. A String takes every write.
+/// The text of a page. Writing to a String cannot fail.
 pub struct Page(String);
 
 impl Page {
@@ -52,7 +52,7 @@ impl Page {
         }
     }
 
-    /// A counter for each rule, by number and, where it has one, the operator's name of it.
+    /// A counter for each rule, by its number and, where it has one, its name.
     pub fn by_rule(
         &mut self,
         name: &str,
@@ -70,7 +70,7 @@ impl Page {
         }
     }
 
-    /// A gauge with a sample for each value of some labels.
+    /// A gauge with several samples.
     pub fn samples(&mut self, name: &str, help: &str, samples: &[Sample]) {
         self.head(name, help, "gauge");
         for Sample { label, value } in samples {
@@ -112,7 +112,7 @@ impl Page {
     }
 }
 
-/// The name of a label: letters, digits and `_`, without a digit in front.
+/// A text as the name of a label: letters, digits and `_`, not beginning with a digit.
 fn label_name(text: &str) -> String {
     let sound = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     let name: String = text.chars().map(sound).collect();
@@ -122,7 +122,7 @@ fn label_name(text: &str) -> String {
     }
 }
 
-/// The value of a label.
+/// A text as the value of a label.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('"', "\\\"")

@@ -1,5 +1,5 @@
-//! The page for strangers on the main listener: prepared once a minute as bytes, so that a visitor costs no more
-//! than a health check, and reads nothing but what the operator wants to be read.
+//! The public page on the main listener. It is rendered once a minute, so that a visitor costs no more than a health
+//! check. It must show nothing but what the operator chose.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -12,29 +12,30 @@ use super::pages::{HTML, JSON, Pages, PublicOptions, badge, guarded};
 use crate::page::{RANGES, Range};
 use crate::totals::{LedgerError, asked};
 
-/// What is shown where none of the others is asked for.
+/// The target of the page that is sent for targets without a page of their own.
 const USUAL: &str = "/?last=90d";
 const BADGE: &str = "/badge.json";
-/// How long caches keep a page, as long as it is prepared for.
+/// Caches keep a page for as long as it is served here.
 const CACHED: &str = "public, max-age=60";
 
-/// What is ready to be sent; nothing before the first preparation.
+/// The rendered answers; none before the first call of [`prepare`](PublicPages::prepare).
 #[derive(Debug, Default)]
 pub struct PublicPages(ArcSwap<Vec<Arc<Prepared>>>);
 
-/// An answer, and what it is to who has it already.
+/// A rendered answer.
 #[derive(Debug)]
 struct Prepared {
-    /// As a link asks for it: `/?last=90d`.
+    /// The request target, as links have it: `/?last=90d`.
     target: String,
     etag: String,
     answer: Arc<Answer>,
+    /// The `304` for a client that has the answer already.
     unchanged: Arc<Answer>,
 }
 
 impl PublicPages {
-    /// Renders all answers again and serves them from now on. `now` is in seconds since 1970. Returns whether the last
-    /// finished period is known.
+    /// Renders all answers again, and replaces the earlier ones. `now` is in seconds since 1970. Returns whether the
+    /// last finished period is known.
     pub fn prepare(
         &self,
         pages: &Pages,
@@ -47,7 +48,7 @@ impl PublicPages {
                 query: format!("last={last}"),
                 name: Some(name),
             };
-            // The names are this program's own.
+            // The ranges are constants of this program, so all of them can be parsed.
             let seconds = asked::last(last).unwrap_or(i64::MAX);
             let html = pages.public(&range, seconds, now, options)?;
             let target = format!("/?{}", range.query);
@@ -60,8 +61,8 @@ impl PublicPages {
         Ok(total.is_some())
     }
 
-    /// The answer to a request for the page or the badge. An address that has no page of its own gets the usual
-    /// range, so that nobody can ask for work.
+    /// The answer to a request for the page or the badge. A target without a page of its own gets the usual range,
+    /// so that no request costs a rendering.
     pub fn answer(&self, request: &Request) -> Option<Arc<Answer>> {
         let prepared = self.0.load();
         let of = |target: &str| prepared.iter().find(|page| page.target == target);

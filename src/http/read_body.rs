@@ -1,4 +1,4 @@
-//! The body of a request: read whole and within bounds of size and time, or refused.
+//! Reading the whole body of a request. A body beyond the limits of size and time must be refused.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,15 +9,15 @@ use super::answer::Refusal;
 use super::headers::Framing;
 use crate::checkin::body::BadRequest;
 
-/// Bytes of a body at most.
+/// Most bytes of a body.
 const MAX_BODY: usize = 64 * 1024;
-/// Bytes that are read at once at most.
+/// Most bytes that are read at once.
 const CHUNK: usize = 8 * 1024;
 
-/// Reads the whole body into `body`, or says why the request is refused.
+/// Reads the whole body into `body`, or returns the refusal.
 ///
-/// The socket's time-out is per read, so a dripped body gets `limit` in total here. Bodies up to
-/// 1 KiB have been read by tiny_http before the request came to us.
+/// The socket's time-out is per read, so a body that comes slowly gets `limit` in total here. tiny_http has read
+/// bodies up to 1 KiB before this is called.
 pub fn read_body(
     request: &mut Request,
     framing: Framing,
@@ -42,16 +42,16 @@ pub fn read_body(
     let deadline = Instant::now() + limit;
     let reader = request.as_reader();
     let mut filled = 0;
-    // Nothing is read behind a declared length, so the clock is asked once for a body that comes whole.
+    // Nothing is read beyond a declared length, so a body that comes whole costs one reading of the clock.
     while declared != Some(filled) {
         if filled == body.len() {
-            // A length that is only claimed costs no memory.
+            // The buffer grows with the bytes received: a false declared length must not cost memory.
             let missing = declared.map_or(CHUNK, |declared| declared - filled);
             body.resize(filled + missing.min(CHUNK), 0);
         }
         match reader.read(&mut body[filled..]) {
-            // The client has ended the connection before the end of its body. (Of chunks the library
-            // does not tell; but what is cut off is no whole JSON object either.)
+            // The client has closed the connection before the end of its body. With chunks the library does not
+            // report this, but a body that was cut off is not a whole JSON object.
             Ok(0) if declared.is_some() => return Err(cut_off()),
             Ok(0) => break,
             Ok(n) => filled += n,
@@ -70,8 +70,8 @@ pub fn read_body(
     Ok(())
 }
 
-/// Of a body that is encoded, the client is told so. Only one that cannot be read is asked about: an
-/// encoding that a client names and does not use does not cost it its answer.
+/// The refusal of a body that cannot be parsed; if it has a Content-Encoding, the refusal says that none is supported.
+/// Bodies that can be parsed are answered even if the client names an encoding.
 pub fn unreadable(request: &Request, error: &BadRequest) -> Refusal {
     let encoding = request.headers().get("Content-Encoding");
     match encoding.map(|encoding| encoding.as_str().trim()) {
@@ -82,7 +82,7 @@ pub fn unreadable(request: &Request, error: &BadRequest) -> Refusal {
     }
 }
 
-/// Names an encoding, but no text that a client made up.
+/// The refusal of an encoding. It names known encodings only, so that it does not echo the client's text.
 fn unsupported(encoding: &str) -> Refusal {
     let known = ["gzip", "x-gzip", "deflate", "br", "zstd", "compress"];
     let known = known

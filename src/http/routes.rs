@@ -1,4 +1,5 @@
-//! From a request to its answer: what is refused, what is a check-in, and what is recorded of it.
+//! Routes of the main listener: a request is refused, or answered and, if it is a check-in, recorded. A request must
+//! never wait for a database, for DNS or for a disk flush.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,22 +30,22 @@ use crate::metrics::Metrics;
 use crate::spool::queue::{Recorder, Stopped};
 use crate::totals::left_out::LeftOutTable;
 
-/// Bytes of an `X-Request-Id` at most.
+/// Most bytes of an `X-Request-Id`.
 const MAX_REQUEST_ID: usize = 64;
 
-/// What all connection threads share.
+/// The state that all connection threads share.
 #[derive(Debug)]
 pub struct App {
     pub served: Arc<ArcSwap<Served>>,
     pub trusted_proxies: TrustedProxies,
     pub client_timeout: Duration,
     pub recorder: Recorder,
-    /// What check-ins leave out, by name.
+    /// Keys that were left out of check-ins, by name.
     pub left_out: Arc<LeftOutTable>,
     pub in_flight: InFlight,
     pub metrics: Arc<Metrics>,
     healthy: Answer,
-    /// The page for strangers, where there is one.
+    /// The public page, where there is one.
     pub public: Option<Arc<PublicPages>>,
 }
 
@@ -110,7 +111,7 @@ impl App {
         let refused = |request, refusal| Err((Box::new(request), refusal));
         match (&*path(request.url()), request.method()) {
             ("/v1/checkupgrade", Method::Post) => {
-                // One look at the snapshot: answer, schema and locations are of one reload.
+                // The snapshot is loaded once, so that answer, schema and geo database are of the same reload.
                 let served = self.served.load();
                 match self.check_in(&request, seen, &served.snapshot, buffers) {
                     Ok(outcome) => Ok(answer::send(
@@ -141,7 +142,8 @@ impl App {
         }
     }
 
-    /// Records a check-in, and says which rule decides. The record is queued before the answer is sent.
+    /// Records a check-in, and returns the index of the rule that decides. The record is queued before the answer is
+    /// sent.
     fn check_in(
         &self,
         request: &Request,
@@ -196,7 +198,7 @@ impl App {
         Ok(outcome)
     }
 
-    /// The rule that decides. `located` is the place of the client where it had to be looked up.
+    /// The index of the rule that decides. Sets `located` to the client's place if a rule needs it.
     fn decide<'a>(
         &self,
         raw: &Raw<'_>,
@@ -231,13 +233,13 @@ impl App {
         outcome
     }
 
-    /// The client's address, for the look-up and the roll-outs.
+    /// The client's address, for the look-up and for rules with a Share.
     fn client(&self, peer: Option<IpAddr>, seen: &Seen) -> Option<IpAddr> {
         let forwarded_for = std::iter::once(seen.forwarded_for.as_str());
         client_addr(peer, forwarded_for, &self.trusted_proxies)
     }
 
-    /// The client's address is looked up and forgotten here.
+    /// The place of the client's address. The address must not be kept.
     fn locate<'a>(&self, addr: Option<IpAddr>, snapshot: &'a Snapshot) -> Location<'a> {
         let Some(geodb) = &snapshot.geodb else {
             return Location::default();

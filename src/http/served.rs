@@ -1,9 +1,9 @@
-//! A snapshot with its answers, as they go onto the wire.
+//! A snapshot with its rendered answers.
 
 use super::answer::Answer;
 use crate::config::Snapshot;
 
-/// What check-ins are answered from.
+/// The snapshot in use. A check-in is answered from one of these only.
 #[derive(Debug)]
 pub struct Served {
     pub snapshot: Snapshot,
@@ -12,7 +12,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// Takes the bodies out of the snapshot, which needs them no more.
+    /// Renders the answers. Their bodies are moved out of the snapshot, which does not need them any more.
     pub fn new(mut snapshot: Snapshot) -> Served {
         let taken = snapshot.taken;
         let answer = |body| Answer::of_config(body, taken);
@@ -24,7 +24,7 @@ impl Served {
         }
     }
 
-    /// The answer to a check-in for which the rule of this index decides, or none.
+    /// The answer to a check-in for which the rule of this index decides, or for which no rule does.
     pub(super) fn answer_of(&self, outcome: Option<usize>) -> &Answer {
         let by_rule = outcome.and_then(|index| self.by_rule.get(index));
         by_rule.unwrap_or(&self.plain)

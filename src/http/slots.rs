@@ -1,16 +1,16 @@
-//! How many connections and requests there are: the cap, who of them moves, and the way to a clean stop.
+//! The limit on connections, their progress, and a stop that waits for requests in flight.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The bounded number of connections. Over it, new ones wait in the kernel's backlog.
+/// The slots for connections. While all are taken, new connections wait in the kernel's backlog.
 #[derive(Debug)]
 pub struct Slots {
     turns: Box<[Counter]>,
     state: Mutex<State>,
     freed: Condvar,
-    /// Connections that have not moved for too long, by who looks after that.
+    /// Number of connections without progress for too long, set by the self-check.
     stuck: AtomicUsize,
 }
 
@@ -20,14 +20,14 @@ struct State {
     stopping: bool,
 }
 
-/// A slot's turns, which only the thread that holds it counts. A cache line each: they are counted at
-/// every request, on all cores.
+/// A slot's turn, which only the thread that holds the slot writes. Each has a cache line of its own, because all
+/// cores write them at every request.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Counter(AtomicU32);
 
-/// Where a slot's connection is: the number of steps it took, and the last one. A slot of which this
-/// does not change does not move.
+/// The progress of a slot's connection: the number of its steps, and the last one. If it does not change, the
+/// connection makes no progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn(u32);
 
@@ -45,12 +45,12 @@ pub enum Step {
     AskedByProxy = 3,
 }
 
-/// Steps are the two lowest bits of a turn, the number of steps is above.
+/// The two lowest bits of a turn are the last step, the bits above the number of steps.
 const STEP_BITS: u32 = 0b11;
 const ONE_STEP: u32 = 0b100;
 
 impl Turn {
-    /// The slot is taken by a connection whose peer is cut off if it stays silent.
+    /// Whether the slot's connection has a client time-out, so that it has to make progress.
     pub fn must_move(self) -> bool {
         let last = self.0 & STEP_BITS;
         last == Step::Accepted as u32 || last == Step::Asked as u32
@@ -96,12 +96,12 @@ impl Slots {
         })
     }
 
-    /// The cap.
+    /// Number of slots.
     pub fn most(&self) -> usize {
         self.turns.len()
     }
 
-    /// Connections being served. One slot is always with the accept loop, for the next connection.
+    /// Number of connections being served. The accept loop always holds one slot more, for the next connection.
     pub fn connections(&self) -> usize {
         self.most().saturating_sub(self.lock().free.len() + 1)
     }
@@ -110,7 +110,7 @@ impl Slots {
         self.lock().free.is_empty()
     }
 
-    /// Where each slot is.
+    /// The turn of each slot.
     pub fn turns(&self) -> impl Iterator<Item = Turn> {
         self.turns
             .iter()
@@ -125,20 +125,20 @@ impl Slots {
         self.stuck.store(count, Ordering::Relaxed);
     }
 
-    /// Lets nobody take a slot any more.
+    /// Ends the waiting for slots; no slot can be taken any more.
     pub fn stop(&self) {
         self.lock().stopping = true;
         self.freed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A list and a flag that are never half changed: a panic elsewhere does not spoil them.
+        // A poisoned lock is safe to use: the list and the flag are never half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Slot {
-    /// Notes that the connection has moved. Nobody else writes there, so it need not be one operation.
+    /// Notes a step of the connection. No other thread writes this turn, so loading and storing it is enough.
     pub fn step(&self, step: Step) {
         let turn = &self.slots.turns[self.index].0;
         let count = turn.load(Ordering::Relaxed) & !STEP_BITS;
@@ -157,7 +157,7 @@ impl Drop for Slot {
     }
 }
 
-/// The requests that are being answered, so that a stop can wait for them.
+/// The number of requests being answered, so that a stop can wait for them.
 #[derive(Debug, Default)]
 pub struct InFlight {
     requests: AtomicUsize,
@@ -169,11 +169,11 @@ pub struct InFlight {
 pub struct Flight<'a>(&'a InFlight);
 
 impl InFlight {
-    /// Enters a request; `None` once [`finish`](InFlight::finish) was called, and then the request
-    /// must not be answered as accepted, since its record might come after the last one written.
+    /// Enters a request; `None` once [`finish`](InFlight::finish) was called. Then the request must not be answered as
+    /// accepted, because its record could come after the last one written.
     ///
-    /// Both sides first write and then look at what the other one writes, in one total order, so
-    /// either the stop sees the request or the request sees the stop.
+    /// Both sides first write their own variable and then read the other's, in one total order. So either the stop
+    /// sees the request, or the request sees the stop.
     pub fn enter(&self) -> Option<Flight<'_>> {
         self.requests.fetch_add(1, Ordering::SeqCst);
         let flight = Flight(self);
@@ -184,7 +184,7 @@ impl InFlight {
         }
     }
 
-    /// Lets no request in any more and waits for those inside, `limit` at most.
+    /// Lets no request enter any more, and waits for those in flight, at most for `limit`.
     pub fn finish(&self, limit: Duration) {
         self.stopping.store(true, Ordering::SeqCst);
         let deadline = Instant::now() + limit;

@@ -1,4 +1,4 @@
-//! Listening sockets, with the options that every accepted connection inherits.
+//! Listening sockets, with the options that accepted connections inherit.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use listenfd::ListenFd;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tiny_http::Listener;
 
-/// Where to listen.
+/// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     Tcp(SocketAddr),
@@ -31,15 +31,15 @@ impl fmt::Display for Listen {
 /// Connections that may wait to be accepted; the kernel caps it at net.core.somaxconn.
 const BACKLOG: i32 = 4096;
 
-/// What the kernel may hold of one connection in each direction; it takes twice that for itself. Left
-/// alone it lets them grow to many MiB, and a crowd that asks and does not read takes the memory that
-/// all of the machine's connections share (net.ipv4.tcp_mem): 300 such clients held 1.2 GB.
+/// Bytes that the kernel may hold of one connection in each direction; it allocates twice that. Without a limit it
+/// lets them grow to many MiB, and clients that do not read their answers use up the memory that all connections of
+/// the machine share (net.ipv4.tcp_mem): 300 such clients held 1.2 GB.
 const BUFFER: usize = 128 * 1024;
 
 /// The address cannot be listened on; the operator must fix this.
 #[derive(Debug)]
 pub struct BindError {
-    /// Where the address comes from.
+    /// The source of the address: a flag or systemd.
     given_by: &'static str,
     listen: Listen,
     why: String,
@@ -54,20 +54,20 @@ impl fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
-/// A listening socket and how others reach it.
+/// A listening socket and its address.
 #[derive(Debug)]
 pub struct Bound {
     pub listener: Listener,
-    /// For the log.
+    /// The address for the log.
     pub name: String,
-    /// For the server's own requests to itself.
+    /// The address for the server's requests to itself.
     pub reach: Reach,
-    /// The socket file was made by this process, not by systemd.
+    /// Whether this process created the socket file, not systemd.
     is_ours: bool,
 }
 
 impl Bound {
-    /// The socket file, where this process made one.
+    /// The socket file, if this process created one.
     pub fn file(&self) -> Option<SocketFile> {
         match &self.reach {
             Reach::Unix(path) if self.is_ours => Some(SocketFile(path.clone())),
@@ -82,7 +82,7 @@ pub struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // The next start would replace it too.
+        // After an error, the next start replaces the file.
         let _ = std::fs::remove_file(&self.0);
     }
 }
@@ -103,7 +103,7 @@ impl fmt::Display for Reach {
     }
 }
 
-/// The sockets to serve on: those that systemd passed, or else the one at `listen`.
+/// The sockets to serve on: those that systemd passed or, without any, the one at `listen`.
 pub fn open(listen: &Listen, client_timeout: Duration) -> Result<Vec<Bound>, BindError> {
     let passed = passed(client_timeout).map_err(|error| BindError {
         given_by: "sockets passed by systemd",
@@ -150,11 +150,11 @@ fn passed(client_timeout: Duration) -> io::Result<Vec<Bound>> {
     Ok(bound)
 }
 
-/// Opens the socket to listen on; `flag` is where an operator gave it.
+/// Opens the socket to listen on; `flag` is the flag with the address, for the error.
 ///
 /// Accepted TCP sockets inherit the time-outs, the size of the buffers and TCP_NODELAY from the
-/// listening one. tiny_http writes head and body apart, so without TCP_NODELAY a kept-alive answer
-/// of 1.5 KB waits 44 ms for a delayed ACK. Unix-socket peers are local proxies and have no time-out.
+/// listening one. tiny_http writes head and body separately, so without TCP_NODELAY an answer of 1.5 KB on a kept
+/// connection waits 44 ms for a delayed ACK. Unix-socket peers are local proxies and have no time-out.
 pub fn bind(
     flag: &'static str,
     listen: &Listen,
@@ -182,7 +182,7 @@ pub fn bind(
     }
 }
 
-/// Where a socket that listens on all addresses is reached from this machine.
+/// The address at which this machine reaches a socket; loopback for one that listens on all addresses.
 fn local(addr: SocketAddr) -> SocketAddr {
     match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, addr.port()).into(),
@@ -209,7 +209,7 @@ fn bind_tcp(addr: SocketAddr, client_timeout: Duration) -> io::Result<Listener> 
     // A restart must not wait for connections of the earlier process in TIME_WAIT.
     socket.set_reuse_address(true)?;
     if addr.is_ipv6() {
-        // [::] serves IPv4 too, whatever net.ipv6.bindv6only says.
+        // [::] serves IPv4 too, whatever the setting of net.ipv6.bindv6only.
         socket.set_only_v6(false)?;
     }
     prepare(&SockRef::from(&socket), client_timeout)?;
@@ -221,14 +221,14 @@ fn bind_tcp(addr: SocketAddr, client_timeout: Duration) -> io::Result<Listener> 
 fn prepare(socket: &SockRef<'_>, client_timeout: Duration) -> io::Result<()> {
     socket.set_read_timeout(Some(client_timeout))?;
     socket.set_write_timeout(Some(client_timeout))?;
-    // That one is for each write, and what the library still holds is written once more at the end;
-    // this one ends the connection, also where the process has closed it and the kernel goes on.
+    // The write time-out is per write, and the library writes the rest of its buffer once more at the end. This one
+    // limits the whole connection, also after the process has closed it and the kernel still sends.
     socket.set_tcp_user_timeout(Some(client_timeout))?;
     socket.set_tcp_nodelay(true)?;
     socket.set_send_buffer_size(BUFFER)?;
     socket.set_recv_buffer_size(BUFFER)?;
-    // A connection that is gone again when it should be accepted must not block the accept loop.
-    // Accepted sockets do not inherit this one.
+    // accept(2) must not block the loop if the connection has ended before it is accepted. Accepted sockets do not
+    // inherit this option.
     socket.set_nonblocking(true)
 }
 
@@ -241,36 +241,37 @@ fn bind_unix(path: &Path) -> Result<Listener, String> {
         }
         _ => error.to_string(),
     })?;
-    // Who may reach the socket is decided by the directory it is in; nginx runs as another user.
+    // The socket's directory decides who can connect. The socket is open to all users, because nginx runs as another.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))
         .and_then(|()| listener.set_nonblocking(true))
         .map_err(|error| error.to_string())?;
     Ok(Listener::Unix(listener))
 }
 
-/// Connects without waiting for a process that accepts no more.
+/// Connects without waiting for a process that does not accept connections.
 fn connect_now(path: &Path) -> io::Result<()> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.connect(&SockAddr::unix(path)?)
 }
 
-/// Removes the socket that a killed process left behind, and nothing else.
+/// Removes the socket of a killed process. No other file may be removed.
 fn remove_stale(path: &Path) -> Result<(), String> {
     let Ok(metadata) = std::fs::symlink_metadata(path) else {
         return Ok(());
     };
     if !metadata.file_type().is_socket() {
-        return Err("there is a file of that name that is no socket; remove it".to_owned());
+        return Err("the file exists and is not a socket; remove it".to_owned());
     }
     match connect_now(path) {
         Ok(()) => Err("another process listens there; stop it or choose another path".to_owned()),
-        // Its backlog is full.
+        // The backlog of its socket is full.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             Err("a busy process listens there; stop it or choose another path".to_owned())
         }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).map_err(|error| format!("a stale socket is there: {error}"))
+            std::fs::remove_file(path)
+                .map_err(|error| format!("cannot remove a stale socket: {error}"))
         }
         Err(error) => Err(error.to_string()),
     }

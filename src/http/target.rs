@@ -1,9 +1,8 @@
-//! The target of a request: where it points to, however it is written.
+//! The target of a request: its path in one spelling.
 
 use std::borrow::Cow;
 
-/// The path of a request target, without scheme and host (RFC 9112, section 3.2.2), query and a
-/// slash at the end.
+/// The path of a request target, without scheme and host (RFC 9112, section 3.2.2), query, and a slash at the end.
 pub fn path(target: &str) -> Cow<'_, str> {
     let target = match target.strip_prefix("http://") {
         Some(rest) => rest.find('/').map_or("/", |slash| &rest[slash..]),
@@ -17,7 +16,7 @@ pub fn path(target: &str) -> Cow<'_, str> {
     }
 }
 
-/// Decodes, once, what need not have been encoded: letters, digits, `-._~` (RFC 3986, section 6.2.2.2).
+/// Decodes, once, the characters that need no encoding: letters, digits, `-._~` (RFC 3986, section 6.2.2.2).
 fn decoded(path: &str) -> String {
     let mut parts = path.split('%');
     let mut decoded = parts.next().unwrap_or_default().to_owned();
@@ -36,7 +35,7 @@ fn decoded(path: &str) -> String {
     decoded
 }
 
-/// The character of two hexadecimal digits, where it is an unreserved one.
+/// The character of two hexadecimal digits, if it needs no encoding.
 fn unreserved(digits: &str) -> Option<char> {
     if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;

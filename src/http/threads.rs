@@ -1,4 +1,4 @@
-//! Connection threads, made when needed and kept for a while.
+//! Connection threads, created when needed and kept for a while. A panic in a job must not end its thread.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,17 +9,17 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::buffers::Buffers;
 
-/// How long a connection thread waits for its next connection before it ends.
+/// Time that a connection thread waits for its next connection before it ends.
 const IDLE_THREAD: Duration = Duration::from_secs(10);
-/// Connection threads parse JSON of bounded depth and copy small buffers.
+/// Bytes of a connection thread's stack: enough to parse JSON of limited depth and to copy small buffers.
 const STACK: usize = 256 * 1024;
 
-/// One connection to be served. tiny_http's name for it cannot be spelled: the type is not exported.
+/// One connection to be served. It is a closure, because tiny_http does not export its type of a connection.
 pub type Job = Box<dyn FnOnce(&mut Buffers) + Send>;
 
-/// The threads; how many there are is bounded by who gives them jobs.
+/// The threads. Their number is not limited here: the slots limit the number of jobs.
 pub struct Threads {
-    /// Has no room: a send succeeds only when a thread is waiting at the other end.
+    /// A channel without a buffer: a send succeeds only if a thread is waiting at the other end.
     waiting: (Sender<Job>, Receiver<Job>),
 }
 
@@ -30,8 +30,8 @@ impl Threads {
         }
     }
 
-    /// Gives a job to a waiting thread, or to a new one. Without a thread the job is dropped, and
-    /// with it the connection.
+    /// Gives a job to a waiting thread, or to a new one. If no thread can be created, the job is dropped, which closes
+    /// the connection.
     pub fn give(&self, job: Job) -> io::Result<()> {
         let job = match self.waiting.0.try_send(job) {
             Ok(()) => return Ok(()),
@@ -50,7 +50,7 @@ fn serve(first: Job, next: &Receiver<Job>) {
     let mut buffers = Buffers::default();
     let mut job = Some(first);
     while let Some(current) = job.take() {
-        // A panic is a bug, and is logged by the panic hook; it must not cost a thread and a slot.
+        // The panic hook logs panics, which are bugs.
         let _ = catch_unwind(AssertUnwindSafe(|| current(&mut buffers)));
         job = next.recv_timeout(IDLE_THREAD).ok();
     }

@@ -1,4 +1,4 @@
-//! What the parameters of a page's or a report's address ask for.
+//! The parameters in the URL of a page or a report.
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -7,10 +7,10 @@ use crate::totals::asked::{self, Asked, Span};
 use crate::totals::report::Every;
 use crate::units::date::rfc3339;
 
-/// What a page shows that is asked for without a range.
+/// The range of a page whose URL has none.
 const DEFAULT_LAST: &str = "90d";
 
-/// The parameters of a request target, decoded; of a repeated one the last counts.
+/// The decoded parameters of a request target. The last of a repeated one is used.
 #[derive(Debug, Default)]
 pub struct Parameters(Vec<(String, String)>);
 
@@ -36,7 +36,7 @@ impl Parameters {
             .map(|(_, value)| value.as_str())
     }
 
-    /// One of them as its type; the error says what is expected.
+    /// A parameter as its type; the error says what is expected.
     fn typed<T>(
         &self,
         name: &str,
@@ -57,7 +57,7 @@ impl Parameters {
         Ok(self.typed("every", asked::every)?.unwrap_or(Every::Period))
     }
 
-    /// The span, and how links write it. `now` is in seconds since 1970.
+    /// The span, and its form in links. `now` is in seconds since 1970.
     pub fn span(&self, now: i64) -> Result<(Asked, Range), String> {
         let from = self.typed("from", asked::moment)?;
         let to = self.typed("to", asked::moment)?;

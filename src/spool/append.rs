@@ -1,4 +1,4 @@
-//! The end of the log: the open segment, when it is sealed, and room for what comes.
+//! The writer's end of the log: appends to the open segment, decides when to seal it, and makes room.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::Spool;
 use super::reading::Missed;
 use super::segment::{AppendError, OpenSegment};
 
-/// Full batches that may wait for the sender before segments grow, as they do in an outage.
+/// Sealed segments that may wait for the sender. With more, as in an outage, segments grow to their full size.
 const FULL_BATCHES: usize = 8;
 
 /// The writer's end of the log.
@@ -24,12 +24,12 @@ pub struct Appender {
     missed: Gone,
 }
 
-/// What readers missed since it was last taken, by what took it.
+/// Records that readers missed since the last [`Appender::take_missed`], by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gone {
     /// The spool had reached its maximal size, or the disk was full.
     pub to_make_room: Missed,
-    /// Somebody deleted files.
+    /// Spool files were deleted by hand.
     pub by_hand: Missed,
 }
 
@@ -53,13 +53,13 @@ impl Appender {
         self.open.is_some()
     }
 
-    /// Tells which timestamp was given to a record last.
+    /// Notes the last timestamp given to a record.
     pub(super) fn stamped(&self, stamp: i64) {
         self.spool.stamped(stamp);
     }
 
-    /// How many records go into the open segment: a request takes a full batch, and a few records more would be
-    /// a request of their own.
+    /// Number of records that complete a batch in the open segment, unlimited once it holds one. The sender sends
+    /// one batch per request, and a few records beyond it would cost another request.
     pub fn room(&self) -> usize {
         let lines = self.open.as_ref().map_or(0, |open| open.lines);
         match self.batch_points.saturating_sub(lines) {
@@ -74,7 +74,7 @@ impl Appender {
         self.missed.to_make_room += self.spool.make_room(lines.len() as u64);
         loop {
             match self.try_append(lines, count) {
-                // What nobody needs any more goes before anything is refused.
+                // On a full disk, delete expired segments before failing.
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                     match self.spool.delete_expired() {
                         Some(missed) => self.missed.to_make_room += missed,
@@ -86,12 +86,13 @@ impl Appender {
         }
     }
 
-    /// What readers missed since the last time.
+    /// Records that readers missed since the last call.
     pub(super) fn take_missed(&mut self) -> Gone {
         std::mem::take(&mut self.missed)
     }
 
-    /// While the sender is far behind, segments grow; else they are sealed by time or by number.
+    /// Whether to seal the open segment: by age or number of records, or by size alone where the sender is far
+    /// behind or there is none.
     pub(super) fn is_due(&self) -> bool {
         let Some(open) = self.open.as_ref().filter(|open| open.lines > 0) else {
             return false;
@@ -108,7 +109,7 @@ impl Appender {
         }
     }
 
-    /// Hands the open segment over to the readers; whether there was one.
+    /// Hands the open segment over to the readers. Returns whether there was one.
     pub(super) fn seal(&mut self) -> bool {
         self.give_up_gone();
         let Some(open) = self.open.take() else {
@@ -155,7 +156,7 @@ impl Appender {
         }
     }
 
-    /// A deleted file can still be written to, but nobody will find it.
+    /// Gives up an open segment whose file was deleted: writes to it would succeed, but no reader would find them.
     fn give_up_gone(&mut self) {
         let dir: &Path = self.spool.dir();
         if self.open.take_if(|open| open.is_gone(dir)).is_some() {

@@ -1,28 +1,27 @@
-//! Bounds on how many series clients can make: InfluxDB keeps an index of all of them in memory, and
-//! the endpoint is open to anybody.
+//! Limits on the series that clients can create. InfluxDB keeps an index of all series in memory, and the
+//! endpoint is open to anybody: without limits one client could fill that memory, and all records would wait.
 //!
-//! - A tag takes `--max-tag-values` new values after a start, and as many more in a day, spread over it:
-//!   real values appear slowly, and a flood uses up the budget but does not lock later ones out for
-//!   good. Beyond it a new value is stored as `other`.
-//! - Budgets per tag bound no product, so new tag sets end at `--max-series`: beyond it new values, also of
-//!   `appVersion`, and the tag with the most values become `other` (see [`beyond`]). Since each version with
-//!   each choice of keys makes a set of its own even so, those are counted too: after [`MORE_SERIES`] of them
-//!   extra tags are left out. A warning at half of the sets names the tag with the most values. In all there are `--max-series` and 1000 sets, and one more for each version.
-//! - Where no schema lists the extra keys, [`MAX_EXTRA_KEYS`] of them are taken, and each stays what it
-//!   came as first: a tag, or a field of one type (see [`kind`]).
-//! - The values of all tags together take [`BYTES_PER_SERIES`] for each of `--max-series` at most, so that
-//!   memory is bounded however many days a flood goes on: 32 MB by default, beyond which a new value is
-//!   `other`. The hashes of tag sets take 3 MB more.
+//! - New values of a tag: `--max-tag-values` after a start, and as many more in a day, spread over it. A flood
+//!   uses up this budget but does not lock out real values, which appear slowly. A new value beyond the budget is
+//!   stored as `other`.
+//! - Tag sets: `--max-series`, because budgets per tag do not limit their combinations. In new sets beyond it,
+//!   new values, also of `appVersion`, and the tag with the most values become `other` (see [`beyond`]). Each
+//!   version with each choice of keys still makes a set of its own, so those are counted too: after
+//!   [`MORE_SERIES`] of them extra tags are left out. In all there are at most `--max-series` and 1000 sets, and
+//!   one more for each version. A warning at half of `--max-series` names the tag with the most values.
+//! - Extra keys: [`MAX_EXTRA_KEYS`] where no schema lists them. Each stays what it came as first: a tag, or a
+//!   field of one type (see [`kind`]).
+//! - Memory for tag values: [`BYTES_PER_SERIES`] for each of `--max-series`, which is 32 MB by default, however
+//!   long a flood lasts. A new value beyond it is stored as `other`. The hashes of tag sets take 3 MB more.
 //!
-//! Values the operator lists (in the schema, or as versions of the response config) need no budget;
-//! beyond `--max-series` as well. Cities and countries come from the geo database
-//! and are not counted, neither as values nor in a tag set. What is known is kept in the file `known`
-//! of the state directory (see [`known`]), so values already stored go on after a restart.
+//! Values that the operator lists (in the schema, or as versions of the response config) need no budget and
+//! count as known beyond `--max-series`. Cities and countries come from the geo database and are not counted,
+//! neither as values nor in a tag set. Known keys, values and tag sets are kept in the file `known` of the state
+//! directory (see [`known`]), so that they stay known after a restart. To reset them, delete `known` while the
+//! server is stopped.
 //!
-//! All of this runs on the writer thread. A record of a known tag set, which is nearly every one,
-//! costs one hash of its tags. To forget what is known, delete `known` while the server is stopped.
-//!
-//! Without it: one stranger fills the memory of InfluxDB, and everybody's records wait.
+//! All of this runs on the writer thread. A record of a known tag set, which is nearly every one, costs one hash
+//! of its tags.
 
 mod beyond;
 pub mod kind;
@@ -43,28 +42,28 @@ use known::{Key, Known};
 pub use limited::{Limited, OtherKind};
 pub use listed::Listed;
 
-/// Distinct extra tags and fields where no schema lists them.
+/// Distinct extra tags and fields that are stored where no schema lists them.
 pub(super) const MAX_EXTRA_KEYS: usize = 200;
 /// Tag sets beyond `--max-series`, in which extra tags are `other`.
 const MORE_SERIES: usize = 1000;
-/// Memory for the values of tags for each tag set that there may be: room for three of usual length.
+/// Bytes for tag values per tag set of `--max-series`: room for three values of usual length.
 const BYTES_PER_SERIES: usize = 320;
-/// Tag sets with their places that are remembered, to look no further.
+/// Tag sets with their places in [`Limiter::seen`].
 const MAX_SEEN: usize = 65_536;
-/// Of a smaller limit, half is no news.
+/// Smallest limit whose half is warned of.
 const LEAST_TO_WARN_OF: usize = 16;
-/// What a value beyond its budget is stored as.
+/// Stored instead of a value beyond its budget.
 const OTHER: &[u8] = b"other";
 /// Tags that come from the geo database.
 const PLACES: [&[u8]; 3] = [b"city", b"country", b"country_isocode"];
 pub const APP_VERSION: &[u8] = b"app_version";
 
-/// How much is allowed.
+/// The operator's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// New values of a tag at once, and in a day.
+    /// `--max-tag-values`: new values of a tag at once, and in a day.
     pub tag_values: u64,
-    /// Tag sets.
+    /// `--max-series`: tag sets.
     pub series: usize,
 }
 
@@ -77,14 +76,14 @@ pub struct Limiter {
     said_series: bool,
     said_keys: bool,
     said_memory: bool,
-    /// Tag sets with their places that were stored as they came: the short way.
+    /// Hashes of tag sets, with their places, that were stored unchanged: a cache for [`Limiter::is_known`].
     seen: HashSet<u64>,
     /// Reused, to save an allocation.
     set: Vec<u8>,
 }
 
 impl Limiter {
-    /// Reads what is known from an earlier run. Without a file everything is new.
+    /// Reads the file `known` of an earlier run. Without a file everything is new.
     pub fn open(state_dir: &Path, limits: Limits) -> Limiter {
         let max_bytes = limits.series.saturating_mul(BYTES_PER_SERIES);
         Limiter {
@@ -99,7 +98,7 @@ impl Limiter {
         }
     }
 
-    /// Appends the point to `out`, changed where it is beyond a limit.
+    /// Appends the point to `out`. Parts beyond a limit are replaced or left out.
     pub fn admit(&mut self, point: &[u8], listed: &Listed, out: &mut Vec<u8>) -> Limited {
         let mut limited = Limited::default();
         let series = point::series(point);
@@ -112,12 +111,12 @@ impl Limiter {
         limited
     }
 
-    /// Brings what became known to the file.
+    /// Appends what became known to the file.
     pub fn save(&mut self) {
         self.known.save();
     }
 
-    /// Whether a tag set was stored as it is before, at whatever place.
+    /// Whether a tag set was stored unchanged before, from any place.
     fn is_known(&mut self, series: &[u8]) -> bool {
         let whole = hash(series);
         if self.seen.contains(&whole) {
@@ -134,7 +133,7 @@ impl Limiter {
         true
     }
 
-    /// The hash of a tag set without the place, of which there are as many as the geo database has.
+    /// The hash of a tag set without its place. Places are not limited: the geo database bounds their number.
     fn hash_of_set(&mut self, series: &[u8]) -> u64 {
         self.set.clear();
         for (key, value) in point::tags(series).filter(|(key, _)| !PLACES.contains(key)) {
@@ -146,7 +145,7 @@ impl Limiter {
         hash(&self.set)
     }
 
-    /// A tag set that is not known: each of its tags needs a place in its budget.
+    /// Appends a tag set that is not known. Each new value takes one of its tag's budget.
     fn admit_series(
         &mut self,
         series: &[u8],
@@ -243,7 +242,7 @@ impl Limiter {
         true
     }
 
-    /// Whether a tag set may be stored, if there may be so many.
+    /// Whether a tag set may be stored: it is known, or there are fewer than `most`.
     fn takes_series(&mut self, set: u64, most: usize) -> bool {
         if !self.known.series.contains(&set) && self.known.series.len() >= most {
             return false;
@@ -304,7 +303,7 @@ impl Limiter {
     }
 }
 
-/// Neither the version nor a place.
+/// Whether a tag is neither the version nor a place.
 fn is_extra(key: &[u8]) -> bool {
     key != APP_VERSION && !PLACES.contains(&key)
 }
@@ -316,9 +315,9 @@ fn push_tag(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(value);
 }
 
-/// A tag set by its hash: a collision would let one set in 10^14 pass uncounted.
+/// The hash of a tag set. Collisions let one set in 10^14 pass uncounted.
 fn hash(series: &[u8]) -> u64 {
-    // Not the standard library's, whose hashes are not promised to stay as they are.
+    // Not the standard library's hasher: its hashes may change from release to release, and these are kept in a file.
     let mut hasher = SipHasher13::new();
     hasher.write(series);
     hasher.finish()

@@ -1,10 +1,10 @@
-//! The time of records: each gets a timestamp of its own, whatever the machine's clock does.
+//! Timestamps of records: each record gets one of its own, even while the machine's clock stands or is set back.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::logging::Throttle;
 
-/// A clock that is set back by more than this is followed.
+/// Timestamps follow a clock that was set back by more than this.
 const CLOCK_TOLERANCE_NS: i64 = 1_000_000_000;
 
 /// Gives each record a timestamp of its own.
@@ -15,7 +15,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Goes on behind a timestamp of an earlier run, in ns since 1970.
+    /// A clock whose timestamps come after the last one of an earlier run, in ns since 1970.
     pub fn after(last: i64) -> Clock {
         let set_back = Throttle::default();
         Clock { last, set_back }
@@ -26,16 +26,15 @@ impl Clock {
         self.last
     }
 
-    /// `max(now, last + 1)`, so that two equal check-ins are never one point; except that a clock
-    /// set back by more than a second is followed, because a spell in the future must not stamp
-    /// years of records.
+    /// `max(now, last + 1)`, so that two equal check-ins are never one point. A clock that was set back by more
+    /// than a second is followed, because one wrong time in the future must not stamp years of records.
     pub fn stamp(&mut self, now: i64) -> i64 {
         let next = self.last.saturating_add(1);
         if next.saturating_sub(now) > CLOCK_TOLERANCE_NS {
             if let Some(times) = self.set_back.tick(1) {
                 log::warn!(
-                    "the clock was set back by {} s, {times} times; check-ins are stamped with the \
-                     new time; if nobody did that, look at what sets it",
+                    "the clock was set back by {} s, {times} times; new records get the new time; if this \
+                     was not intended, check the machine's time synchronization",
                     next.saturating_sub(now) / 1_000_000_000
                 );
             }

@@ -1,12 +1,12 @@
-//! Taking out of an unsealed segment what a loss of power, a bad disk or a person left in it.
+//! Removal of damaged lines from an unsealed segment: a loss of power, a bad disk or a person can leave them.
 //!
-//! What is no record goes to the rejected files with its place. In the segment it is overwritten with as
-//! many `#`, newlines excepted: a comment of line protocol. So the file keeps its length, and each reader's
-//! position, which counts bytes, goes on pointing between the same two lines. Both readers pass over such
-//! lines without counting them. A crash half-way does no harm: the next start judges what is left.
-//! If the rejected files cannot be written, nothing is overwritten; the sender meets the lines later.
+//! Damaged bytes are copied to the rejected files with their place. In the segment they are overwritten with a
+//! comment of line protocol, `#` up to a newline. So the file keeps its length, and the readers' positions, which
+//! count bytes, stay valid. Both readers skip such lines without counting them. A crash half-way does no harm: the
+//! next start checks the segment again. If the rejected files cannot be written, nothing is overwritten, and the
+//! sender rejects the lines when it reads them.
 //!
-//! Must never change a byte of a sound record.
+//! It must never change a byte of a sound record.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -16,13 +16,13 @@ use std::os::unix::fs::FileExt;
 use super::rejected::{Rejected, RejectedDir};
 use crate::line::{encode, sound};
 
-/// What a line of this spool begins with when a start has taken it out.
+/// The byte that damaged lines are overwritten with.
 const TAKEN_OUT: u8 = b'#';
-/// Bytes of one damaged place that are kept. What is longer was never a record.
+/// Bytes of one damaged place that are kept. Longer lines were never records.
 const MOST_KEPT: usize = sound::LONGEST;
 
-/// Whether a line (without its newline) was taken out of its segment: readers pass over it and count it
-/// nowhere. A part of such a line is one too, since a reader's position may be within it.
+/// Whether a line (without its newline) was taken out of its segment, so that readers skip it. True of a part of
+/// such a line too, because a reader's position may be inside it.
 pub fn is_taken_out(line: &[u8]) -> bool {
     line.iter().all(|byte| *byte == TAKEN_OUT)
 }
@@ -37,30 +37,32 @@ pub fn count_lines(text: &[u8]) -> u64 {
     count
 }
 
-/// What a segment holds.
+/// The content of a segment after its damaged lines were taken out.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Judged {
-    /// Lines that will be read: sound ones, and those that could not be taken out.
+    /// Lines that readers will count: sound ones, and those that could not be taken out.
     pub lines: u64,
-    /// Their bytes, with what was taken out between them.
+    /// Bytes up to the end of the last line that is sound, was taken out, or could not be.
     pub bytes: u64,
     /// Damaged lines that are in the rejected files now.
     pub rejected: u64,
-    /// The first of them, and the bytes of all.
+    /// Offset of the first damaged byte.
     pub first: Option<u64>,
+    /// Damaged bytes in all.
     pub damaged_bytes: u64,
-    /// The timestamp of the last sound one.
+    /// The timestamp of the last sound line.
     pub newest: Option<i64>,
-    /// Why damaged lines could not be taken out.
+    /// The error with which damaged lines could not be taken out.
     pub failed: Option<String>,
 }
 
 /// A line of a segment, or its torn end.
 struct Piece {
-    /// Without its newline.
+    /// The line without its newline.
     bytes: Vec<u8>,
-    /// With its newline, where it has one.
+    /// Its place in the file, with its newline where it has one.
     place: Range<u64>,
+    /// Whether it ends in a newline.
     ended: bool,
 }
 
@@ -75,11 +77,12 @@ struct Run {
 struct Damaged {
     bytes: Vec<u8>,
     place: Range<u64>,
-    /// It is a whole line. Else it stands before a record in its line, or at the end of the file.
+    /// Whether it is a whole line. Otherwise it is before a record in the same line, or a torn line at the end of
+    /// the file.
     is_line: bool,
 }
 
-/// Judges each line of a segment, takes the damaged ones out, and cuts off a torn end.
+/// Checks each line of a segment and takes the damaged ones out, also a torn line at the end.
 pub fn take_out(file: &File, name: &str, rejected: &RejectedDir) -> io::Result<Judged> {
     let mut judged = Judged::default();
     let mut reader = BufReader::with_capacity(64 * 1024, file);
@@ -103,10 +106,10 @@ pub fn take_out(file: &File, name: &str, rejected: &RejectedDir) -> io::Result<J
     Ok(judged)
 }
 
-/// Where the record in a piece begins; at its end where there is none.
+/// The offset at which the record in a piece begins; the end of the piece if there is no record.
 fn record_of(piece: &Piece, judged: &mut Judged) -> u64 {
     if piece.ended && is_taken_out(&piece.bytes) {
-        // By an earlier start: nothing to keep of it.
+        // An earlier start took it out, so it is in the rejected files already.
         judged.bytes = piece.place.end;
         return piece.place.start;
     }
@@ -118,7 +121,7 @@ fn record_of(piece: &Piece, judged: &mut Judged) -> u64 {
     piece.place.end - 1 - record.len() as u64
 }
 
-/// The next line from `at` on, of which no more is kept than a rejected file takes.
+/// The next line from `at` on. At most [`MOST_KEPT`] bytes of it are kept.
 fn next(reader: &mut impl BufRead, at: u64) -> io::Result<Option<Piece>> {
     let mut bytes = Vec::new();
     let mut length = reader
@@ -139,7 +142,7 @@ fn next(reader: &mut impl BufRead, at: u64) -> io::Result<Option<Piece>> {
     }))
 }
 
-/// Reads on to the end of a line; how long it is then, and whether it has a newline.
+/// Reads on to the end of a line. Returns its length, and whether it ends in a newline.
 fn skip_line(reader: &mut impl BufRead, mut length: u64) -> io::Result<(u64, bool)> {
     loop {
         let read = reader.fill_buf()?;
@@ -157,7 +160,7 @@ fn skip_line(reader: &mut impl BufRead, mut length: u64) -> io::Result<(u64, boo
 }
 
 impl Run {
-    /// Adds a damaged piece, up to where a record begins in it.
+    /// Adds a damaged piece, up to the offset `until` at which a record begins in it.
     fn add(&mut self, mut piece: Piece, until: u64) {
         let damaged = until - piece.place.start;
         let damaged = usize::try_from(damaged).unwrap_or(usize::MAX);
@@ -171,7 +174,7 @@ impl Run {
     }
 }
 
-/// Keeps a run of damaged lines in the rejected files, and takes it out of the segment.
+/// Copies a run of damaged lines to the rejected files, and takes it out of the segment.
 fn settle(
     file: &File,
     name: &str,
@@ -203,7 +206,7 @@ fn settle(
         blank(file, &damaged.place)?;
         judged.bytes = damaged.place.end;
     }
-    // Left to the readers, but for a torn end, which nobody reads.
+    // The readers handle these lines. A torn end is not among them, because no reader reads it.
     for damaged in left.iter().filter(|damaged| damaged.is_line) {
         judged.lines += 1;
         judged.bytes = damaged.place.end;
@@ -211,7 +214,7 @@ fn settle(
     Ok(())
 }
 
-/// What is written above damaged lines in the rejected files.
+/// The comment above damaged lines in the rejected files.
 fn reason(name: &str, at: u64, bytes: u64, places: &[Damaged]) -> String {
     let length = |damaged: &Damaged| damaged.bytes.len() as u64 + u64::from(damaged.is_line);
     let kept: u64 = places.iter().map(length).sum();
@@ -220,17 +223,16 @@ fn reason(name: &str, at: u64, bytes: u64, places: &[Damaged]) -> String {
         false => String::new(),
     };
     format!(
-        "{name}, byte {at}: {bytes} bytes are no record{cut}; damaged by a loss of power, the disk or a person"
+        "{name}, byte {at}: {bytes} bytes are not a record{cut}; damaged by a loss of power, the disk or a person"
     )
 }
 
-/// Makes a comment of a place. Its last byte becomes, or stays, a newline.
+/// Overwrites a place with a comment. Its last byte becomes, or stays, a newline.
 fn blank(file: &File, place: &Range<u64>) -> io::Result<()> {
     let block = [TAKEN_OUT; 4096];
     let mut at = place.start;
     while at + 1 < place.end {
         let most = (place.end - 1 - at).min(block.len() as u64);
-        // At most a block.
         file.write_all_at(&block[..most as usize], at)?;
         at += most;
     }

@@ -1,18 +1,18 @@
-//! Says that records are lost: at once, then once a minute with how many and since when, and how many
-//! it were when it is over. A full disk loses a group of records every few milliseconds, often with
-//! some that fit in between; the log must neither repeat that nor swallow the number.
+//! Log lines about dropped records: immediately, then once a minute with their number and the time since the
+//! first, and once when the drops have ended. A full disk drops a group of records every few milliseconds, often
+//! with some that fit in between. The log must neither repeat each drop nor lose the number.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
 
-/// Records lost for one cause.
+/// Records dropped for one cause.
 #[derive(Debug)]
 pub struct Drops {
-    /// The cause, for the line at the end.
+    /// The cause, for the log line at the end.
     cause: &'static str,
-    /// It is over when nothing was lost for this long, although there was something to lose.
+    /// The drops have ended when nothing was dropped for this long, although something was kept.
     quiet: Duration,
     spell: Option<Spell>,
 }
@@ -23,7 +23,7 @@ struct Spell {
     last: Instant,
     said: Instant,
     records: u64,
-    /// Something went well since the last loss.
+    /// Whether records were kept since the last drop.
     kept: bool,
 }
 
@@ -36,7 +36,7 @@ impl Drops {
         }
     }
 
-    /// Counts lost records; says `why` if it is time to.
+    /// Counts dropped records. Logs `why` the first time, then once a minute.
     pub fn add(&mut self, records: u64, why: impl Display) {
         let now = Instant::now();
         let Some(spell) = &mut self.spell else {
@@ -63,24 +63,24 @@ impl Drops {
         }
     }
 
-    /// Something went well that might have been lost. When there is nothing to lose, no end is seen.
+    /// Notes that records were kept. Without any, the drops are not taken to have ended.
     pub fn kept(&mut self) {
         if let Some(spell) = &mut self.spell {
             spell.kept = true;
         }
     }
 
-    /// Something is being lost, so [`look`](Drops::look) has to be called in time.
+    /// Whether the drops have not ended yet, so that [`look`](Drops::look) has to be called regularly.
     pub fn is_going_on(&self) -> bool {
         self.spell.is_some()
     }
 
-    /// Says how it ended, if it has.
+    /// Logs the number of drops if they have ended.
     pub fn look(&mut self) {
         let over = |spell: &mut Spell| spell.kept && spell.last.elapsed() >= self.quiet;
         if let Some(spell) = self.spell.take_if(over) {
             log::warn!(
-                "{}: over; {} records were dropped in {} s",
+                "{}: ended; {} records were dropped in {} s",
                 self.cause,
                 spell.records,
                 (spell.last - spell.began).as_secs()

@@ -1,10 +1,10 @@
-//! Names of files that outlive a loss of power.
+//! Names of files that survive a loss of power.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Brings a file's name to the disk: syncing the file does not.
+/// Syncs a file's directory entry, which syncing the file does not do.
 pub fn sync_entry(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(dir) => File::open(dir)?.sync_all(),

@@ -1,5 +1,4 @@
-//! What the log says when the disk refuses or records are lost: immediately, then once a minute, and when it
-//! is over.
+//! Log lines about failed writes and lost records: immediately, then once a minute, and when they have ended.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,16 +9,17 @@ use super::drops::Drops;
 use crate::logging::Throttle;
 use crate::metrics::Metrics;
 
-/// A disk that took records for this long is fixed.
+/// Time without a drop after which the disk counts as repaired.
 const DISK_QUIET: Duration = Duration::from_secs(5);
-/// Over the maximal size a segment goes at a time, which at a quiet hour is once in many minutes.
+/// The same for `--spool-max-size`, beyond which one segment is deleted at a time: with few check-ins that is once
+/// in many minutes.
 const FULL_QUIET: Duration = Duration::from_secs(3600);
 
-/// The causes of losses, as the writer meets them.
+/// Failed writes and lost records, by cause.
 #[derive(Debug)]
 pub struct Losses {
     dir: PathBuf,
-    /// Since when the disk refuses.
+    /// Time of the first failed write since one succeeded.
     refusing: Option<Instant>,
     refusals: Throttle,
     full: Drops,
@@ -38,35 +38,38 @@ impl Losses {
             dir,
             refusing: None,
             refusals: Throttle::default(),
-            full: Drops::new("the full spool", FULL_QUIET),
-            uncounted: Drops::new("records deleted before they were counted", FULL_QUIET),
-            queue: Drops::new("the full queue", DISK_QUIET),
-            unwritten: Drops::new("writing to the spool", DISK_QUIET),
+            full: Drops::new("drops from the full spool", FULL_QUIET),
+            uncounted: Drops::new("deletion of uncounted records", FULL_QUIET),
+            queue: Drops::new("drops at the full queue", DISK_QUIET),
+            unwritten: Drops::new("drops of records that cannot be written", DISK_QUIET),
             queue_logged: 0,
             deleted: Throttle::default(),
             expired: false,
         }
     }
 
-    /// The disk did not take lines, which are tried again.
+    /// Notes a failed write, which is retried.
     pub fn refused(&mut self, error: &io::Error) {
         self.refusing.get_or_insert_with(Instant::now);
         if self.refusals.tick(1).is_some() {
             log::error!(
                 "{}: cannot write: {error}; check-ins are answered, and their records wait in memory until \
-                 the disk takes them; free disk space or repair the disk",
+                 they can be written; free disk space or repair the disk",
                 self.dir.display()
             );
         }
     }
 
-    /// Lines were dropped, since the process ends while the disk refuses.
+    /// Notes records that were dropped because the process stops while writes fail.
     pub fn unwritten(&mut self, records: u64, error: &io::Error) {
-        let why = format!("{}: cannot write: {error}, at the stop", self.dir.display());
+        let why = format!(
+            "{}: cannot write while stopping: {error}",
+            self.dir.display()
+        );
         self.unwritten.add(records, why);
     }
 
-    /// The disk took lines.
+    /// Notes a successful write.
     pub fn kept(&mut self) {
         if let Some(since) = self.refusing.take() {
             self.refusals = Throttle::default();
@@ -81,7 +84,7 @@ impl Losses {
         }
     }
 
-    /// Counts and logs what readers missed.
+    /// Counts and logs records that readers missed.
     pub fn missed(&mut self, gone: Gone, metrics: &Metrics) {
         let (room, by_hand) = (gone.to_make_room, gone.by_hand);
         metrics.records.dropped_spool_full.add(room.undelivered);
@@ -101,15 +104,15 @@ impl Losses {
         }
         if room.uncounted > 0 {
             let why = format!(
-                "{dir}: --spool-max-size reached, deleting records that are not counted yet; see why \
+                "{dir}: --spool-max-size reached, deleting records that are not counted yet; check why \
                  totals.db cannot be written"
             );
             self.uncounted.add(room.uncounted, why);
         }
         if room.expired > 0 && !std::mem::replace(&mut self.expired, true) {
             log::info!(
-                "{dir}: --spool-max-size reached; from now on the oldest records are deleted, which are \
-                 counted"
+                "{dir}: --spool-max-size reached; from now on the oldest records are deleted; their totals \
+                 are kept"
             );
         }
         let deleted = by_hand.records();
@@ -123,21 +126,21 @@ impl Losses {
         }
     }
 
-    /// [`look`](Losses::look) has to be called in time.
+    /// Whether drops have not ended yet, so that [`look`](Losses::look) has to be called regularly.
     pub fn are_going_on(&self) -> bool {
         let all = [&self.full, &self.uncounted, &self.queue, &self.unwritten];
         all.iter().any(|drops| drops.is_going_on())
     }
 
-    /// Logs what the connection threads, which only count, dropped, and what is over.
+    /// Logs the drops that the connection threads counted, and the drops that have ended.
     pub fn look(&mut self, metrics: &Metrics) {
         let dropped = metrics.records.dropped_channel_full.get();
         if dropped > self.queue_logged {
             let why = match self.refusing {
-                Some(_) => "the disk refuses and the queue in memory is full",
+                Some(_) => "writes to the disk fail and the queue in memory is full",
                 None => {
-                    "more check-ins at once than can be written; if this continues, a faster disk or \
-                     lower limits in the proxy help"
+                    "more check-ins at once than can be written; if this continues, use a faster disk or \
+                     lower limits in the proxy"
                 }
             };
             self.queue.add(dropped - self.queue_logged, why);

@@ -3,7 +3,7 @@
 //! # Constraints
 //! A check-in that was answered survives a crash of the process 10 ms later, and a loss of power a
 //! second later. An append never waits for a slow disk's flush. Memory and the time to start do not
-//! grow with the backlog. A person can read it with `tail -f` and feed it to `curl` or `influx`.
+//! grow with the backlog. A person can read the segments with `tail -f` and feed them to `curl` or `influx`.
 //!
 //! # Layout
 //! One directory, with a `lock` that is held while a process uses it, and segments:
@@ -11,45 +11,44 @@
 //! - `NNNNNNNNNNNNNNNNNNNN.lp`: plain line protocol, appended to; 20 digits that only grow.
 //! - `NNNNNNNNNNNNNNNNNNNN-LINES.lp`: sealed, never changed again, with its number of lines in the
 //!   name, so that a backlog is counted without being read.
-//! - `stamp`: the last timestamp given to a record and the last segment's number, once no segment is left
-//!   that has them.
-//! - `delivered`: the number of the last segment that the sender is done with, where the counter keeps it.
+//! - `stamp`: the last timestamp given to a record and the last segment's number, written when the last
+//!   segment is deleted.
+//! - `delivered`: the number of the last delivered segment, written where the counter still needs that segment.
 //!
 //! # Readers
 //! Two readers go through the log at their own pace, and neither waits for the other (see [`reading`]).
-//! The *counter* adds records up in the ledger, which keeps its [`Position`]; it reads what is synced, of the
-//! open segment too, so that no loss of power takes back what it has counted. The *sender*
-//! delivers sealed segments to a time-series database; what it sent twice is stored once, so its
-//! position need not survive a loss of power. A segment is deleted when both are past it. Without a
-//! database there is no sender, and segments stay until the maximal size.
+//! The *counter* adds records up in the ledger, which keeps its [`Position`]. It reads only synced lines, of the
+//! open segment too, so that a loss of power never takes a record that is counted. The *sender* delivers sealed
+//! segments to a time-series database. A record that is sent twice is stored once, so the sender's position need
+//! not survive a loss of power. A segment is deleted when both readers are past it. Without a database there is no
+//! sender, and segments stay until the maximal size is reached.
 //!
 //! # Operations
 //! - *Append*, by the writer: one `write` of whole lines for all records that came in a few
-//!   milliseconds. While the disk refuses, the writer tries the same lines again, and records wait in the
-//!   queue.
-//! - *Seal*, by the writer: after the sync interval if the sender has nothing to do, and after a full
-//!   batch unless a few wait already; while it is behind, after 8 MiB, so that an outage does not leave
-//!   a file a second.
+//!   milliseconds. While writes fail, the writer retries the same lines, and records wait in the queue.
+//! - *Seal*, by the writer: after the sync interval if the sender has nothing to do, and after a full batch
+//!   unless several segments wait already. While the sender is far behind, a segment is sealed after 8 MiB, so
+//!   that an outage does not leave a file a second.
 //! - *Sync*, by the syncer (see [`syncer`]), at most once a second: `fdatasync` of the sealed
 //!   segments and of the open one, then the names with the number of lines, then a sync of the
 //!   directory if its entries changed. A sync that failed is never repeated on the same file, because
 //!   the kernel may have dropped the dirty pages and would report success: the open segment is sealed
 //!   and a new one started.
-//! - *Settle*, by a reader: it is past a place for good. The segment before which no reader stands is
-//!   deleted, the oldest first. One that the sender cannot read to its end is set aside as `….lp.unreadable`.
-//!   Before the last one goes, `stamp` is written.
+//! - *Settle*, by a reader: the reader does not need the log before a position again. Segments that every reader
+//!   is past are deleted, oldest first; before the last one is deleted, `stamp` is written. A segment that the
+//!   sender cannot read to its end is renamed to `….lp.unreadable`.
 //! - *Make room*, by the writer: over the maximal size the oldest segments are deleted, but never
-//!   one that is being read. Without a sender such records have *expired*; with one, or uncounted, they are lost.
-//! - *Recreate*, by the writer: a directory that was deleted is created again, and the segments
-//!   that went with it are counted as lost.
+//!   one that is being read. Records deleted without a sender have *expired*; undelivered or uncounted ones are lost.
+//! - *Recreate*, by the writer: a directory that was deleted is created again, and the records of its
+//!   segments are counted as lost.
 //!
 //! # Recovery
-//! Sealed segments are taken as they are; the sender puts damaged lines that it meets in one into the
-//! rejected files, and the counter passes over them. Each line of an unsealed one is judged (see
-//! [`damage`](self::damage)): what is no record, also a last line without a newline, since a part of a number
-//! still looks like a number, goes to the rejected files, and is a comment in the segment from then on. Segments whose numbers
-//! a reader was past when their files were deleted (somebody put old files there) get new numbers. Files that
-//! are not segments, or cannot be read, are logged and left alone, and never prevent the start.
+//! Sealed segments are not checked at the start: the sender puts damaged lines that it reads into the rejected
+//! files, and the counter skips them. Each line of an unsealed segment is checked (see [`damage`](self::damage)).
+//! A line that is not a record goes to the rejected files and becomes a comment in the segment. A last line without
+//! a newline is not a record, since a part of a number still looks like a number. A segment with a number that
+//! readers are past, which somebody copied into the directory, gets a new number. A file with a segment's name that
+//! cannot be used is logged and left alone, and never prevents the start.
 
 pub mod append;
 pub mod cardinality;
@@ -88,26 +87,26 @@ use rejected::RejectedDir;
 use segment::Segment;
 use stamp::Stamp;
 
-/// Room for the last line of a buffer, which may pass its bound.
+/// Bytes by which the last line of a buffer may pass its limit.
 pub const LONGEST_LINE: usize = 128 * 1024;
 /// Bytes of a segment while the sender is behind.
 const SEGMENT_SIZE: u64 = 8 * 1024 * 1024;
 
-/// What the threads share. Its lock is never held during a write, a flush or a rename.
+/// The state that the threads share. Its lock is never held during a write, a flush or a rename.
 #[derive(Debug)]
 pub struct Spool {
     dir: PathBuf,
     max_size: u64,
     /// The last timestamp given to a record, in ns since 1970.
     last_stamp: AtomicI64,
-    /// How often records were dropped instead of written: the time in which that happens is not covered.
+    /// Number of records dropped instead of written. The totals do not cover the time in which it grows.
     losses: Arc<AtomicU64>,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 pub(super) struct State {
-    /// Held, never read.
+    /// Held for as long as the process uses the directory, never read.
     _lock: File,
     next_sequence: u64,
     pub open: Option<Shared>,
@@ -117,11 +116,11 @@ pub(super) struct State {
     pub counter: Cursor,
     /// `None` without a database to deliver to.
     pub sender: Option<Cursor>,
-    /// Files were created, renamed or deleted since the directory was synced.
+    /// Whether files were created, renamed or deleted since the directory was synced.
     pub dir_changed: bool,
 }
 
-/// What the other threads know of the open segment.
+/// The open segment, as the other threads see it.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub sequence: u64,
@@ -133,21 +132,22 @@ pub(super) struct Shared {
     pub sync_failed: bool,
 }
 
-/// How a spool is opened.
+/// Options for opening a spool.
 #[derive(Clone, Copy, Debug)]
 pub struct SpoolOptions<'a> {
     /// The directory for damaged lines that are found at the start.
     pub rejected: &'a Path,
     /// Bytes that the segments may take.
     pub max_size: u64,
-    /// There is a database to deliver to.
+    /// Whether there is a database to deliver to.
     pub delivering: bool,
-    /// Where the counter stands, and the oldest segment that it knows of.
+    /// The counter's position.
     pub counted: Position,
+    /// The number of the oldest segment that the counter knows of.
     pub oldest: u64,
 }
 
-/// A spool and what an earlier run left in it.
+/// A spool, and the records of an earlier run in it.
 #[derive(Debug)]
 pub struct Opened {
     pub spool: Spool,
@@ -155,9 +155,9 @@ pub struct Opened {
     pub lines: u64,
     /// Records that the counter is not past.
     pub uncounted: u64,
-    /// Damaged lines that were put into the rejected files; they are not among the records.
+    /// Damaged lines that were put into the rejected files. They are not counted as records.
     pub rejected: u64,
-    /// The newest timestamp of an earlier run, in ns: new ones go on behind it.
+    /// The newest timestamp of an earlier run, in ns since 1970. New ones come after it.
     pub newest_timestamp: Option<i64>,
 }
 
@@ -189,7 +189,7 @@ impl fmt::Display for SpoolError {
 impl std::error::Error for SpoolError {}
 
 impl Spool {
-    /// Opens or creates the directory, takes the lock, and counts what is there.
+    /// Opens or creates the directory, takes the lock, and counts the records in it.
     pub fn open(dir: &Path, options: SpoolOptions<'_>) -> Result<Opened, SpoolError> {
         let unusable = |error| SpoolError::Unusable {
             path: dir.to_owned(),
@@ -198,7 +198,7 @@ impl Spool {
         fs::create_dir_all(dir).map_err(unusable)?;
         let lock = take_lock(dir)?;
         let stamp = Stamp::read(dir);
-        // When the stamp was written no segment was left.
+        // The stamp is written when no segment is left, so readers are past its number.
         let oldest = options
             .oldest
             .max(stamp.map_or(0, |stamp| stamp.sequence + 1));
@@ -261,7 +261,7 @@ impl Spool {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing is left half done between two statements that can panic.
+        // A poisoned lock is safe to use: no statement that can panic comes between two related changes.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,7 @@
-//! The queue between the connection threads and the writer thread: bounded by number and by bytes.
+//! The queue between the connection threads and the writer thread, limited by number and by bytes of records.
 //!
-//! A usual record has some hundred bytes, one of a hostile client 52 KB, of which the number alone would
-//! let several GB wait.
+//! The limit in bytes is there because a hostile client's record can have 52 KB instead of some hundred bytes:
+//! 65,536 of those would take several GB. Queueing a record must never block.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 
 /// Records that may wait for the writer thread.
 const MOST_RECORDS: usize = 65_536;
-/// Bytes of them: so much for each of that many that none but large ones are over it.
+/// Bytes of records that may wait. Only records larger than usual reach this limit before the other.
 const MOST_BYTES: usize = MOST_RECORDS * 1024;
 
 /// The connection threads' end.
@@ -22,20 +22,21 @@ const MOST_BYTES: usize = MOST_RECORDS * 1024;
 pub struct Recorder {
     records: Entrance,
     bytes: Arc<AtomicUsize>,
-    /// How often a record was dropped.
+    /// Number of dropped records.
     losses: Arc<AtomicU64>,
     metrics: Arc<Metrics>,
 }
 
-/// `None` once no records are taken any more. A record is queued under the lock, so that none comes after
-/// the writer has seen the end: that takes no longer than a `try_send`.
+/// The sending end, `None` once the queue is closed. A record is queued under the lock, so that none comes after
+/// the writer has seen the queue closed. The lock is held no longer than a `try_send` takes.
 type Entrance = Arc<RwLock<Option<Sender<Queued>>>>;
 
-/// A record and the moment at which it was accepted, in ns since 1970: a record that waits for the disk is
-/// counted in the period in which its client asked.
+/// A record that waits for the writer.
 #[derive(Debug)]
 pub struct Queued {
     pub record: Record,
+    /// The time of acceptance, in ns since 1970. A record that waits for the disk is counted in the period in which
+    /// its client sent it.
     pub accepted: i64,
 }
 
@@ -47,11 +48,11 @@ pub struct Queue {
     bytes: Arc<AtomicUsize>,
 }
 
-/// No records are taken any more.
+/// Error: the queue is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
 
-/// Both ends. `losses` is told of each record that was dropped.
+/// Both ends of a queue. `losses` counts the dropped records.
 pub fn new(metrics: Arc<Metrics>, losses: Arc<AtomicU64>) -> (Recorder, Queue) {
     let (sender, records) = bounded(MOST_RECORDS);
     let bytes = Arc::new(AtomicUsize::new(0));
@@ -71,11 +72,11 @@ pub fn new(metrics: Arc<Metrics>, losses: Arc<AtomicU64>) -> (Recorder, Queue) {
 }
 
 impl Recorder {
-    /// Queues a record. Never blocks: where the queue is full, the record is dropped and counted.
-    /// Fails only when the recorder is closed: then the check-in was not accepted.
+    /// Queues a record. Never blocks: if the queue is full, the record is dropped and counted.
+    /// Fails only after [`close`](Recorder::close): then the check-in was not accepted.
     pub fn record(&self, record: Record) -> Result<(), Stopped> {
         let counts = &self.metrics.records;
-        // Nothing that is done under the lock panics.
+        // A poisoned lock is safe to use: nothing that is done under it panics.
         let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
         let Some(records) = records.as_ref() else {
             return Err(Stopped);
@@ -85,7 +86,7 @@ impl Recorder {
             record,
             accepted: now_ns(),
         };
-        // A bound, not an order: a few bytes more, of records that are being queued now, do not matter.
+        // Relaxed, because the limit may be passed by a few records that are queued at the same moment.
         let sent = if self.bytes.fetch_add(size, Ordering::Relaxed) < MOST_BYTES {
             records.try_send(queued)
         } else {
@@ -104,20 +105,20 @@ impl Recorder {
         Ok(())
     }
 
-    /// Lets no record in any more. The writer ends when it has written those that are queued.
+    /// Closes the queue for new records. The writer ends when it has written those that are queued.
     pub fn close(&self) {
         *self.records.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
 impl Queue {
-    /// No more records come than those that are queued.
+    /// Whether no more records come than those that are queued.
     pub fn is_closed(&self) -> bool {
         let entrance = self.entrance.read();
         entrance.unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
-    /// So many bytes of records that were taken out are gone.
+    /// Subtracts the bytes of records that were taken out of the queue.
     pub fn gone(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }

@@ -1,4 +1,5 @@
-//! What readers do with the spool: each has a cursor, and a segment that every cursor is past is deleted.
+//! The readers' operations on the spool. Each reader has a cursor, and a segment that every cursor is past is
+//! deleted. No segment that a reader still needs may be deleted here.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
@@ -14,15 +15,15 @@ use super::{Position, Spool, State};
 use crate::line::{encode as line, sound};
 
 const DELIVERED: &str = "delivered";
-/// Bytes of a segment in which its first record is looked for.
+/// Bytes at the start of a segment that are searched for its first record.
 const FIRST_RECORD: u64 = 2 * sound::LONGEST as u64;
 
-/// How far a reader has come.
+/// The progress of a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// The reader is past everything before it for good.
+    /// The position before which the reader needs nothing again.
     pub(super) settled: Position,
-    /// The segments up to this number are being read, and not deleted to make room.
+    /// The number up to which segments are being read, so that they are not deleted to make room.
     pub(super) reading: Option<u64>,
 }
 
@@ -38,7 +39,7 @@ impl Cursor {
         segment.sequence < self.settled.segment
     }
 
-    /// Lines of a segment that the reader is not past.
+    /// Number of lines of a segment that the reader is not past.
     pub(super) fn left(&self, sequence: u64, lines: u64) -> u64 {
         match sequence.cmp(&self.settled.segment) {
             std::cmp::Ordering::Less => 0,
@@ -53,19 +54,19 @@ impl Cursor {
     }
 }
 
-/// Records that went with a segment before a reader was past them.
+/// Numbers of records that were deleted with a segment before a reader was past them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Missed {
-    /// By the sender.
+    /// Records that the sender missed.
     pub undelivered: u64,
-    /// By nobody: there is no sender, and they had been kept as long as there was room.
+    /// Records deleted where there is no sender, which are kept only as long as there is room.
     pub expired: u64,
-    /// By the counter.
+    /// Records that the counter missed.
     pub uncounted: u64,
 }
 
 impl Missed {
-    /// The records themselves, whether or not they were counted.
+    /// Number of deleted records, whether or not they were counted.
     pub fn records(&self) -> u64 {
         self.undelivered + self.expired
     }
@@ -79,9 +80,10 @@ impl std::ops::AddAssign for Missed {
     }
 }
 
-/// Where the sender of an earlier run stands.
+/// The position of the sender of an earlier run.
 pub(super) fn delivered(dir: &Path) -> Position {
-    let lost = "segments that were delivered and are kept to be counted are sent again, which stores no record twice";
+    let lost =
+        "delivered segments that are not counted yet are sent again, which stores no record twice";
     let parse = |text: &str| {
         let last: Option<u64> = text.trim().parse().ok();
         last.filter(|number| *number <= LAST_SEQUENCE)
@@ -95,7 +97,7 @@ pub(super) fn delivered(dir: &Path) -> Position {
 }
 
 impl State {
-    /// What readers miss if a segment goes now.
+    /// Records that readers miss if a segment is deleted now.
     pub(super) fn missed(&self, segment: &Segment) -> Missed {
         let (sequence, lines) = (segment.sequence, segment.lines);
         let undelivered = self.sender.map(|sender| sender.left(sequence, lines));
@@ -122,7 +124,7 @@ impl State {
         self.sealed.iter().map(left).sum::<u64>() + open
     }
 
-    /// A reader has it open, or has not told yet that it is past it.
+    /// Whether a reader is reading a segment, or has not reported yet that it is past it.
     pub(super) fn is_read(&self, segment: &Segment) -> bool {
         let sender = self.sender.is_some_and(|s| s.is_reading(segment.sequence));
         sender || self.counter.is_reading(segment.sequence)
@@ -134,7 +136,7 @@ impl State {
     }
 }
 
-/// The sender.
+/// Operations of the sender.
 impl Spool {
     /// The oldest sealed segment that the sender is not past. It is safe from
     /// [`make_room`](Spool::make_room) until it is put back or passed.
@@ -154,7 +156,7 @@ impl Spool {
         }
     }
 
-    /// Tells how many lines of the taken segment are stored or rejected.
+    /// Notes the number of lines of the taken segment that are stored or rejected.
     pub fn settled(&self, segment: u64, lines: u64) {
         if let Some(sender) = &mut self.lock().sender {
             sender.settled = Position {
@@ -166,7 +168,7 @@ impl Spool {
         }
     }
 
-    /// The sender is past a segment, which goes unless the counter still needs it.
+    /// Notes that the sender is past a segment, and deletes it unless the counter still needs it.
     pub fn passed(&self, sequence: u64) -> io::Result<()> {
         let mut state = self.lock();
         if let Some(sender) = &mut state.sender {
@@ -188,7 +190,8 @@ impl Spool {
         self.delete_passed()
     }
 
-    /// Renames a segment that cannot be read to a name that nothing here looks at. Returns what readers miss.
+    /// Renames a segment that cannot be read to `….lp.unreadable`, which the server ignores. Returns the records
+    /// that readers miss.
     pub fn set_aside(&self, sequence: u64) -> io::Result<Missed> {
         let mut state = self.lock();
         let Some(index) = state.sealed.iter().position(|s| s.sequence == sequence) else {
@@ -205,7 +208,7 @@ impl Spool {
         Ok(missed)
     }
 
-    /// How many sealed segments the sender has still to deliver; `None` where there is no sender.
+    /// Number of sealed segments that the sender has still to deliver; `None` where there is no sender.
     pub fn to_deliver(&self) -> Option<usize> {
         let state = self.lock();
         let sender = state.sender?;
@@ -223,7 +226,7 @@ impl Spool {
         Some(self.lock().open.as_ref()?.sequence)
     }
 
-    /// How long the oldest record has been waiting, by its timestamp.
+    /// Age of the oldest waiting record, by its timestamp.
     pub fn oldest_age(&self) -> Option<Duration> {
         let file = File::open(self.oldest_path()?).ok()?;
         let lines = BufReader::new(file.take(FIRST_RECORD)).split(b'\n');
@@ -252,9 +255,9 @@ impl Spool {
     }
 }
 
-/// The counter.
+/// Operations of the counter.
 impl Spool {
-    /// The ledger was opened, or replaced by a new one: the counter goes on there. Returns the records
+    /// Moves the counter to the position of a ledger that was opened or recreated. Returns the number of records
     /// that it is not past.
     pub fn count_from(&self, position: Position) -> u64 {
         let mut state = self.lock();
@@ -262,13 +265,15 @@ impl Spool {
         state.uncounted()
     }
 
-    /// What was read up to here is counted for good. Segments that the sender does not need either go.
+    /// Notes that the records before a position are counted, and deletes segments that the sender does not need
+    /// either.
     pub fn counted(&self, position: Position) -> io::Result<()> {
         self.lock().counter = Cursor::at(position);
         self.delete_passed()
     }
 
-    /// The number of the oldest segment that is there, or will be, once the counter is past a position.
+    /// The number of the oldest segment that is left once the counter is past a position; of the next one to be
+    /// created if none is left.
     pub fn oldest_after(&self, counted: Position) -> u64 {
         let state = self.lock();
         let stays = |s: &&Segment| {
@@ -280,12 +285,12 @@ impl Spool {
         sealed.or(open).unwrap_or(state.next_sequence)
     }
 
-    /// Records in all segments that the counter is not past.
+    /// Number of records in all segments that the counter is not past.
     pub fn uncounted(&self) -> u64 {
         self.lock().uncounted()
     }
 
-    /// How often records were dropped instead of written.
+    /// The counter of records that were dropped instead of written.
     pub fn losses(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.losses)
     }
@@ -307,7 +312,8 @@ impl Spool {
             };
             let segment = state.take_out(0);
             drop(state);
-            // A full disk must not keep the file that has to go for there to be room.
+            // On a full disk the stamp cannot be written, but deleting the segment frees the disk: so delete it
+            // before returning that error.
             let stamped = if is_last {
                 stamp.write(&self.dir)
             } else {
@@ -321,7 +327,7 @@ impl Spool {
 
 impl State {
     pub(super) fn take_out(&mut self, index: usize) -> Segment {
-        // The callers have just found it there.
+        // The callers hold the lock under which they found it.
         let segment = self.sealed.remove(index).expect("a segment of this index");
         self.sealed_bytes -= segment.bytes;
         self.dir_changed = true;
@@ -329,7 +335,7 @@ impl State {
     }
 }
 
-/// A file that somebody deleted is as good as one that was.
+/// Ignores that a file does not exist: somebody has deleted it already.
 fn found_or_gone(done: io::Result<()>) -> io::Result<()> {
     match done {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

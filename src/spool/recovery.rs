@@ -1,4 +1,5 @@
-//! What an earlier run left in the spool: taken over at start, whatever state it is in.
+//! Recovery at the start: takes over the segments of an earlier run. A file that cannot be used must never prevent
+//! the start.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -11,11 +12,11 @@ use super::segment::{Segment, SegmentName};
 use crate::line::encode as line;
 use crate::line::sound;
 
-/// Bytes at the end of a segment in which a whole line is found.
+/// Bytes at the end of a segment that hold at least one whole line.
 const TAIL: u64 = 2 * sound::LONGEST as u64;
-/// Segments in which the newest timestamp is looked for.
+/// Number of last segments that are searched for the newest timestamp.
 const NEWEST: usize = 8;
-/// No segment has so many lines: a number in a name that is larger is wrong.
+/// Most lines of a segment. A larger number in a name is wrong.
 const MOST_LINES: u64 = u32::MAX as u64;
 
 /// The segments of a directory.
@@ -23,20 +24,20 @@ const MOST_LINES: u64 = u32::MAX as u64;
 pub struct Recovered {
     /// Oldest first.
     pub segments: VecDeque<Segment>,
-    /// Higher than any that is there, also of files that are left alone.
+    /// Higher than the number of any file there, also of those that are left alone.
     pub next_sequence: u64,
     /// Damaged lines that were put into the rejected files.
     pub rejected: u64,
 }
 
-/// Lists the segments and seals those a killed process left open. Those below the number `oldest` were put
-/// there by somebody: readers are past that number. Only a directory that cannot be listed is an error; a
-/// file that cannot be used is left where it is.
+/// Lists the segments and seals those that a killed process left open. Readers are past the numbers below `oldest`,
+/// so segments of such a number were copied there by hand. Fails only if the directory cannot be listed or a segment
+/// cannot be renumbered; a file that cannot be used is logged and left alone.
 pub fn recover(dir: &Path, oldest: u64, rejected: &RejectedDir) -> io::Result<Recovered> {
     let mut segments = Vec::new();
     let mut damaged = 0;
     let mut next_sequence = oldest.max(1);
-    // All names first: a file that is renamed while they are read may be met twice.
+    // All names are read first: a file that is renamed while they are read could be listed twice.
     let entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
     for entry in entries {
         let Some(name) = entry.file_name().to_str().and_then(SegmentName::parse) else {
@@ -63,8 +64,8 @@ pub fn recover(dir: &Path, oldest: u64, rejected: &RejectedDir) -> io::Result<Re
     })
 }
 
-/// Gives numbers of their own to segments that somebody put there: the second of two that have one number,
-/// and those of numbers that readers are past.
+/// Gives new numbers to segments that were copied there by hand: the second of two with the same number, and those
+/// with numbers that readers are past.
 fn renumber(
     dir: &Path,
     oldest: u64,
@@ -86,7 +87,7 @@ fn renumber(
     Ok(())
 }
 
-/// One segment, `None` if there is nothing in it, and the number of damaged lines that were taken out of it.
+/// The segment, `None` if it holds nothing, and the number of damaged lines that were taken out of it.
 fn take_over(
     dir: &Path,
     entry: &fs::DirEntry,
@@ -95,14 +96,16 @@ fn take_over(
 ) -> io::Result<(Option<Segment>, u64)> {
     let metadata = entry.metadata()?;
     if !metadata.is_file() {
-        return Err(io::Error::other("has a segment's name, but is no file"));
+        return Err(io::Error::other(
+            "has a segment's name, but is not a regular file",
+        ));
     }
     let mut damaged = 0;
     let (lines, bytes) = match name.lines {
         None => {
             let judged = seal_left_over(dir, name, rejected)?;
             damaged = judged.rejected;
-            // What was taken out of it is in the rejected files.
+            // With every line in the rejected files, the segment can be deleted.
             let nothing_left = judged.lines == 0 && judged.failed.is_none();
             let bytes = if nothing_left { 0 } else { judged.bytes };
             (judged.lines, bytes)
@@ -124,14 +127,14 @@ fn take_over(
     Ok((Some(segment), damaged))
 }
 
-/// Takes out what is damaged, and gives the segment its final name.
+/// Takes damaged lines out, and gives the segment its final name.
 fn seal_left_over(dir: &Path, name: SegmentName, rejected: &RejectedDir) -> io::Result<Judged> {
     let path = dir.join(name.to_string());
     let file = OpenOptions::new().read(true).write(true).open(&path)?;
     let judged = damage::take_out(&file, &name.to_string(), rejected)?;
     if let Some(error) = &judged.failed {
         log::error!(
-            "{}: damaged lines cannot be written to {}: {error}; the sender tries it again; make room or \
+            "{}: damaged lines cannot be written to {}: {error}; the sender will retry; free disk space or \
              repair the disk",
             path.display(),
             rejected.path().display()
@@ -139,8 +142,8 @@ fn seal_left_over(dir: &Path, name: SegmentName, rejected: &RejectedDir) -> io::
     }
     if let Some(first) = judged.first {
         log::warn!(
-            "{}: {} bytes from byte {first} on are no records, damaged by a loss of power, the disk or a \
-             person; {} lines put into {}, {} records are sound; look at them, then delete them",
+            "{}: {} bytes from byte {first} on are not records, damaged by a loss of power, the disk or a \
+             person; {} lines put into {}, {} records are sound; check these lines, then delete them",
             path.display(),
             judged.damaged_bytes,
             judged.rejected,
@@ -153,12 +156,13 @@ fn seal_left_over(dir: &Path, name: SegmentName, rejected: &RejectedDir) -> io::
     Ok(judged)
 }
 
-/// Gives a segment whose name cannot be right the number of lines that it has.
+/// Renames a segment whose name has an impossible number of lines to the number that it has.
 fn rename_counted(dir: &Path, name: SegmentName) -> io::Result<u64> {
     let path = dir.join(name.to_string());
     let lines = count_lines(File::open(&path)?)?;
     log::warn!(
-        "{}: no segment has so many lines; it is renamed, it has {lines}; do not rename the spool's files",
+        "{}: the number of lines in the name is too large; renamed, the file has {lines}; do not rename the \
+         spool's files",
         path.display()
     );
     rename(dir, name, lines)?;
@@ -172,15 +176,15 @@ fn rename(dir: &Path, name: SegmentName, lines: u64) -> io::Result<()> {
     };
     let sealed = dir.join(sealed.to_string());
     if sealed.try_exists()? {
-        // Put there by somebody: the name would be taken from it, and its records would be gone.
+        // Copied there by hand: renaming would replace that file, and its records would be lost.
         return Err(io::Error::other(
-            "there is another segment of its number and length",
+            "there is another segment with this number and length",
         ));
     }
     fs::rename(dir.join(name.to_string()), sealed)
 }
 
-/// Newlines of a file.
+/// The number of newlines in a file.
 fn count_lines(file: File) -> io::Result<u64> {
     let mut reader = BufReader::with_capacity(64 * 1024, file);
     let mut lines = 0;
@@ -195,8 +199,8 @@ fn count_lines(file: File) -> io::Result<u64> {
     }
 }
 
-/// The timestamp of the newest record: it is in the last segment, unless that is damaged or was put there by
-/// somebody.
+/// The timestamp of the newest record. It is in the last segment, unless that one is damaged or was copied there by
+/// hand, so the segments before it are searched too.
 pub fn newest_timestamp(dir: &Path, segments: &VecDeque<Segment>) -> Option<i64> {
     let latest = segments.iter().rev().take(NEWEST);
     latest

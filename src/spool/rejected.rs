@@ -1,8 +1,9 @@
-//! Lines that InfluxDB refused for good, and damaged ones of the spool, kept for a person to look at.
+//! The rejected files: lines that InfluxDB refuses at every retry, and damaged lines of the spool, kept for the
+//! operator.
 //!
 //! `rejected/NNNNNNNNNNNNNNNNNNNN.lp` in the state directory: line protocol, with the reason as a
-//! comment above the lines it is for, so that a corrected file can be written to InfluxDB as it is. At most
-//! [`MAX_FILES`] files of about [`FILE_SIZE`]; the oldest goes when there is one more.
+//! comment above its lines, so that a corrected file can be written to InfluxDB as it is. There are at most
+//! [`MAX_FILES`] files of about [`FILE_SIZE`]; the oldest is deleted when there is one more.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -17,7 +18,7 @@ const MAX_FILES: usize = 16;
 /// Lines that were refused for one reason.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rejected<'a> {
-    /// InfluxDB's words, which can quote a client; or what is damaged, and where.
+    /// InfluxDB's error message, which can quote a client, or the place of the damage.
     pub reason: String,
     pub lines: Vec<&'a [u8]>,
 }
@@ -40,7 +41,7 @@ impl RejectedDir {
     }
 
     /// Adds lines to the newest file, and to further ones where there are more than a file holds.
-    /// Returns how many of them are kept, which is less than all only with an error.
+    /// Returns the number of lines kept, which is less than all only with an error.
     pub fn add(&self, rejected: &Rejected<'_>) -> (u64, io::Result<()>) {
         let time = jiff::Timestamp::now();
         let head = format!("# {time} {}\n", one_line(&rejected.reason));
@@ -64,7 +65,8 @@ impl RejectedDir {
         }
     }
 
-    /// Appends to the newest file that has room, all or nothing, and keeps the number of files.
+    /// Appends the whole text to the newest file, or to a new one if that is full. Deletes the oldest files beyond
+    /// [`MAX_FILES`].
     fn append(&self, text: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
         let mut files = self.files()?;
@@ -83,7 +85,7 @@ impl RejectedDir {
         let before = file.metadata()?.len();
         let mut write = || {
             file.write_all(text)?;
-            // The segment they come from is deleted next.
+            // Synced, because the segment that these lines come from is deleted next.
             file.sync_data()?;
             if before == 0 {
                 sync_entry(&path)?;
@@ -93,7 +95,7 @@ impl RejectedDir {
         };
         let written: io::Result<()> = write();
         written.inspect_err(|_| {
-            // Half a line would spoil the next one; if even that fails, it does.
+            // A partly written line would damage the next one. Nothing can be done if this fails too.
             let _ = file.set_len(before);
         })
     }
@@ -118,7 +120,7 @@ impl RejectedDir {
     }
 }
 
-/// A reason as one line of a comment or of the log.
+/// The first line of a reason without control characters, at most 300 characters, for a comment or the log.
 pub fn one_line(reason: &str) -> String {
     let line = reason.lines().next().unwrap_or_default();
     line.chars().filter(|c| !c.is_control()).take(300).collect()

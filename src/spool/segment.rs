@@ -1,4 +1,4 @@
-//! Segment files: their names, the one that is being appended to, and the sealed ones.
+//! Segment files: their names, the open segment that lines are appended to, and the sealed ones.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -7,8 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Sequence numbers end here, so that one more is always a number of 20 digits. Counting up to it
-/// would take longer than there have been stars.
+/// Largest sequence number that is accepted, so that numbers after it never overflow. No server reaches it.
 pub(super) const LAST_SEQUENCE: u64 = u64::MAX / 2;
 
 /// The name of a segment file.
@@ -22,7 +21,7 @@ pub struct SegmentName {
 }
 
 impl SegmentName {
-    /// Understands a file name; `None` for files that are no segments.
+    /// Parses a file name; `None` for files that are not segments.
     pub fn parse(name: &str) -> Option<SegmentName> {
         let stem = name.strip_suffix(".lp")?;
         let (sequence, lines) = match stem.split_once('-') {
@@ -44,7 +43,7 @@ impl SegmentName {
             sequence: number(sequence).filter(|number| *number <= LAST_SEQUENCE)?,
             lines,
         };
-        // A file is found again under the name as it is written here, so no other spelling will do.
+        // Files are opened by the name that `Display` writes, so no other spelling is accepted.
         (segment.to_string() == name).then_some(segment)
     }
 }
@@ -65,7 +64,7 @@ pub struct OpenSegment {
     /// Shared with the syncer.
     pub file: Arc<File>,
     pub lines: u64,
-    /// Bytes of whole lines; what stands behind them is torn and never read.
+    /// Bytes of whole lines. A torn line after them is never read.
     pub bytes: u64,
 }
 
@@ -91,8 +90,8 @@ impl OpenSegment {
         })
     }
 
-    /// Appends whole lines, with one `write` unless the disk takes less. After an error nothing of
-    /// them is in the segment, or the error says that it has to be given up.
+    /// Appends whole lines, with one `write` unless the disk takes less. The error tells whether the segment can
+    /// still be used.
     pub fn append(&mut self, lines: &[u8], count: u64) -> Result<(), AppendError> {
         if let Err(error) = (&*self.file).write_all(lines) {
             return match self.file.set_len(self.bytes) {
@@ -105,7 +104,7 @@ impl OpenSegment {
         Ok(())
     }
 
-    /// Somebody deleted or moved the file: what is appended now goes where nobody will look.
+    /// Whether somebody deleted or moved the file, so that no reader would find appended lines.
     pub(super) fn is_gone(&self, dir: &Path) -> bool {
         let name = SegmentName {
             sequence: self.sequence,
@@ -120,12 +119,12 @@ impl OpenSegment {
     }
 }
 
-/// What an append that went wrong left behind.
+/// The state of a segment after a failed append.
 #[derive(Debug)]
 pub enum AppendError {
-    /// The segment is as it was.
+    /// The segment is unchanged.
     Undone(io::Error),
-    /// A part of a line may stand at its end: seal it.
+    /// The segment may end in a part of a line, so it has to be sealed.
     Torn(io::Error),
 }
 
@@ -136,31 +135,31 @@ pub struct Segment {
     pub lines: u64,
     pub bytes: u64,
     pub pending: Option<Pending>,
-    /// Its number of lines stands in its file's name.
+    /// Whether the file's name has the number of lines.
     pub named: bool,
 }
 
-/// What the syncer has still to do for a sealed segment.
+/// The work of the syncer for a sealed segment.
 #[derive(Clone, Debug)]
 pub enum Pending {
-    /// Sync it, then put the number of lines into its name.
+    /// Sync the file, then put the number of lines into its name.
     Sync(Arc<File>),
-    /// A sync failed and is not repeated: only the name is missing.
+    /// Only put the number of lines into its name: a sync failed and is not repeated.
     Name,
 }
 
 impl Segment {
-    /// Where the file is, or was a moment ago: the syncer may be renaming it.
+    /// The path of the file when this was read: the syncer may be renaming it.
     pub fn path(&self, dir: &Path) -> PathBuf {
         self.path_named(dir, self.named)
     }
 
-    /// Where the file is once it is named.
+    /// The path of the file once its name has the number of lines.
     pub fn final_path(&self, dir: &Path) -> PathBuf {
         self.path_named(dir, true)
     }
 
-    /// Does something with the file under the name it has, even if it is renamed at this moment.
+    /// Calls `act` with the file's path, and again with the final path if the syncer renamed the file meanwhile.
     pub fn with_path<T>(&self, dir: &Path, act: impl Fn(&Path) -> io::Result<T>) -> io::Result<T> {
         match act(&self.path(dir)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.named => {

@@ -1,12 +1,12 @@
-//! Reading the small files beside the segments. One that is damaged never stops the start: it counts as
-//! missing, and one warning says what is lost by that.
+//! Reading the small files beside the segments. A damaged file must never prevent the start: it counts as missing,
+//! and one warning names the effect.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// The content of a file as `parse` understands it; `None` where the file is missing or damaged. `lost` says
-/// what is lost by that.
+/// The content of a file, parsed by `parse`; `None` where the file is missing or damaged. `lost` is the effect of
+/// that, for the log.
 pub fn read<T>(path: &Path, parse: impl Fn(&str) -> Option<T>, lost: &str) -> Option<T> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,

@@ -1,4 +1,4 @@
-//! The file `stamp`: what the segments would tell if any were left.
+//! The file `stamp`: the end of the log, kept for a start that finds no segments.
 
 use std::fs;
 use std::io;
@@ -12,8 +12,8 @@ const STAMP: &str = "stamp";
 /// The end of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
-    /// The last timestamp given to a record, in ns since 1970: a restart would otherwise not know it, and
-    /// give it again if the clock is behind it.
+    /// The last timestamp given to a record, in ns since 1970. Without it, a restart could give the same timestamp
+    /// again if the clock was set back.
     pub timestamp: i64,
     /// The number of the last segment.
     pub sequence: u64,
@@ -22,8 +22,8 @@ pub(super) struct Stamp {
 impl Stamp {
     /// Reads the file; `None` where it is missing or damaged.
     pub fn read(dir: &Path) -> Option<Stamp> {
-        let lost = "the time of the last record is not known: if the clock was set back since, new records can get \
-                    timestamps that others have, and replace them in the database";
+        let lost = "the time of the last record is unknown; if the clock was set back, new records can get the \
+                    timestamps of old ones and replace them in the database";
         side_file::read(&dir.join(STAMP), Stamp::parse, lost)
     }
 
@@ -36,8 +36,8 @@ impl Stamp {
         })
     }
 
-    /// Replaces the file. It need not survive a loss of power, which takes longer than a clock is allowed
-    /// to be behind.
+    /// Replaces the file. It need not survive a loss of power: the machine takes longer to boot than the second by
+    /// which the clock may be behind.
     pub fn write(self, dir: &Path) -> io::Result<()> {
         let new = dir.join("stamp.new");
         fs::write(&new, format!("{} {}\n", self.timestamp, self.sequence))?;

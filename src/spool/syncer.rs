@@ -1,11 +1,9 @@
-//! The syncer thread: it brings to the disk what was appended to the spool, at most once a second.
+//! The syncer thread: syncs the spool to the disk, at most once a second.
 //!
-//! A thread of its own, because a loss of power must not cost what came in while the sender waits for a
-//! database or the counter for the ledger. It never delays an append: the lock is not held during a flush.
-//! The counter reads nothing that is not synced, so it is woken after each sync.
-//!
-//! Without it: a loss of power takes all that came during an outage of the database, and the ledger could have counted
-//! what is gone.
+//! It is a thread of its own so that records are synced while the sender waits for a database or the counter for
+//! the ledger. Without it a loss of power could take the records of a whole database outage, and records that the
+//! ledger has counted. It must never delay an append: the lock is not held during a flush. The counter reads only
+//! synced lines, so it is woken after each sync.
 
 use std::fs::{self, File};
 use std::io;
@@ -18,15 +16,15 @@ use super::Spool;
 use super::segment::{Pending, Segment};
 use crate::logging::Throttle;
 
-/// The least time from one sync to the next.
+/// Shortest time from one sync to the next.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Syncs after a message on `appended`, and tells `synced`. Runs until `written` is disconnected, when the
+/// Syncs after a message on `appended`, then sends one on `synced`. Runs until `written` is disconnected, when the
 /// writer has sealed its last segment.
 pub fn run(spool: &Spool, appended: &Receiver<()>, written: &Receiver<()>, synced: &Sender<()>) {
     let mut said = Throttle::default();
     loop {
-        // Disconnected at the same time as `written`, which is looked at below.
+        // An error means that `appended` is disconnected; then `written` is too, which is checked below.
         let _ = appended.recv();
         let began = Instant::now();
         for trouble in spool.sync() {
@@ -38,11 +36,11 @@ pub fn run(spool: &Spool, appended: &Receiver<()>, written: &Receiver<()>, synce
                 );
             }
         }
-        // Full means that the counter is about to wake up anyway.
+        // A full channel wakes the counter already.
         let _ = synced.try_send(());
         let pause = SYNC_INTERVAL.saturating_sub(began.elapsed());
         if written.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
-            // What came since.
+            // For lines that were appended since.
             spool.sync();
             return;
         }
@@ -50,7 +48,7 @@ pub fn run(spool: &Spool, appended: &Receiver<()>, written: &Receiver<()>, synce
 }
 
 impl Spool {
-    /// Brings everything that was appended to the disk. Returns what went wrong, each once.
+    /// Syncs everything that was appended. Returns the errors.
     pub fn sync(&self) -> Vec<io::Error> {
         let mut troubles = Vec::new();
         while let Some((segment, pending)) = self.first_pending() {
@@ -83,7 +81,7 @@ impl Spool {
         }
         drop(state);
         match named {
-            // Delivered or deleted meanwhile.
+            // The file was delivered or deleted meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => synced,
             named => synced.and(named),
         }
@@ -106,7 +104,7 @@ impl Spool {
         } else if synced.is_err()
             && let Some(entry) = state.sealed.iter_mut().find(|s| s.sequence == sequence)
         {
-            // It was sealed meanwhile.
+            // The segment was sealed meanwhile.
             entry.pending = Some(Pending::Name);
         }
         synced

@@ -1,4 +1,5 @@
-//! The counter's way through the log: whole lines, of what is synced, wherever the last chunk ended.
+//! The counter's reader of the log: reads whole synced lines, in order, from where the last chunk ended. It must
+//! never read a line that a loss of power could still take.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
@@ -18,27 +19,27 @@ const CHUNK: usize = sound::LONGEST;
 pub struct Tail {
     spool: Arc<Spool>,
     position: Position,
-    /// Whole lines, and behind them the beginning of one.
+    /// Whole lines, then the beginning of one.
     buffer: Vec<u8>,
 }
 
-/// Lines that were read, and what the end of a segment told about it.
+/// Lines that were read; at the end of a segment, the difference from the number of lines in its name.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Chunk<'a> {
     /// Whole lines.
     pub lines: &'a [u8],
     pub count: u64,
-    /// Lines that the segment has beyond those that its name tells.
+    /// Lines of the segment beyond the number in its name.
     pub surplus: u64,
-    /// Lines that it lacks, or that cannot be read.
+    /// Lines that the segment lacks, or that cannot be read.
     pub missing: u64,
 }
 
-/// What stands at a position.
+/// The content at a position.
 enum Found {
-    /// So many bytes of whole lines.
+    /// Whole lines; their bytes.
     Lines(usize),
-    /// A line of so many bytes, which is none of this server's; whether it was taken out.
+    /// A line that is longer than this server writes; its bytes, and whether it was taken out.
     Long(u64, bool),
     /// No whole line.
     End,
@@ -48,9 +49,9 @@ enum Found {
 struct Extent {
     sequence: u64,
     path: Vec<PathBuf>,
-    /// The end of what is synced.
+    /// The number of synced bytes.
     end: u64,
-    /// The lines of a sealed segment, of which no more will come.
+    /// The number of lines of a sealed segment; `None` for the open one.
     sealed: Option<u64>,
 }
 
@@ -63,18 +64,18 @@ impl Tail {
         }
     }
 
-    /// Behind the last chunk.
+    /// The position after the last chunk.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// Goes back, to read again what could not be counted.
+    /// Goes back to a position, to read lines again that could not be counted.
     pub fn go_to(&mut self, position: Position) {
         self.position = position;
     }
 
-    /// The next lines; `None` at the end of what is synced. An error may pass; the same lines are read
-    /// again then.
+    /// The next lines; `None` at the end of the synced ones. An error can be temporary; the next call reads the same
+    /// lines again.
     pub fn next_chunk(&mut self) -> io::Result<Option<Chunk<'_>>> {
         let Some(extent) = self.spool.extent(self.position.segment) else {
             return Ok(None);
@@ -98,7 +99,7 @@ impl Tail {
                 Ok(Some(self.passed(bytes, u64::from(!taken_out))))
             }
             Ok(Found::End) => Ok(extent.sealed.map(|lines| self.finish(lines))),
-            // Deleted by hand, or set aside because it cannot be read: what is left of it is missing.
+            // The file was deleted by hand, or renamed because it cannot be read: the rest of its lines is missing.
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 Ok(extent.sealed.map(|lines| self.finish(lines)))
             }
@@ -106,7 +107,7 @@ impl Tail {
         }
     }
 
-    /// The lines in the buffer, which take so many bytes of the segment.
+    /// A chunk of the whole lines in the buffer. Moves the position on by `bytes` and `count`.
     fn passed(&mut self, bytes: u64, count: u64) -> Chunk<'_> {
         self.position.offset += bytes;
         self.position.lines += count;
@@ -130,7 +131,7 @@ impl Tail {
         if let Some(last) = memchr::memrchr(b'\n', &self.buffer) {
             return Ok(Found::Lines(last + 1));
         }
-        // The end, or a longer line than this server writes, which is passed over.
+        // The end, or a line that is longer than this server writes, which is skipped.
         let before = self.buffer.len() as u64;
         let rest = BufReader::new(left).skip_until(b'\n')? as u64;
         match before == CHUNK as u64 && rest > 0 {
@@ -142,7 +143,7 @@ impl Tail {
         }
     }
 
-    /// The end of a sealed segment of so many lines.
+    /// The chunk at the end of a sealed segment, whose name has this number of lines. Moves on to the next segment.
     fn finish(&mut self, lines: u64) -> Chunk<'static> {
         let read = self.position.lines;
         self.position = start_of(self.position.segment + 1);
@@ -161,7 +162,7 @@ fn start_of(segment: u64) -> Position {
     }
 }
 
-/// The syncer may be renaming the file at this moment.
+/// Opens the first of these paths that exists: the syncer may be renaming the file.
 fn open(paths: &[PathBuf]) -> io::Result<File> {
     let mut opened = Err(ErrorKind::NotFound.into());
     for path in paths {
@@ -174,8 +175,8 @@ fn open(paths: &[PathBuf]) -> io::Result<File> {
 }
 
 impl Spool {
-    /// The first segment from a number on, and how much of it the counter may read. Until it is counted, the
-    /// segment is not deleted to make room.
+    /// The first segment from a number on, and the part of it that the counter may read. The segment is not deleted
+    /// to make room until it is counted.
     fn extent(&self, from: u64) -> Option<Extent> {
         let mut state = self.lock();
         let sealed = state.sealed.iter().find(|segment| segment.sequence >= from);

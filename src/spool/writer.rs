@@ -1,7 +1,8 @@
 //! The writer thread: takes records from the queue, stamps them, and appends them to the log.
 //!
-//! It never waits for a reader nor for a flush. While the disk refuses, it tries the same lines again, and
-//! records wait in the queue; only records that do not fit there are dropped, counted and logged.
+//! It must never wait for a reader or a flush. While writes fail, it retries the same lines, and records wait in
+//! the queue. Only records that do not fit there, or cannot be written before the server stops, are dropped, counted
+//! and logged.
 
 use std::io;
 use std::sync::Arc;
@@ -21,21 +22,22 @@ use super::queue::{Queue, Queued};
 use crate::line::encode as line;
 use crate::metrics::Metrics;
 
-/// How long the first record of a group waits for others. While the thread sleeps, queueing a
-/// record wakes nobody, which is cheaper than a wake-up for each; and it keeps the promise of 10 ms
-/// from acceptance to the spool.
+/// Time that the first record of a group waits for others. Queueing a record wakes no thread while the writer
+/// sleeps, which is cheaper than a wake-up for each. A record has to be in the spool 10 ms after its acceptance, so
+/// this is less.
 const GROUP: Duration = Duration::from_millis(5);
-/// Records in one append at most, and about how many bytes of them. A burst takes more appends instead of a
-/// larger buffer, whose pieces the allocator would keep.
+/// Most records in one append. A burst takes more appends instead of a larger buffer, whose memory the allocator
+/// would keep.
 const GROUP_RECORDS: usize = 4096;
+/// Bytes of an append after which no further record is added.
 const GROUP_BYTES: usize = 256 * 1024;
-/// The buffer for them.
+/// Bytes of the buffer for an append.
 const BUFFER: usize = GROUP_BYTES + LONGEST_LINE;
-/// How often an open segment is looked at while no records come.
+/// Time between checks of an open segment while no records come.
 const SEAL_CHECK: Duration = Duration::from_millis(250);
-/// How soon a disk that refused is tried again.
+/// Time before a failed write is retried.
 const RETRY: Duration = Duration::from_millis(50);
-/// How long a stop waits for a disk that refuses.
+/// Time for which a stopping server retries a failed write.
 const LAST_RETRIES: Duration = Duration::from_secs(2);
 
 /// The state of the writer thread.
@@ -46,8 +48,9 @@ pub struct Writer {
     clock: Clock,
     limiter: Limiter,
     listed: Arc<ArcSwap<Listed>>,
-    /// Lines that the disk has not taken yet.
+    /// Lines that are not written yet.
     buffer: Vec<u8>,
+    /// Number of lines in the buffer.
     lines: u64,
     losses: Losses,
 }
@@ -72,9 +75,8 @@ impl Writer {
         }
     }
 
-    /// Runs until nobody can queue a record any more and all are written, and seals then. `wake` tells
-    /// the sender of sealed segments, `appended` the syncer of everything else too; both learn of the end by
-    /// its being dropped.
+    /// Runs until the queue is closed and its records are written, then seals the segment. `wake` wakes the sender
+    /// after a segment is sealed, `appended` the syncer after each append too. Both are disconnected at the end.
     pub fn run(mut self, queued: &Queue, wake: &Sender<()>, appended: &Sender<()>) {
         loop {
             let look_again = if self.appender.is_open() || self.losses.are_going_on() {
@@ -86,7 +88,7 @@ impl Writer {
                 Ok(record) => {
                     thread::sleep(GROUP);
                     self.write_group(record, queued, wake, appended);
-                    // Full means that the syncer is about to wake up anyway.
+                    // A full channel wakes the syncer already.
                     let _ = appended.try_send(());
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -98,7 +100,7 @@ impl Writer {
         self.appender.seal();
     }
 
-    /// Writes a record and those that are queued behind it now, in parts where a batch is full.
+    /// Writes a record and those that are queued now, in several appends where a batch or the buffer is full.
     fn write_group(
         &mut self,
         first: Queued,
@@ -122,7 +124,7 @@ impl Writer {
         }
     }
 
-    /// Makes lines of the next records, `most` at most; returns how many.
+    /// Encodes the next records as lines in the buffer, at most `most`. Returns their number.
     fn encode(
         &mut self,
         records: &mut impl Iterator<Item = Queued>,
@@ -151,15 +153,15 @@ impl Writer {
         count
     }
 
-    /// Appends the lines, however often the disk has to be asked. A stop waits a few seconds for it, and
-    /// drops them then.
+    /// Appends the lines in the buffer, and retries until that succeeds. A stopping server gives up after
+    /// [`LAST_RETRIES`] and drops the lines.
     fn write(&mut self, queued: &Queue, wake: &Sender<()>, appended: &Sender<()>) {
-        // Before a reader can see them.
+        // Before a reader can see these lines and have the stamp written.
         self.appender.stamped(self.clock.last());
         let mut closed = None;
         while let Err(error) = self.append() {
             self.losses.look(&self.metrics);
-            // A full disk has room again when what is on it is delivered, the open segment as well.
+            // Delivered segments are deleted, which makes room on a full disk: so the open one has to be sealed too.
             self.seal_if_due(wake, appended);
             thread::sleep(RETRY);
             if !queued.is_closed() {
@@ -192,7 +194,7 @@ impl Writer {
 
     fn seal_if_due(&mut self, wake: &Sender<()>, appended: &Sender<()>) {
         if self.appender.is_due() && self.appender.seal() {
-            // Full means that they are about to wake up anyway.
+            // A full channel wakes its thread already.
             let _ = wake.try_send(());
             let _ = appended.try_send(());
         }

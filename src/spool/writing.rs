@@ -1,4 +1,5 @@
-//! What the writer does with the spool: it starts, fills and seals segments, and makes room.
+//! The writer's operations on the spool: it starts, fills and seals segments, and makes room. It must never delete
+//! a segment that is being read.
 
 use std::fs;
 use std::io;
@@ -15,7 +16,7 @@ impl Spool {
         let mut sequence = self.lock().next_sequence;
         let open = loop {
             match OpenSegment::create(&self.dir, sequence) {
-                // Somebody put files there.
+                // Somebody copied files into the directory.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => sequence += 1,
                 created => break created?,
             }
@@ -34,7 +35,7 @@ impl Spool {
         Ok(open)
     }
 
-    /// Creates the directory again. Returns what readers miss of the files that were in it.
+    /// Creates the directory again. Returns the records that readers miss of its files.
     pub fn recreate(&self) -> io::Result<Missed> {
         fs::create_dir_all(&self.dir)?;
         let lock = take_lock(&self.dir).map_err(io::Error::other)?;
@@ -45,10 +46,10 @@ impl Spool {
         Ok(self.forget_vanished())
     }
 
-    /// Forgets the sealed segments that somebody deleted. Returns what readers miss of them.
+    /// Forgets the sealed segments that somebody deleted. Returns the records that readers miss of them.
     pub fn forget_vanished(&self) -> Missed {
         let mut state = self.lock();
-        // A reader finds out by itself about the one that it reads.
+        // Segments that are being read are left out: their reader finds that the file is missing.
         let vanished = |segment: &Segment| {
             let there = segment.with_path(&self.dir, |path| fs::symlink_metadata(path));
             there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
@@ -67,19 +68,19 @@ impl Spool {
         missed
     }
 
-    /// Tells which timestamp was given to a record last.
+    /// Notes the last timestamp given to a record.
     pub fn stamped(&self, stamp: i64) {
         self.last_stamp.store(stamp, Ordering::Relaxed);
     }
 
-    /// Tells how far the open segment has come.
+    /// Notes the lines and bytes of the open segment.
     pub fn appended(&self, open: &OpenSegment) {
         if let Some(shared) = &mut self.lock().open {
             (shared.lines, shared.bytes) = (open.lines, open.bytes);
         }
     }
 
-    /// The open segment could not be synced: it is to be sealed.
+    /// Whether the open segment could not be synced, so that it has to be sealed.
     pub fn is_sync_failed(&self) -> bool {
         self.lock()
             .open
@@ -105,7 +106,7 @@ impl Spool {
         });
     }
 
-    /// Forgets the open segment, whose file is gone. Returns what readers miss of it.
+    /// Forgets the open segment, whose file was deleted. Returns the records that readers miss of it.
     pub fn forget_open(&self) -> Missed {
         let mut state = self.lock();
         let Some(open) = state.open.take() else {
@@ -118,7 +119,7 @@ impl Spool {
         }
     }
 
-    /// Deletes the oldest segments until `bytes` more fit. Returns what readers miss of them.
+    /// Deletes the oldest segments until `bytes` more fit. Returns the records that readers miss of them.
     pub fn make_room(&self, bytes: u64) -> Missed {
         let mut missed = Missed::default();
         loop {
@@ -135,7 +136,7 @@ impl Spool {
         }
     }
 
-    /// Deletes the oldest segment that is not being read, if there is one. Returns what readers miss of it.
+    /// Deletes the oldest segment that is not being read, if there is one. Returns the records that readers miss.
     pub fn delete_oldest(&self) -> Option<Missed> {
         let mut state = self.lock();
         let mut sealed = state.sealed.iter();
@@ -143,12 +144,12 @@ impl Spool {
         let missed = state.missed(&state.sealed[index]);
         let segment = state.take_out(index);
         drop(state);
-        // One that is gone already takes no room either.
+        // Without a file there is nothing to delete.
         let _ = segment.with_path(&self.dir, |path| fs::remove_file(path));
         Some(missed)
     }
 
-    /// Deletes the oldest segment that nobody needs any more: it is counted, and there is no sender.
+    /// Deletes the oldest segment if no reader needs it: it is counted, and there is no sender.
     pub fn delete_expired(&self) -> Option<Missed> {
         let state = self.lock();
         let oldest = state.sealed.front()?;

@@ -1,4 +1,4 @@
-//! A server that answers each request as it is told, and notes when requests came.
+//! A test server with prepared answers, which notes the times of requests.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Result, Write};
@@ -7,9 +7,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// What becomes of a request.
+/// The reaction to a request.
 pub enum Reply {
-    /// Exactly these bytes, and the end of the connection.
+    /// These bytes, then the end of the connection.
     Bytes(Vec<u8>),
     /// Silence until the server is dropped.
     Hang,
@@ -57,7 +57,7 @@ struct State {
 }
 
 impl Server {
-    /// Answers with these, one each; a request without one is not answered.
+    /// A server that answers each request with the next of these replies, and none after the last.
     pub fn script(replies: impl IntoIterator<Item = Reply>) -> Server {
         Server::on(0, replies)
     }

@@ -1,4 +1,4 @@
-//! An InfluxDB that refuses, in its own words, and what is found to be refused.
+//! Searches against a simulated InfluxDB that refuses lines with the error texts of a real one.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn settle<'a>(
     super::settle(batch, send, &|| true)
 }
 
-/// An InfluxDB that refuses lines holding `bad`, in the words of `refusal`.
+/// An InfluxDB that refuses lines with `bad`, with the text of `refusal`.
 fn impostor(bad: &str, refusal: impl Fn(usize) -> String) -> impl FnMut(&[u8]) -> Outcome {
     move |part| {
         let text = String::from_utf8(part.to_vec()).unwrap();

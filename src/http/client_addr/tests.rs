@@ -178,7 +178,10 @@ fn piece_that_is_no_network_is_named() {
         ("10.0.0.0/255.0.0.0", "\"10.0.0.0/255.0.0.0\""),
     ] {
         let error = TrustedProxies::parse(list).unwrap_err();
-        assert!(error.ends_with(&format!("{piece} is none")), "{error}");
+        assert!(
+            error.ends_with(&format!("{piece} is not a network")),
+            "{error}"
+        );
         assert!(error.contains("10.0.0.0/8,192.0.2.1,fd00::/8"), "{error}");
     }
 }

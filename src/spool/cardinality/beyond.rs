@@ -1,9 +1,9 @@
-//! New tag sets beyond `--max-series`: the tag that has the most values is the one that filled them, and
-//! becomes `other` in each. Values of other tags that are known or listed stay.
+//! New tag sets beyond `--max-series`. The tag with the most values has used up the limit, so it becomes `other`
+//! in each of them. Known and listed values of other tags stay.
 //!
-//! So there are few such sets. If there are many all the same, further tags become `other`, those with the most
-//! values first. Each tag that is `other` opens a further share of [`MORE_SERIES`]: sets that keep much cannot
-//! use up the room of those that keep little.
+//! This leaves few new sets. If there are still many, further tags become `other`, those with the most values
+//! first. Each tag that is `other` opens a further share of [`MORE_SERIES`], so that sets with few tags replaced
+//! cannot use up the room of sets with many.
 
 use super::kind::Kind;
 use super::limited::Filling;
@@ -14,7 +14,7 @@ use crate::line::parse as point;
 type Tag<'a> = (&'a [u8], &'a [u8]);
 
 impl Limiter {
-    /// Appends a tag set that is not known, as it is stored.
+    /// Appends the form in which an unknown tag set is stored.
     pub(super) fn admit_beyond(
         &mut self,
         series: &[u8],
@@ -43,7 +43,7 @@ impl Limiter {
                 break;
             }
             let Some(next) = self.next_to_replace(&tags) else {
-                // Without extra tags it is not counted: there is one for each version.
+                // A set without extra tags is not counted: there is one for each version.
                 tags.retain(|(key, _)| !is_extra(key));
                 out.truncate(start);
                 out.extend_from_slice(point::measurement(series));
@@ -58,7 +58,7 @@ impl Limiter {
         }
     }
 
-    /// How many tag sets there may be for one like this to be new.
+    /// The number of tag sets below which a new one like this is stored.
     fn room(&self, tags: &[Tag<'_>]) -> usize {
         let extra = tags.iter().filter(|(key, _)| is_extra(key)).count();
         let replaced = tags
@@ -80,7 +80,7 @@ impl Limiter {
         is_version || listed.tags.contains(key) || self.known.has_value(key, value)
     }
 
-    /// What filled the tag sets that may be stored.
+    /// The tag with the most values, and how full the tag sets are.
     pub(super) fn filling(&self) -> Option<Filling> {
         let (key, values) = self.known.fullest(|_| true)?;
         Some(Filling {

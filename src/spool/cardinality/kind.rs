@@ -1,8 +1,8 @@
-//! What an extra key is. InfluxDB refuses a whole record in which a field has another type than before,
-//! and once a name is both a tag and a field, queries by the tag find nothing: so a key stays what it
-//! was first.
+//! The kind of an extra key: a tag, or a field of one type. A key keeps its first kind: InfluxDB refuses a whole
+//! record in which a field has another type than before, and once a name is both a tag and a field, queries by the
+//! tag find nothing.
 
-/// What a key is stored as.
+/// The kind that a key is stored as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Tag,

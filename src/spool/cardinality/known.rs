@@ -1,11 +1,12 @@
-//! What is known of tags, values and tag sets, the budgets for what is new, and the file `known` that
-//! remembers it from start to start.
+//! Known extra keys, tag values and tag sets, the budgets for new values, and the file `known` that keeps them
+//! across restarts.
 //!
 //! The file has a line for each extra key and what it is (`key K tag`, or `float`, `boolean`, `string`
 //! for a field), tag value (`value KEY=VALUE`, escaped as in line protocol) and tag set
-//! (`series HASH`). A torn end is skipped. Where more makes no sense, that is logged and the file is written
-//! again without it; without a file everything is new. Of two lines for one key the first says what it is; a line that does not say it
-//! (`key K`, as they were first) leaves it to the next one, or to a value, which only tags have.
+//! (`series HASH`). A torn end is skipped. If other lines are invalid, that is logged and the file is rewritten
+//! without them. Without a file everything is new. Of two lines for one key the first decides its kind. A line
+//! without a kind (`key K`, as earlier versions wrote it) leaves the kind to the next line, or to a value, which
+//! only tags have.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
@@ -16,55 +17,55 @@ use std::time::{Duration, Instant};
 use super::kind::Kind;
 use crate::line::parse as point;
 
-/// The time in which a budget that is used up fills again.
+/// Time in which an empty budget is refilled.
 const REFILL: Duration = Duration::from_secs(24 * 3600);
 
-/// What lines begin with.
+/// Beginnings of lines.
 const WORDS: [&[u8]; 3] = [b"key ", b"value ", b"series "];
 
-/// News of that length are written at once.
+/// Bytes of new lines after which they are written to the file.
 const MAX_NEWS: usize = 64 << 10;
 
-/// What is known, and its file.
+/// Known keys, values and tag sets, and their file.
 #[derive(Debug)]
 pub struct Known {
     pub series: HashSet<u64>,
-    /// Extra keys.
+    /// Extra keys and their kinds.
     pub keys: HashMap<Vec<u8>, Key>,
-    /// What the values of all tags take.
+    /// Bytes that the values of all tags take, by [`cost`].
     bytes: usize,
     max_bytes: usize,
     tags: HashMap<Vec<u8>, Tag>,
     tag_values: u64,
     file: Option<File>,
     path: PathBuf,
-    /// To be appended to the file.
+    /// Lines that are to be appended to the file.
     news: Vec<u8>,
-    /// It has been said that the file cannot be used.
+    /// Whether it was logged that the file cannot be used.
     said: bool,
 }
 
-/// What is known of an extra key.
+/// A known extra key.
 #[derive(Debug, Default)]
 pub struct Key {
-    /// What it came as first; unknown of one that was noted without.
+    /// The kind that the key came as first; `None` if its line in the file has no kind.
     pub kind: Option<Kind>,
-    /// It has been said that it came as another kind.
+    /// Whether it was logged that the key came as another kind.
     pub said: bool,
 }
 
-/// What is known of one tag.
+/// The known values of a tag, and its budget for new ones.
 #[derive(Debug)]
 pub struct Tag {
     pub values: HashSet<Box<[u8]>>,
     pub budget: Budget,
-    /// It has been said that the budget is used up.
+    /// Whether it was logged that the budget is used up.
     pub said: bool,
-    /// It has been said that half of it is used up.
+    /// Whether it was logged that half of the budget is used up.
     pub said_half: bool,
 }
 
-/// How many new values a tag takes.
+/// The number of new values that a tag may still take.
 #[derive(Debug)]
 pub struct Budget {
     capacity: f64,
@@ -73,7 +74,7 @@ pub struct Budget {
 }
 
 impl Known {
-    /// Reads the file. `tag_values` is the budget of each tag, `max_bytes` what the values of all take.
+    /// Reads the file. `tag_values` is the budget of each tag, `max_bytes` the limit for the values of all tags.
     pub fn open(path: &Path, tag_values: u64, max_bytes: usize) -> Known {
         let mut known = Known {
             series: HashSet::new(),
@@ -121,11 +122,11 @@ impl Known {
             .is_some_and(|tag| tag.values.contains(value))
     }
 
-    /// The tag with the most values of those that are asked for, and how many they are.
+    /// The tag with the most values, of those that `wanted` accepts, and the number of its values.
     pub fn fullest(&self, wanted: impl Fn(&[u8]) -> bool) -> Option<(&[u8], usize)> {
         let tags = self.tags.iter().filter(|(key, _)| wanted(key));
         let counts = tags.map(|(key, tag)| (key.as_slice(), tag.values.len()));
-        // The name decides between equal ones, so that it is the same tag each time.
+        // The name decides between equal numbers, so that the result is the same tag each time.
         counts.max_by_key(|&(key, values)| (values, key))
     }
 
@@ -151,7 +152,7 @@ impl Known {
         }
     }
 
-    /// Brings what became known to the file; one that cannot be written costs only its memory of it.
+    /// Appends new lines to the file. If it cannot be written, they are lost only at the next restart.
     pub fn save(&mut self) {
         let Some(file) = self.file.as_mut().filter(|_| !self.news.is_empty()) else {
             return self.news.clear();
@@ -159,7 +160,7 @@ impl Known {
         let written = file.write_all(&self.news);
         self.news.clear();
         if let Err(error) = written {
-            // The next line is not to go on where this ended.
+            // The next line must not continue one that was partly written.
             self.news.push(b'\n');
             self.say("write", &error);
         }
@@ -168,9 +169,9 @@ impl Known {
     fn say(&mut self, what: &str, error: &io::Error) {
         if !std::mem::replace(&mut self.said, true) {
             log::warn!(
-                "{}: cannot {what}: {error}; after a start, values that are stored already count as \
-                 new ones, and an extra key can become something else; make room, let the server \
-                 read and write the file, or delete it while the server is stopped",
+                "{}: cannot {what}: {error}; after a restart, stored values count as new, and an extra \
+                 key can change between tag and field; free disk space, give the server read and write \
+                 access, or delete the file while the server is stopped",
                 self.path.display()
             );
         }
@@ -187,20 +188,20 @@ impl Known {
     fn note(&mut self, line: &[&[u8]]) {
         self.news.extend(line.concat());
         self.news.push(b'\n');
-        // A flood does not gather here.
+        // A flood must not fill memory.
         if self.news.len() >= MAX_NEWS {
             self.save();
         }
     }
 
-    /// Reads the file; how many lines make no sense.
+    /// Reads the file. Returns the number of invalid lines.
     fn read(&mut self, mut lines: impl BufRead) -> io::Result<u64> {
         let (mut line, mut damaged) = (Vec::new(), 0);
         while lines.read_until(b'\n', &mut line)? > 0 {
             if line.pop_if(|byte| *byte == b'\n').is_some() {
                 damaged += u64::from(!self.read_line(&line));
             } else {
-                // The next line is not to go on where this torn one ends.
+                // The next line must not continue this torn one.
                 self.news.push(b'\n');
                 let torn = |word: &&[u8]| line.starts_with(word) || word.starts_with(&line);
                 damaged += u64::from(!WORDS.iter().any(torn));
@@ -210,7 +211,7 @@ impl Known {
         Ok(damaged)
     }
 
-    /// Whether a line makes sense.
+    /// Reads a line. Returns whether it is valid.
     fn read_line(&mut self, line: &[u8]) -> bool {
         if let Some(set) = line.strip_prefix(b"series ") {
             let set = hash_of(set);
@@ -221,11 +222,11 @@ impl Known {
             return self.read_key(key);
         }
         let Some(pair) = line.strip_prefix(b"value ") else {
-            // An empty one ends a torn one.
+            // An empty line was written to end a torn one.
             return line.is_empty();
         };
-        // As in a tag set, behind the comma. It costs nothing of the budget: values that gathered
-        // over years must not leave none for tomorrow's version.
+        // The comma makes it a tag set for the parser. Values from the file take nothing of the budget, or those of
+        // years would leave none for the next version.
         let pair = [b",", pair].concat();
         let Some((key, value)) = point::tags(&pair).next() else {
             return false;
@@ -237,12 +238,11 @@ impl Known {
         true
     }
 
-    /// Writes the file again without what makes no sense in it.
+    /// Rewrites the file without its invalid lines.
     fn repair(&mut self, damaged: u64) {
         log::warn!(
-            "{}: damaged, {damaged} lines make no sense and are taken out; values and extra keys that were in \
-             them count as new: a value takes of --max-tag-values again, and an extra key can become something \
-             else; check the disk",
+            "{}: damaged, {damaged} invalid lines were removed; their values count as new against \
+             --max-tag-values, and their extra keys can change between tag and field; check the disk",
             self.path.display()
         );
         self.news.clear();
@@ -273,7 +273,7 @@ impl Known {
         fs::rename(new, &self.path)
     }
 
-    /// A key of letters, digits and `_`, and what it is where the line says that. Whether it makes sense.
+    /// Reads a key, and its kind where the line has one. Returns whether the line is valid.
     fn read_key(&mut self, text: &[u8]) -> bool {
         let mut words = text.split(|byte| *byte == b' ');
         let (key, kind) = (words.next().unwrap_or_default(), words.next());
@@ -299,7 +299,7 @@ impl Budget {
         }
     }
 
-    /// Takes one of what is left, after adding what has filled up since the last time.
+    /// Refills the budget for the time since the last call, then takes one. Returns false where none is left.
     pub fn take(&mut self) -> bool {
         let since = self.filled.elapsed().as_secs_f64() / REFILL.as_secs_f64();
         self.filled = Instant::now();
@@ -311,19 +311,19 @@ impl Budget {
         true
     }
 
-    /// Whether half of it is used up, of one that is not small.
+    /// Whether half of a budget of at least `least` is used up.
     pub fn is_half_used(&self, least: usize) -> bool {
         self.capacity >= least as f64 && self.left <= self.capacity / 2.0
     }
 }
 
-/// What a value takes: in memory without its key, but with its place in a table that is half empty and
-/// what the allocator needs; in the file with its key.
+/// Bytes that a value takes. In memory that is the value, its slot in a half-empty table and the allocator's
+/// overhead; in the file it is the key and the value.
 fn cost(key: &[u8], value: &[u8]) -> usize {
     key.len() + value.len() + 64
 }
 
-/// A hash as it stands in the file.
+/// Parses a hash of the file.
 fn hash_of(text: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(text).ok()?;
     u64::from_str_radix(text, 16).ok()

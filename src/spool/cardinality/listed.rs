@@ -1,17 +1,17 @@
-//! What needs no limit.
+//! Tags, values and keys that are not limited, because the operator listed them.
 
 use std::collections::HashSet;
 
-/// What the operator listed: always allowed.
+/// The operator's lists, in the form that lines have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listed {
-    /// Tags of which the schema lists the values, as they stand in a line.
+    /// Tags whose values the schema lists.
     pub tags: HashSet<Vec<u8>>,
-    /// The versions of the response config, as they stand in a line.
+    /// The versions of the response config.
     pub app_versions: HashSet<Vec<u8>>,
-    /// A schema lists the extra keys, so that they need no limit here.
+    /// Whether a schema lists the extra keys, so that they need no limit here.
     pub keys: bool,
-    /// Extra tags whose values are counted, as they are stored: those of the schema, or without one those that
-    /// the operator named, since strangers choose the others.
+    /// Extra tags whose values are counted: those of the schema, or without one those that the operator named,
+    /// because strangers choose the others.
     pub counted: Vec<String>,
 }
