@@ -84,7 +84,7 @@ impl Installations {
     }
 }
 
-/// Start and end of the last period that is over, in seconds since 1970.
+/// Start and end of the last finished period, in seconds since 1970.
 fn last_finished(reader: &LedgerReader, now: i64) -> Result<Option<(i64, i64)>, LedgerError> {
     // Periods are usually a day at most, so 40 days hold a finished one.
     let rows = report(reader, "all", (now - 40 * DAY, now), now)?.rows;

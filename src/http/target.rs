@@ -58,7 +58,7 @@ mod tests {
             ("/%2D%2e%5F%7E", "/-._~"),
             // Once.
             ("/v1/%2563heckupgrade", "/v1/%2563heckupgrade"),
-            // Not the slash, not what is no character, not what is no code.
+            // Slashes, bytes that are not unreserved characters, and invalid codes stay.
             ("/v1%2Fcheckupgrade", "/v1%2Fcheckupgrade"),
             ("/%00%ff%C3%BC%20", "/%00%ff%C3%BC%20"),
             ("/%", "/%"),

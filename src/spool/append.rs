@@ -16,7 +16,7 @@ const FULL_BATCHES: usize = 8;
 #[derive(Debug)]
 pub struct Appender {
     spool: Arc<Spool>,
-    /// How long a segment stays open while the sender has nothing to do.
+    /// Time for which a segment stays open while the sender has nothing to do.
     sync_interval: Duration,
     batch_points: u64,
     open: Option<OpenSegment>,

@@ -233,11 +233,11 @@ mod tests {
         Seal,
         Sync,
         Read,
-        /// What was read is counted for good.
+        /// The records that were read are counted.
         Settle,
         /// The sender is past the oldest segment.
         Send,
-        /// What was read since the last settling is forgotten, as after a crash.
+        /// Records read since the last settling are dropped, as after a crash.
         Crash,
     }
 

@@ -40,7 +40,7 @@ fn a_value_beyond_the_budget_becomes_other_and_is_said_once() {
         (stored.as_str(), limited.tags.len()),
         ("m,app_version=other value=1i", 0)
     );
-    // What was known stays known.
+    // Known values stay known.
     let (stored, limited) = admit(&mut limiter, "m,app_version=v1,city=Rom value=1i");
     assert_eq!(
         (stored.as_str(), limited.changed),
@@ -117,7 +117,7 @@ fn the_values_of_all_tags_together_are_bounded_in_bytes() {
         series: 2,
     };
     let mut first = Limiter::open(&dir, limits);
-    // Of 640 bytes each takes 65 and its own length: six short ones and a long one.
+    // The limit is 640 bytes, and each value takes 65 bytes and its own length: room for six short ones and a long one.
     let long = "x".repeat(170);
     let point = format!("m,a=1,b=1,c=1,d=1,e=1,f=1,g={long},h=1 value=1i");
     let (stored, limited) = admit(&mut first, &point);
@@ -126,7 +126,7 @@ fn the_values_of_all_tags_together_are_bounded_in_bytes() {
     let (_, limited) = admit(&mut first, "m,h=2 value=1i");
     assert!(limited.changed && !limited.memory, "it is logged already");
     first.save();
-    // A start takes no more of the file than there is room for.
+    // A start reads only as many values of the file as there is room for.
     let small = Limits {
         series: 1,
         ..limits
@@ -198,7 +198,7 @@ fn without_a_schema_a_key_stays_what_it_came_as_first() {
             "t: a tag, a string field"
         ]
     );
-    // One of two kinds in one record is the first one too, and nothing is logged twice.
+    // Of two kinds in one record only the first is stored too, and nothing is logged twice.
     let (stored, limited) = admit("m,k=x,n=3 value=1i,b=false,k=3");
     assert_eq!(stored, "m,k=x value=1i,b=false");
     assert_eq!(said(limited.kinds), ["k: a tag, a float field"]);
@@ -208,7 +208,7 @@ fn without_a_schema_a_key_stays_what_it_came_as_first() {
 fn what_a_key_is_goes_on_after_a_restart() {
     let dir = std::env::temp_dir().join(format!("kinds-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
-    // Keys as they were noted first, and lines that say nothing.
+    // Keys without a kind, as earlier versions wrote them, and invalid lines.
     let old = "key old\nkey os\nvalue os=linux\nkey x y z\nkey z what\nkey n float\nkey n tag\n";
     std::fs::write(dir.join("known"), old).unwrap();
     let mut first = Limiter::open(&dir, LIMITS);
@@ -240,7 +240,7 @@ fn what_is_stored_goes_on_after_a_restart() {
     std::fs::remove_dir_all(&dir).unwrap();
     let (old, _) = admit(&mut second, "m,app_version=v1,os=a\\ 1 value=1i");
     assert_eq!(old, "m,app_version=v1,os=a\\ 1 value=1i");
-    // A start fills the budget, and what is known costs nothing of it.
+    // A start fills the budget, and known values take nothing of it.
     let new = [
         "m,os=b0 value=1i",
         "m,os=b1 value=1i",
@@ -266,7 +266,7 @@ fn choices_of_keys_make_no_series_without_end() {
         let tags: String = keys.map(|key| format!(",k{key:02}=v")).collect();
         stored.insert(admit(&mut limiter, &format!("m{tags} value=1i")).0);
     }
-    // The first one, those of which all is `other`, and the one without tags.
+    // The first set, the sets with only `other` values, and the set without tags.
     assert_eq!(stored.len(), 1 + MORE_SERIES + 1);
     assert!(stored.contains("m value=1i"));
 }
@@ -289,7 +289,7 @@ fn versions_times_choices_of_keys_make_no_series_without_end() {
             stored.insert(admit(&mut limiter, &point).0);
         }
     }
-    // A known version is told from others to the end.
+    // A known version is stored even then.
     assert_eq!(stored.len(), 100 + MORE_SERIES + 50);
     let (last, limited) = admit(&mut limiter, "m,app_version=v99,k0=v value=1i");
     assert_eq!(last, "m,app_version=v99 value=1i");

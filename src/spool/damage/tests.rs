@@ -1,4 +1,4 @@
-//! Damage of every kind in a segment, and what is left of it.
+//! Damage of every kind in a segment, and the lines that are left.
 
 use std::fs::{self, OpenOptions};
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ impl Dir {
         RejectedDir::new(&self.0.join("rejected"))
     }
 
-    /// All bytes that were rejected, and the places that are named.
+    /// All rejected lines, and the number of places that the comments name.
     fn read_rejected(&self) -> (Vec<Vec<u8>>, usize) {
         let mut files: Vec<PathBuf> = fs::read_dir(self.0.join("rejected"))
             .into_iter()
@@ -57,7 +57,7 @@ impl Drop for Dir {
     }
 }
 
-/// Takes out what is damaged; what the readers see then.
+/// Takes damaged lines out. Returns the result, and the lines that readers see then.
 fn judge(dir: &Dir, bytes: &[u8]) -> (Judged, Vec<Vec<u8>>) {
     let path = dir.0.join("segment.lp");
     fs::write(&path, bytes).unwrap();
@@ -89,7 +89,7 @@ fn segment(lines: usize) -> Vec<Vec<u8>> {
     (0..lines).map(line).collect()
 }
 
-/// The lines of which nothing was overwritten, without their newlines.
+/// The lines without an overwritten byte, without their newlines.
 fn untouched(lines: &[Vec<u8>], damage: &[Range<usize>]) -> Vec<Vec<u8>> {
     let mut start = 0;
     let mut whole = Vec::new();
@@ -172,7 +172,7 @@ fn a_segment_is_left_as_it_is_where_the_rejected_files_cannot_be_written() {
     let judged = take_out(&file, "segment.lp", &dir.rejected()).unwrap();
     assert_eq!(fs::read(&path).unwrap(), bytes);
     assert!(judged.failed.is_some());
-    // The torn end is not among what is read.
+    // The torn end is not read.
     assert_eq!(
         (judged.lines, judged.bytes, judged.rejected),
         (2, bytes.len() as u64 - 1, 0)

@@ -1,4 +1,4 @@
-//! What becomes of good tags beside one whose values have no end.
+//! Good tags beside a tag with an unlimited number of values.
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn beyond_the_tag_sets_only_the_tag_that_explodes_becomes_other() {
         stored,
         "m,app_version=v1,kubernetes_version=k1,uuid=other value=1i"
     );
-    // Sets without the tag that explodes keep what is known.
+    // Sets without the tag that explodes keep their known values.
     let (stored, limited) = admit(
         &mut limiter,
         "m,app_version=v1,kubernetes_version=k1 value=1i",
