@@ -81,6 +81,7 @@ test:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --bench load --bench instructions --bench ledger --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --package upgrade-responder-client --no-deps --locked
+	RUSTDOCFLAGS='-D warnings' cargo doc --package upgrade-responder --lib --no-deps --document-private-items --locked
 	# Tests wait more than they work: with two for each core they take 8 minutes on two cores, with one 13.
 	RUST_TEST_THREADS=$$((2 * $$(nproc))) cargo test --workspace --locked
 

@@ -30,6 +30,8 @@
 //! - *ledger*: the database of totals; *delivery*: records and totals on their way to a time-series database, which stores
 //!   or *refuses* them; what it refuses for good is *rejected*.
 #![forbid(unsafe_code)]
+// Its documentation is for those who work on it: cargo doc --document-private-items.
+#![allow(rustdoc::private_intra_doc_links)]
 
 pub mod checkin;
 pub mod cli;

@@ -44,7 +44,7 @@
 //!
 //! # Recovery
 //! Sealed segments are not checked at the start: the sender puts damaged lines that it reads into the rejected
-//! files, and the counter skips them. Each line of an unsealed segment is checked (see [`damage`](self::damage)).
+//! files, and the counter skips them. Each line of an unsealed segment is checked (see [`damage`]).
 //! A line that is not a record goes to the rejected files and becomes a comment in the segment. A last line without
 //! a newline is not a record, since a part of a number still looks like a number. A segment with a number that
 //! readers are past, which somebody copied into the directory, gets a new number. A file with a segment's name that
