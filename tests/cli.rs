@@ -105,7 +105,7 @@ fn wrong_value_is_one_line_that_names_flag_value_and_what_is_expected() {
         ("--application-name", "", "1 to 100 bytes"),
         ("--query-period", "59s", "1m"),
         ("--query-period", "1 hour", "1h30m"),
-        ("--trusted-proxies", "10.0.0.0/8,10.0.0.0/99", "\"10.0.0.0/99\" is none"),
+        ("--trusted-proxies", "10.0.0.0/8,10.0.0.0/99", "\"10.0.0.0/99\" is not a network"),
         ("--down-sample-tags", "hostArch", "snake case"),
         ("--down-sample-tags", "host_arch,app_version", "\"app_version\" is a reserved name"),
         ("--down-sample-tags", "time", "city or country"),

@@ -178,7 +178,7 @@ impl Fleet {
         for (arch, share) in [("amd64", 0.98 - arm), ("arm64", arm), ("riscv64", 0.004)] {
             told.push(Told::total(["host_arch", "tag", arch, "", ""], all * share));
         }
-        let backed_up = all * (0.46 + 0.09 * (1.0 + days / 730.0));
+        let backed_up = (all * (0.46 + 0.09 * (1.0 + days / 730.0))).round();
         told.push(Told::total(
             ["backup_enabled", "boolean", "true", "", ""],
             backed_up,
