@@ -149,7 +149,7 @@ fn what_is_probably_not_meant_is_warned_of() {
         "tag \"host-os\", tag \"hostOS\" of the schema: all stored as \"host_os\"",
         "tag \"appVersion\" of the schema: never stored",
         "tag \"size\", field \"size\" of the schema: a tag and a field are both stored as \"size\"",
-        "of the schema: \"node_count\" would be float and string; InfluxDB keeps to the type",
+        "of the schema: \"node_count\" would be float and string; InfluxDB keeps the type that it",
         "the geo database is older than 60 days: \"Sample-City\" of ",
         "good, warnings: 9",
     ];

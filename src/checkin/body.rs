@@ -1,33 +1,33 @@
-//! The body of `POST /v1/checkupgrade` as it was sent: from bytes to texts and scalars, or to the
-//! reason for a 400.
+//! Parsing of the body of `POST /v1/checkupgrade` into strings and scalars, or into the reason for a 400.
 //!
-//! Nothing of the input is echoed in an error, and nothing of a refused request is kept.
+//! An error must never quote the input, and nothing of a refused request may be stored.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// Bytes of a body for each pair in it, which is few: room made by it need not grow.
+/// Bytes of a body per pair, for the first allocation of a map. The estimate is low, so that a map rarely
+/// has to grow.
 const BYTES_PER_PAIR: usize = 32;
-/// Pairs that room is made for at once at most.
+/// Pairs in the first allocation of a map at most.
 const MOST_ROOM: usize = 128;
 
-/// The body as it was sent.
+/// The body as the client sent it.
 #[derive(Default)]
 pub struct Raw<'a> {
     pub app_version: Cow<'a, str>,
     pub extra_info: Pairs<'a>,
     pub extra_tags: Pairs<'a>,
     pub extra_fields: Pairs<'a>,
-    /// The first key with a value of a wrong type, as the client is told.
+    /// Message for the client about the first value of a wrong type.
     wrong_type: Option<&'static str>,
 }
 
 /// The keys and values of an extra map, in the client's order.
 pub type Pairs<'a> = Vec<(Cow<'a, str>, Json<'a>)>;
 
-/// A JSON value, as deep as a check-in goes: an object inside an extra map comes as `Other`.
+/// A JSON value. An array, or an object inside an extra map, is `Other`.
 #[derive(Debug)]
 pub enum Json<'a> {
     Null,
@@ -38,7 +38,7 @@ pub enum Json<'a> {
     Other,
 }
 
-/// Why a body is refused with 400. The text goes to the client.
+/// The reason why a body is refused with 400. The text is sent to the client.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadRequest(String);
 
@@ -48,10 +48,10 @@ impl fmt::Display for BadRequest {
     }
 }
 
-/// Reads a body: keys match in any case, unknown keys are ignored. White space around the version and
-/// the values of tags is none of theirs, and `null` is an object without keys.
+/// Reads a body. Keys match in any case, and unknown keys are ignored. White space around the version and
+/// the values of tags is removed. The body `null` means the same as `{}`.
 pub fn read(body: &[u8]) -> Result<Raw<'_>, BadRequest> {
-    // JSON is UTF-8 (RFC 8259, section 8.1). Once for all of it is cheaper than for each string.
+    // JSON is UTF-8 (RFC 8259, section 8.1). One check of the whole body is cheaper than one for each string.
     let text = std::str::from_utf8(body)
         .map_err(|_| BadRequest("the body is not valid JSON (not UTF-8)".to_owned()))?;
     let mut json = serde_json::Deserializer::from_str(text);
@@ -71,10 +71,11 @@ pub fn read(body: &[u8]) -> Result<Raw<'_>, BadRequest> {
     }
 }
 
-/// serde_json's own texts can quote the input, so only the place and the kind are passed on.
+/// The message for the client. serde_json's own messages can quote the input, so only the kind of error and
+/// its place are used.
 fn describe(error: &serde_json::Error) -> String {
     let what = match error.classify() {
-        // No category of its own: valid JSON (RFC 8259, section 6) that no 64-bit float can hold.
+        // serde_json has no category for a number that is valid JSON (RFC 8259, section 6) but exceeds a float.
         _ if error.to_string().starts_with("number out of range") => {
             "the body holds a number that is out of range for a 64-bit float"
         }
@@ -97,7 +98,7 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// The pairs of a map of strings, in which `null` may stand for a string.
+    /// The pairs of a map whose values are strings or `null`.
     fn strings(&mut self, value: Json<'a>, wrong: &'static str) -> Pairs<'a> {
         let mut pairs = self.object(value, wrong);
         for (_, value) in &mut pairs {
@@ -124,7 +125,7 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// Takes white space away from both ends of a text.
+/// Removes white space at both ends.
 fn trim(text: &mut Cow<'_, str>) {
     let trimmed = text.trim();
     if trimmed.len() == text.len() {
@@ -136,9 +137,9 @@ fn trim(text: &mut Cow<'_, str>) {
     };
 }
 
-/// The top level of the body.
+/// Visitor of the top level of the body.
 struct RawVisitor {
-    /// Pairs that room is made for.
+    /// Pairs in the first allocation of each map.
     room: usize,
 }
 
@@ -174,10 +175,10 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 }
 
-/// Any JSON value. An object comes with its pairs where there is room for them, else as `Other`.
+/// Visitor of any JSON value.
 #[derive(Clone, Copy)]
 struct Value {
-    /// Pairs that room is made for at once.
+    /// Pairs in the first allocation for an object; `None` reads an object as `Other`.
     room: Option<usize>,
 }
 
@@ -245,7 +246,7 @@ impl<'de> Visitor<'de> for Value {
     }
 }
 
-/// A key, borrowed from the body where it holds no escapes.
+/// Visitor of a key, which is borrowed from the body if it has no escapes.
 struct Text;
 
 impl<'de> DeserializeSeed<'de> for Text {

@@ -1,5 +1,6 @@
-//! What one check-in left out: how much of it by reason, and the names of the keys. A check-in that leaves
-//! out nothing allocates nothing here.
+//! The keys that one check-in left out: their number by reason, and their names.
+//!
+//! A check-in that leaves out nothing must allocate nothing here.
 
 use std::borrow::Cow;
 
@@ -7,24 +8,24 @@ use super::body::Json;
 use crate::metrics::LeftOut;
 use crate::totals::left_out::{Note, Part, Reason, Type};
 
-/// Keys of one check-in that are noted by name at most; all are counted.
+/// Keys noted by name for one check-in at most. Further keys are only counted.
 const MOST_NOTES: usize = 64;
-/// Characters of a client's text in the log.
+/// Characters of a client's text in the log at most.
 const MOST_SHOWN: usize = 100;
 
-/// The account of a check-in that is being read.
+/// The counts and names of the keys left out of a check-in so far.
 #[derive(Debug, Default)]
 pub(super) struct Noted<'a> {
     pub(super) counts: LeftOut,
     pub(super) notes: Vec<Note<'a>>,
 }
 
-/// Why a value was not taken, and what it was.
+/// The reason why a value was refused, its type and its length.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused {
     pub(super) reason: Reason,
     pub(super) value_type: Type,
-    /// Bytes of a string.
+    /// Bytes of a string; 0 for other types.
     pub(super) length: usize,
 }
 
@@ -45,7 +46,7 @@ impl Refused {
 }
 
 impl<'a> Noted<'a> {
-    /// Counts and notes an extra key.
+    /// Counts an extra key and notes its name.
     pub(super) fn add(&mut self, part: Part, key: Cow<'a, str>, refused: &Refused) {
         let counts = &mut self.counts;
         let count = match refused.reason {
@@ -65,7 +66,7 @@ impl<'a> Noted<'a> {
         self.note(part, key, refused);
     }
 
-    /// Notes a key without counting it among the extra keys.
+    /// Notes the name of a key without counting it as an extra key.
     pub(super) fn note(&mut self, part: Part, key: Cow<'a, str>, refused: &Refused) {
         if self.notes.len() < MOST_NOTES {
             self.notes.push(Note {
@@ -79,7 +80,7 @@ impl<'a> Noted<'a> {
     }
 }
 
-/// What the log shows of a client's text: a body can be one key of 64 KiB.
+/// The part of a client's text that is shown in the log, because one key can have 64 KiB.
 pub fn beginning(text: &str) -> &str {
     let end = text
         .char_indices()

@@ -1,9 +1,8 @@
-//! One check-in: from the bytes a client sent to the point that is stored.
+//! Processing of one check-in: from the bytes that a client sent to a [`CheckIn`](request::CheckIn).
 //!
-//! Architecture invariant: the client's address comes no further than [`geo`](crate::geo) and the roll-outs of
-//! [`config::rules`](crate::config::rules), which keep nothing. A
-//! [`Record`](crate::line::Record) is made from a [`CheckIn`](request::CheckIn) and a
-//! [`Location`](crate::geo::Location), neither of which has room for one.
+//! Architecture invariant: only [`geo`](crate::geo) and the roll-outs of [`config::rules`](crate::config::rules) may
+//! read the client's address, and neither stores it. A [`Record`](crate::line::Record) is built from a
+//! [`CheckIn`](request::CheckIn) and a [`Location`](crate::geo::Location), which have no field for an address.
 
 pub mod body;
 pub mod left_out;

@@ -1,15 +1,15 @@
-//! Text that Unicode has no characters for: bytes that are not UTF-8, and halves of surrogate pairs.
+//! Repair of text that is not valid Unicode: bytes that are not UTF-8, and lone halves of surrogate pairs.
 //!
-//! A client that cuts a string in the middle of a character must not lose its upgrade check, so U+FFFD
-//! takes the place of what was cut. Only a body that could not be read comes here.
+//! A client that cuts a string in the middle of a character must still get its answer, so U+FFFD replaces
+//! the invalid part. Only a body that could not be parsed is repaired; a valid one must never be changed.
 
-/// A half of a surrogate pair as an escape.
+/// The first and the second half of a surrogate pair.
 const HIGH: std::ops::RangeInclusive<u16> = 0xD800..=0xDBFF;
 const LOW: std::ops::RangeInclusive<u16> = 0xDC00..=0xDFFF;
-/// `\u` and four digits.
+/// Bytes of an escape: `\u` and four digits.
 const ESCAPE: usize = 6;
 
-/// The body with U+FFFD in place of such text; `None` where it has none.
+/// The body with U+FFFD in place of invalid text; `None` where there is none to replace.
 pub fn repaired(body: &[u8]) -> Option<Vec<u8>> {
     let text = String::from_utf8_lossy(body);
     let bytes = text.as_bytes();
@@ -17,7 +17,7 @@ pub fn repaired(body: &[u8]) -> Option<Vec<u8>> {
     let (mut at, mut changed) = (0, bytes.len() != body.len() || bytes != body);
     while let Some(&byte) = bytes.get(at) {
         let length = match byte {
-            // JSON has backslashes only in strings.
+            // In JSON, backslashes occur only in strings, so this is an escape.
             b'\\' => match half(&bytes[at..]) {
                 Some(Half::Lone) => {
                     repaired.extend_from_slice(b"\\ufffd");
@@ -37,12 +37,12 @@ pub fn repaired(body: &[u8]) -> Option<Vec<u8>> {
 }
 
 enum Half {
-    /// Its other half follows.
+    /// A first half that is followed by a second one.
     Paired,
     Lone,
 }
 
-/// Whether an escape is a half of a pair.
+/// The kind of half that an escape is; `None` where it is not a half of a surrogate pair.
 fn half(escape: &[u8]) -> Option<Half> {
     let unit = unit(escape)?;
     if HIGH.contains(&unit) {
@@ -55,7 +55,7 @@ fn half(escape: &[u8]) -> Option<Half> {
     LOW.contains(&unit).then_some(Half::Lone)
 }
 
-/// The number of a `\u` escape at the beginning.
+/// The number of the `\u` escape at the beginning of `escape`, if there is one.
 fn unit(escape: &[u8]) -> Option<u16> {
     let digits = escape.get(..ESCAPE)?.strip_prefix(b"\\u")?;
     if !digits.iter().all(u8::is_ascii_hexdigit) {

@@ -1,5 +1,5 @@
-//! A request's body after validation: a [`CheckIn`] holds only what the request schema, or without
-//! one the hard caps, allow.
+//! Validation of a request's body. A [`CheckIn`] must hold only what the request schema allows, or,
+//! without a schema, what the fixed limits below allow.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -15,28 +15,28 @@ use crate::line::{FieldValue, Location, Parts};
 use crate::metrics::LeftOut;
 use crate::totals::left_out::{Note, Part, Reason, Type};
 
-/// Extra tags, and extra fields, of one check-in at most where no schema lists them.
+/// Extra tags of one check-in at most, and the same number of extra fields, without a schema.
 const MAX_KEYS: usize = 64;
-/// Bytes of an extra key at most where no schema lists it.
+/// Bytes of an extra key at most, without a schema.
 const MAX_KEY_LEN: usize = 64;
 
-/// A check-in after validation. Texts are borrowed from the body or the schema where possible.
+/// A check-in after validation. Strings are borrowed from the body or the schema where possible.
 #[derive(Debug, PartialEq)]
 pub struct CheckIn<'a> {
     pub app_version: Cow<'a, str>,
-    /// False where `appVersion` breaks the schema: such a check-in is answered, not recorded.
+    /// Whether the check-in may be recorded. One with an invalid `appVersion` is only answered.
     pub recordable: bool,
-    /// Extra tags by their key as it stands in a line, sorted by it, none twice.
+    /// Extra tags by their key in line protocol; sorted, without duplicates.
     pub tags: Vec<(Cow<'a, str>, Cow<'a, str>)>,
-    /// Extra fields by their key as it stands in a line, sorted by it, none twice.
+    /// Extra fields by their key in line protocol; sorted, without duplicates.
     pub fields: Vec<(Cow<'a, str>, FieldValue<'a>)>,
     pub left_out: LeftOut,
-    /// The keys that were left out, by name: as many as one check-in can have told about.
+    /// Names of the keys that were left out, up to a limit.
     pub notes: Vec<Note<'a>>,
 }
 
 impl CheckIn<'_> {
-    /// What its record is made of.
+    /// The parts of the record for this check-in.
     pub fn parts<'a>(&'a self, location: Location<'a>, request_id: Option<&'a str>) -> Parts<'a> {
         Parts {
             app_version: &self.app_version,
@@ -48,7 +48,7 @@ impl CheckIn<'_> {
     }
 }
 
-/// Reads a body. Keys match in any case, the last of a repeated key wins, unknown keys are ignored.
+/// Reads and validates a body.
 pub fn parse<'a>(
     body: &'a [u8],
     schema: Option<&'a RequestSchema>,
@@ -56,7 +56,7 @@ pub fn parse<'a>(
     Ok(validate(body::read(body)?, schema))
 }
 
-/// Takes of a body what the schema allows.
+/// Keeps the tags and fields of a body that the schema allows.
 pub fn validate<'a>(raw: Raw<'a>, schema: Option<&'a RequestSchema>) -> CheckIn<'a> {
     let mut left_out = Noted::default();
     let app_version_rule = schema.map(RequestSchema::app_version);
@@ -76,7 +76,7 @@ pub fn validate<'a>(raw: Raw<'a>, schema: Option<&'a RequestSchema>) -> CheckIn<
     }
 }
 
-/// Merges the deprecated `extraInfo` under `extraTagInfo`, and validates.
+/// The valid extra tags, from `extraTagInfo` and the deprecated `extraInfo`.
 fn tags<'a>(
     extra_info: Pairs<'a>,
     mut extra_tags: Pairs<'a>,
@@ -84,7 +84,7 @@ fn tags<'a>(
     left_out: &mut Noted<'a>,
 ) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
     if !extra_info.is_empty() {
-        // Of two equal keys the later one wins.
+        // The last of a repeated key wins, so a key in `extraTagInfo` wins over one in `extraInfo`.
         extra_tags.splice(0..0, extra_info);
     }
     let listed = schema.map(RequestSchema::tags);
@@ -92,7 +92,7 @@ fn tags<'a>(
         let Json::Text(text) = value else {
             return Err(Refused::of(Reason::WrongType, &value));
         };
-        // An empty tag is no tag: InfluxDB does not store one.
+        // InfluxDB does not store empty tags.
         if text.is_empty() {
             return Ok(None);
         }
@@ -116,7 +116,7 @@ fn fields<'a>(
             let allowed = |data_type| rule.is_none_or(|rule| rule.data_type == data_type);
             match value {
                 Json::Text(text) if allowed(DataType::String) => {
-                    // An empty text says nothing, like an empty tag.
+                    // An empty string is left out, as an empty tag is.
                     if text.is_empty() {
                         return Ok(None);
                     }
@@ -135,7 +135,7 @@ fn fields<'a>(
     )
 }
 
-/// Checks a string.
+/// Checks a string against the schema of its key, or, without a schema, against the default length.
 fn check(text: &str, rule: Option<&KeySchema>) -> Result<(), Refused> {
     let checked = match rule {
         Some(rule) => rule.check(text),
@@ -154,8 +154,9 @@ fn check(text: &str, rule: Option<&KeySchema>) -> Result<(), Refused> {
     })
 }
 
-/// What tags and fields have in common: the last of a repeated key wins, a key must be listed (or,
-/// without a schema, be sound), and of two keys that meet in snake case the first in byte order stays.
+/// The valid tags or fields, by the rules that both have in common. The last of a repeated key wins. With
+/// a schema, a key must be listed; without one, it must be sound. Of two keys with the same name in snake
+/// case, the first in byte order is kept.
 fn collect<'a, T>(
     mut pairs: Pairs<'a>,
     part: Part,
@@ -163,7 +164,8 @@ fn collect<'a, T>(
     left_out: &mut Noted<'a>,
     accept: impl Fn(Json<'a>, Option<&'a KeySchema>) -> Result<Option<T>, Refused>,
 ) -> Vec<(Cow<'a, str>, T)> {
-    // Stable, so of equal keys the client's last comes last. Go's clients send them sorted.
+    // The sort is stable, so the client's last of several equal keys stays last. It is cheap, because clients
+    // in Go send their keys sorted.
     pairs.sort_by(|a, b| a.0.cmp(&b.0));
     pairs.dedup_by(|later, kept| {
         let same = later.0 == kept.0;
@@ -203,7 +205,7 @@ fn collect<'a, T>(
     accepted
 }
 
-/// What is listed for a key, where keys come sorted: both lists are walked once.
+/// The schema of a key. Keys must be asked for in sorted order, so that `listed` is walked only once.
 fn walk_to<'a>(
     key: &str,
     listed: &mut Peekable<slice::Iter<'a, (String, KeySchema)>>,
@@ -218,16 +220,15 @@ fn walk_to<'a>(
     }
 }
 
-/// The point key of a sound key, in which nothing needs to be escaped, unless it is one of the point's
-/// own.
+/// The line key of a sound key, which needs no escapes; `None` for a reserved name.
 fn free_key(key: &str) -> Option<String> {
     let key = snake_case(key);
     let reserved = RESERVED_KEYS.contains(&key.as_str());
     (!reserved).then_some(key)
 }
 
-/// Where a key belongs, unless it is there already. In snake case keys come nearly sorted, so that most
-/// belong to the end.
+/// The index at which to insert a key; `None` where the key is there already. Most keys belong at the end,
+/// because their names in snake case are nearly sorted.
 fn place<T>(accepted: &[(Cow<'_, str>, T)], line_key: &str) -> Option<usize> {
     match accepted.last() {
         Some((last, _)) if **last >= *line_key => accepted
@@ -237,6 +238,7 @@ fn place<T>(accepted: &[(Cow<'_, str>, T)], line_key: &str) -> Option<usize> {
     }
 }
 
+/// Whether a key is short enough and has only characters that need no escapes.
 fn sound(key: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     !key.is_empty() && key.len() <= MAX_KEY_LEN && key.bytes().all(allowed)

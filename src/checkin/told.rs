@@ -1,4 +1,5 @@
-//! A body as the rules of the response config read it: by the client's own keys, before the schema filters them.
+//! Access to a body for the rules of the response config: by the client's own keys, as sent. Rules must never see
+//! the body after the request schema filtered it.
 
 use super::body::{Json, Pairs, Raw};
 use crate::config::rules::client::Told;
@@ -9,7 +10,8 @@ impl Told for Raw<'_> {
         &self.app_version
     }
 
-    /// `extraTagInfo` wins over the deprecated `extraInfo`, and a tag over a field. An empty tag is no tag.
+    /// The value of a key. `extraTagInfo` wins over the deprecated `extraInfo`, and a tag over a field. An empty
+    /// string counts as missing.
     fn extra(&self, key: &str) -> Option<Said<'_>> {
         [&self.extra_tags, &self.extra_info, &self.extra_fields]
             .into_iter()

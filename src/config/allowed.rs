@@ -1,22 +1,22 @@
 //! The values that the operator allows for a key: a list, or a pattern.
 //!
-//! They are ours beyond the original's schema: a key with such a rule cannot be flooded with invented
-//! values, so it needs no budget.
+//! The original's schema has neither. A key with such a rule is not counted against
+//! `--max-tag-values`, because clients cannot flood it with invented values.
 
 use regex::Regex;
 use serde_json::value::RawValue;
 
 use super::json;
 
-/// Patterns are checked against each value that has the key, so they may not become huge automata.
+/// Bytes of a compiled pattern at most, because each is held in memory and run for every value.
 const PATTERN_SIZE: usize = 256 * 1024;
 
 /// Which strings are allowed.
 #[derive(Clone, Debug)]
 pub enum Allowed {
-    /// These, sorted.
+    /// Only these strings; sorted.
     Values(Vec<String>),
-    /// Those that match as a whole.
+    /// Strings that match as a whole.
     Pattern { text: String, regex: Regex },
 }
 

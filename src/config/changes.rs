@@ -1,4 +1,4 @@
-//! What a reload changed, in the words of the log.
+//! Descriptions, for the log, of what a reload changed. This module only compares two snapshots.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::response::{ResponseConfig, Version};
 use super::rules;
 use super::schema::{KeySchema, RequestSchema};
 
-/// The differences between two snapshots, one phrase each; none where they are equal.
+/// The differences between two snapshots, one phrase each.
 pub fn describe(old: &Snapshot, new: &Snapshot) -> Vec<String> {
     let mut changes = versions(&old.response, &new.response);
     changes.extend(rules::changes::describe(
@@ -71,7 +71,7 @@ fn schema(old: Option<&RequestSchema>, new: Option<&RequestSchema>) -> Vec<Strin
     changes
 }
 
-/// What a schema says, by kind and key: `tag hostArch`.
+/// The schema of each key, by kind and key: `tag hostArch`.
 fn rules(schema: Option<&RequestSchema>) -> BTreeMap<String, KeySchema> {
     let Some(schema) = schema else {
         return BTreeMap::new();
@@ -97,7 +97,7 @@ fn geodb(old: &Snapshot, new: &Snapshot) -> Option<String> {
 }
 
 fn list(what: &str, names: &[&str]) -> Option<String> {
-    /// A line of the log is no place for hundreds of names.
+    /// Names in one phrase, so that log lines stay readable.
     const MOST: usize = 20;
     if names.is_empty() {
         return None;

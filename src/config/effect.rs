@@ -1,15 +1,15 @@
-//! Keys of the operator's files that change nothing: misspelt, from another program, or written twice.
-//! A file with such keys is valid; the operator is told about each.
+//! Keys of the operator's files that have no effect: misspelt, from another program, or written twice.
+//! Such a file is valid and must not be refused; each such key becomes a warning.
 
 use super::json::Object;
 
-/// From this similarity on (0 to 1, Jaro-Winkler) a known key is what the operator probably meant.
+/// Least similarity (Jaro-Winkler, 0 to 1) at which a known key is suggested for an unknown one.
 const SIMILAR: f64 = 0.8;
 
-/// A key without effect, and why.
+/// A key without effect, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WithoutEffect {
-    /// Where it stands: empty for the top of the file.
+    /// Place of the object that has the key; empty for the top of the file.
     place: String,
     key: String,
     why: Why,
@@ -17,12 +17,12 @@ pub struct WithoutEffect {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Why {
-    /// The known key that is nearest, if one is near, and all known keys.
+    /// The server does not know the key. `nearest` is a similar known key, if there is one.
     Unknown {
         nearest: Option<&'static str>,
         known: &'static [&'static str],
     },
-    /// The file has the key again further down.
+    /// The same key is written again later in the object, in the spelling `again`.
     Repeated { again: String },
 }
 
@@ -42,12 +42,12 @@ impl std::fmt::Display for WithoutEffect {
                 let known: Vec<String> = known.iter().map(|key| format!("{key:?}")).collect();
                 write!(f, "; known keys are {}", known.join(", "))
             }
-            Why::Repeated { again } => write!(f, "; {again:?} further down counts"),
+            Why::Repeated { again } => write!(f, "; the later {again:?} is used"),
         }
     }
 }
 
-/// The members of an object that have no effect, where `known` are the keys that do.
+/// The members of an object that have no effect; `known` lists the keys that have one.
 pub(super) fn without_effect(
     place: &str,
     object: &Object<'_>,
@@ -121,7 +121,7 @@ mod tests {
         }
         assert_eq!(
             told("{\"versions\": [], \"Versions\": []}"),
-            ["key \"versions\" has no effect; \"Versions\" further down counts"]
+            ["key \"versions\" has no effect; the later \"Versions\" is used"]
         );
     }
 }

@@ -1,5 +1,5 @@
-//! JSON as the operator wrote it: members in their order, keys in any case, values as text. It must
-//! never change a value on its way to the client.
+//! JSON as the operator wrote it: members in their order, keys in any case, values as text. This
+//! module must never change a value on its way to the client.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::problem::Problem;
 
-/// The members of a JSON object in the order they stand there, repeated keys included.
+/// The members of a JSON object in the file's order, repeated keys included.
 pub(super) struct Object<'a> {
     pub(super) members: Vec<(String, &'a RawValue)>,
 }
@@ -20,8 +20,8 @@ impl<'a> Object<'a> {
         serde_json::from_str(raw.get()).ok()
     }
 
-    /// The value of `key` written in any ASCII case, `null` included. The last of a repeated key
-    /// wins, as it did in the original.
+    /// The value of `key` in any ASCII case, `null` included. The last of a repeated key wins, as in
+    /// the original.
     pub(super) fn get(&self, key: &str) -> Option<&'a RawValue> {
         self.members
             .iter()
@@ -29,7 +29,7 @@ impl<'a> Object<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// [`Object::get`] for keys whose `null` means the same as their absence.
+    /// [`Object::get`] for keys where `null` means the same as a missing key.
     pub(super) fn get_non_null(&self, key: &str) -> Option<&'a RawValue> {
         self.get(key).filter(|value| value.get() != "null")
     }
@@ -59,10 +59,10 @@ impl<'de> Deserialize<'de> for Object<'de> {
     }
 }
 
-/// The object that `text` as a whole is.
+/// Parses `text` as one JSON object.
 pub(super) fn document(text: &str) -> Result<Object<'_>, Problem> {
-    // Decodes all of it once, strings and numbers too, so that what is no JSON at all gets its line
-    // and column here, and reading a part of it later can only find another type.
+    // Decoding the whole text reports every syntax error here, with line and column. Reading a part
+    // later can then fail only because its type is wrong.
     if let Err(error) = serde_json::from_str::<Value>(text) {
         return Err(syntax_problem(text, &error));
     }
@@ -72,12 +72,12 @@ pub(super) fn document(text: &str) -> Result<Object<'_>, Problem> {
     })
 }
 
-/// The elements of an array; `None` where `raw` is none.
+/// The elements of an array; `None` where `raw` is not an array.
 pub(super) fn elements(raw: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(raw.get()).ok()
 }
 
-/// The text of a JSON string; `None` where `raw` is none.
+/// The text of a JSON string; `None` where `raw` is not a string.
 pub(super) fn string(raw: &RawValue) -> Option<String> {
     serde_json::from_str(raw.get()).ok()
 }
@@ -99,7 +99,7 @@ pub(super) fn compact(json: &str) -> String {
         .collect()
 }
 
-/// What a message says was found: the value on one line, cut short, or `nothing`.
+/// A value for an error message: on one line and cut short, or `nothing`.
 pub(super) fn found(value: Option<&RawValue>) -> String {
     match value {
         Some(value) => excerpt(value.get()),
@@ -136,8 +136,8 @@ fn syntax_problem(text: &str, error: &serde_json::Error) -> Problem {
     }
 }
 
-/// What stands at the position of an error: lines and columns from 1, columns in bytes. `None` where
-/// the column is inside a character or before the line.
+/// The rest of the line from the position of an error. Lines and columns count from 1, columns in
+/// bytes. `None` where the column is inside a character or before the line, or nothing follows.
 fn rest_of_line(text: &str, line: usize, column: usize) -> Option<&str> {
     let line = text.lines().nth(line.checked_sub(1)?)?;
     let rest = line.get(column.checked_sub(1)?..)?;

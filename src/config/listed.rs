@@ -1,4 +1,5 @@
-//! What the operator lists, and needs no limit for it: told to the limits downward.
+//! The values and keys that the operator lists, which need no limit. The limits in
+//! [`spool`](crate::spool) get them as a plain set and must never read the configuration themselves.
 
 use std::collections::HashSet;
 
@@ -7,7 +8,7 @@ use super::schema::RequestSchema;
 use crate::line::encode as line;
 use crate::spool::cardinality::{APP_VERSION, Listed};
 
-/// What a response config, a request schema and `--down-sample-tags` list.
+/// The keys and values listed in a response config, a request schema and `--down-sample-tags`.
 pub fn listed(
     response: &ResponseConfig,
     schema: Option<&RequestSchema>,

@@ -1,7 +1,7 @@
-//! What the operator wrote, validated: response config, request schema and geo database.
+//! Loading and validation of the operator's files: response config, request schema and geo database.
 //!
 //! Architecture invariant: the three form one [`Snapshot`], loaded as a whole or not at all, and a
-//! request reads it once. Nothing here listens, locks or writes.
+//! request reads it once. This module must never listen on a socket, take a lock or write a file.
 
 mod allowed;
 pub mod changes;
@@ -34,30 +34,30 @@ use schema::RequestSchema;
 use sources::ConfigSources;
 use watch::{File, Fingerprints};
 
-/// The places of a check-in, which may be down-sampled though no client sends them.
+/// Location tags: `--down-sample-tags` may name them, although no client sends them.
 pub const PLACES: [&str; 2] = ["city", "country"];
 
-/// Everything a request is answered from.
+/// All data that a request is answered from.
 #[derive(Debug)]
 pub struct Snapshot {
     pub response: ResponseConfig,
     pub schema: Option<RequestSchema>,
     pub geodb: Option<Arc<GeoDb>>,
-    /// The response config as it is sent where no rule decides, rendered once.
+    /// Rendered answer where no rule decides.
     pub body: Vec<u8>,
-    /// The same for each rule.
+    /// Rendered answers by the index of the rule that decides.
     pub by_rule: Vec<Vec<u8>>,
-    /// When the files were taken.
+    /// Time of the load.
     pub taken: Timestamp,
-    /// What each rule did.
+    /// Counters by the index of the rule.
     pub rule_counters: Vec<Arc<RuleCounters>>,
-    /// What the files looked like when they were read.
+    /// Fingerprints of the files, taken just before they were read.
     pub files: Fingerprints,
 }
 
 impl Snapshot {
-    /// Loads all files; `files` is what they looked like just before. A geo database that did not
-    /// change is taken over from `previous`. Every problem of every file is reported.
+    /// Loads all files; `files` holds their fingerprints from just before. An unchanged geo database
+    /// is reused from `previous`. The error lists every problem of every file.
     pub fn load(
         sources: &ConfigSources,
         files: &Fingerprints,
@@ -100,14 +100,14 @@ impl Snapshot {
 }
 
 impl Snapshot {
-    /// The body of the answer to a check-in for which the rule of this index decides, or none.
+    /// The answer's body; `outcome` is the index of the rule that decides, if one does.
     pub fn body_of(&self, outcome: Option<usize>) -> &[u8] {
         let by_rule = outcome.and_then(|index| self.by_rule.get(index));
         by_rule.unwrap_or(&self.body)
     }
 }
 
-/// Those of the same rules go on counting.
+/// The counters of the rules. A rule that keeps its number and name keeps its counters at a reload.
 fn rule_counters(rules: &Rules, previous: Option<&Snapshot>) -> Vec<Arc<RuleCounters>> {
     let before = previous.map_or(&[][..], |previous| &previous.rule_counters);
     let counters = rules.iter().map(|rule| {
@@ -121,7 +121,7 @@ fn rule_counters(rules: &Rules, previous: Option<&Snapshot>) -> Vec<Arc<RuleCoun
     counters.collect()
 }
 
-/// Reads a schema that has the tags to be down-sampled.
+/// Reads a schema and checks that it lists the tags in `--down-sample-tags`.
 fn schema(text: &str, sources: &ConfigSources) -> Result<RequestSchema, Vec<Problem>> {
     let schema = RequestSchema::parse(text)?;
     let tags = schema.tags().iter();
@@ -165,19 +165,19 @@ impl LoadError {
         self.0.iter().map(|error| error.file)
     }
 
-    /// Whether it was the system that failed, and may not the next time, though no file changes.
+    /// Whether a retry may succeed without a change to a file, because the system failed.
     pub fn may_pass(&self) -> bool {
         self.0.iter().any(|file| file.may_pass)
     }
 }
 
-/// One file and what is wrong with it.
+/// One file and its problems.
 #[derive(Debug)]
 pub struct FileError {
     pub file: File,
     pub path: PathBuf,
     pub problems: Vec<Problem>,
-    /// The file was not read for a reason outside of it: too many open files, a failing disk.
+    /// Whether reading failed for a reason outside the file: too many open files, a failing disk.
     may_pass: bool,
 }
 
@@ -209,14 +209,14 @@ fn read<T>(
         Ok(text) => parse(&text).map_err(|problems| failed(problems, false)),
         Err(error) => {
             let place = format!("byte {}", error.utf8_error().valid_up_to());
-            let message = "found bytes that are no UTF-8, expected JSON";
+            let message = "found bytes that are not UTF-8, expected JSON";
             Err(failed(vec![Problem::new(place, message)], false))
         }
     }
 }
 
 fn read_text(path: &Path) -> io::Result<Vec<u8>> {
-    // A named pipe would block the server's start, or its stop, for good.
+    // Reading a named pipe can block forever, and with it the server's start or stop.
     if !fs::metadata(path)?.is_file() {
         let kind = io::ErrorKind::InvalidInput;
         return Err(io::Error::new(kind, "found no regular file"));
@@ -224,7 +224,7 @@ fn read_text(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
 }
 
-/// What these say of a file stays true until the file or its directory changes.
+/// Whether a retry may succeed. The errors listed here last until the file or its directory changes.
 fn may_pass(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied};
     let lasting = [

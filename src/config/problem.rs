@@ -1,10 +1,9 @@
-//! What is wrong with a file that the operator wrote. Readers of such files return every problem
-//! they find, so that one look is enough to fix the file; naming the file is left to the caller,
-//! who knows it.
+//! Problems in a file that the operator wrote. A reader returns every problem that it finds, so that
+//! all of them can be fixed at once. A problem never names the file; the caller adds the path.
 
 use std::fmt;
 
-/// One mistake: where it stands inside the file, what was found there and what is expected.
+/// One problem: its place inside the file, what was found there and what is expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// `versions[2] "v1.2", releaseDate` or `line 3, column 7`; empty for the file as a whole.
@@ -14,7 +13,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem at `place`, which is empty where it is the file as a whole.
+    /// A problem at `place`; an empty place stands for the file as a whole.
     pub fn new(place: impl Into<String>, message: impl Into<String>) -> Problem {
         Problem {
             place: place.into(),
@@ -32,7 +31,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Collects what a reader finds, so that it can go on to the next key.
+/// The problems found so far, so that a reader can continue with the next key.
 #[derive(Debug, Default)]
 pub(super) struct Problems(pub(super) Vec<Problem>);
 
@@ -41,8 +40,7 @@ impl Problems {
         self.0.push(Problem::new(place, message));
     }
 
-    /// The value that was read at `key` of `place`; `None` where reading it found a problem, which
-    /// is noted.
+    /// The value read at `key` of `place`. An error is noted as a problem and gives `None`.
     pub(super) fn keep<T>(&mut self, place: &str, key: &str, read: Result<T, String>) -> Option<T> {
         match read {
             Ok(value) => Some(value),

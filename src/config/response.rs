@@ -1,6 +1,6 @@
-//! The response config: the versions that every check-in is answered with, swapped by the operator
-//! on release day. What the operator wrote about a version is handed to the client as it stands, in
-//! the operator's spelling and order, keys unknown here included; it must never be rewritten.
+//! The response config: the versions that every check-in is answered with. The operator replaces the
+//! file on release day. The server must never rewrite what the operator wrote about a version:
+//! clients get it in the operator's spelling and order, including keys that are unknown here.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ const VERSION_KEYS: [&str; 5] = [
 #[derive(Clone, Debug)]
 pub struct ResponseConfig {
     versions: Vec<Version>,
-    /// Index of the version that [`ResponseConfig::latest`] tells.
+    /// Index of the version that [`ResponseConfig::latest`] returns.
     latest: usize,
     without_effect: Vec<WithoutEffect>,
     rules: Rules,
@@ -42,27 +42,27 @@ impl ResponseConfig {
         &self.versions
     }
 
-    /// The version tagged `latest`; the highest one where several are.
+    /// The version tagged `latest`; the highest one if several have the tag.
     pub fn latest(&self) -> &Version {
         &self.versions[self.latest]
     }
 
-    /// Keys at the top of the file that change nothing.
+    /// Keys at the top of the file that have no effect.
     pub fn without_effect(&self) -> &[WithoutEffect] {
         &self.without_effect
     }
 
-    /// Which versions are supported for whom.
+    /// The rules that decide which versions are supported for which client.
     pub fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// The body of the answer to a check-in for which no rule decides, `interval_minutes` until the next one.
+    /// The answer's body where no rule decides; `interval_minutes` is the time until the next check-in.
     pub fn render_answer(&self, interval_minutes: u64) -> Vec<u8> {
         self.render_outcome(None, interval_minutes)
     }
 
-    /// The body of the answer where the rule of this index decides, or none.
+    /// The answer's body; `outcome` is the index of the rule that decides, if one does.
     pub fn render_outcome(&self, outcome: Option<usize>, interval_minutes: u64) -> Vec<u8> {
         let versions = if self.rules.is_empty() {
             let versions: Vec<&str> = self.versions.iter().map(|v| &*v.json).collect();
@@ -75,7 +75,7 @@ impl ResponseConfig {
     }
 }
 
-/// Reads a response config. The error holds every problem found, at least one.
+/// Reads a response config. The error lists every problem, at least one.
 pub fn parse(text: &str) -> Result<ResponseConfig, Vec<Problem>> {
     let document = json::document(text).map_err(|problem| vec![problem])?;
     let found = document.get("versions");
@@ -101,7 +101,7 @@ pub fn parse(text: &str) -> Result<ResponseConfig, Vec<Problem>> {
         reader.problems.note("versions", message);
     }
     let rules = rules::read(document.get_non_null("Rules"), &mut reader.problems);
-    // Of versions that could not be read nothing can be said.
+    // These checks need every version, and a version with a problem is missing from the list.
     if reader.problems.0.is_empty() {
         refuse_empty_answers(&rules, &versions, &mut reader.problems);
         refuse_large_answers(&rules, &versions, &mut reader.problems);
@@ -123,10 +123,10 @@ pub fn parse(text: &str) -> Result<ResponseConfig, Vec<Problem>> {
     }
 }
 
-/// Bytes of all answers that the rules make at most: they are held in memory.
+/// Bytes of all rules' answers at most, because they are held in memory.
 const MOST_ANSWERED: usize = 64 * 1024 * 1024;
 
-/// Each rule has an answer of its own.
+/// Refuses rules whose answers, one for each rule, would take too much memory.
 fn refuse_large_answers(rules: &Rules, versions: &[Version], problems: &mut Problems) {
     let one: usize = versions.iter().map(|version| version.json.len()).sum();
     let count = rules.iter().len();
@@ -139,13 +139,13 @@ fn refuse_large_answers(rules: &Rules, versions: &[Version], problems: &mut Prob
     }
 }
 
-/// A client that finds no version at all may well break.
+/// Refuses a rule that hides every version: a client may not expect an empty list.
 fn refuse_empty_answers(rules: &Rules, versions: &[Version], problems: &mut Problems) {
     for rule in rules.iter() {
         let left = |version| effects::offer(Some(rule), version) != effects::Offer::Hidden;
         if !versions.iter().any(left) {
             let message = format!(
-                "found {:?}, which hides every version, expected a constraint that leaves one, or no Hide",
+                "found {:?}, which hides every version, expected a constraint that one of them meets, or no Hide",
                 rule.versions.as_str()
             );
             problems.note(&format!("{}, Constraints.Version", rule.title()), message);
@@ -153,19 +153,19 @@ fn refuse_empty_answers(rules: &Rules, versions: &[Version], problems: &mut Prob
     }
 }
 
-/// What has to be known about the versions before.
+/// The problems, and what the reader has to remember about earlier versions.
 #[derive(Default)]
 struct Reader {
     problems: Problems,
-    /// The index of the version that has a name first.
+    /// Index of the first version with each name.
     names: HashMap<String, usize>,
-    /// Whether a version is tagged `latest`, or has tags that could not be read: one mistake in the
-    /// tags is not to be reported twice.
+    /// Whether a version is tagged `latest`, or has unreadable tags. Unreadable tags are a problem
+    /// of their own and must not also be reported as a missing `latest`.
     may_have_latest: bool,
 }
 
 impl Reader {
-    /// `None` where the version has a problem, which is noted.
+    /// Reads one version. Problems are noted and give `None`.
     fn version(&mut self, index: usize, raw: &RawValue) -> Option<Version> {
         let Some(object) = Object::of(raw) else {
             let found = json::found(Some(raw));
@@ -190,7 +190,7 @@ impl Reader {
 
         self.two_spellings(&place, &object);
 
-        // All keys are read before the first of them ends this, so that every problem is noted.
+        // No early return before all keys are read, so that every problem is noted.
         let name = self.problems.keep(&place, "name", name);
         let release_date = self.problems.keep(&place, "releaseDate", release_date);
         let min_upgradable = self
@@ -210,7 +210,8 @@ impl Reader {
         })
     }
 
-    /// Refuses a key in two spellings: clients that compare exactly would read another value than this server.
+    /// Refuses a key in two spellings: clients that match the case of keys would read another value
+    /// than this server.
     fn two_spellings(&mut self, place: &str, object: &Object<'_>) {
         for key in VERSION_KEYS {
             let names = object.members.iter().map(|(name, _)| name.as_str());
@@ -226,8 +227,8 @@ impl Reader {
         }
     }
 
-    /// Refuses a name that an earlier version has. Names are compared as they are written, as in
-    /// the original: `1.2` and `v1.2.0` are two names.
+    /// Refuses a name that an earlier version has. Names are compared as text, as in the original:
+    /// `1.2` and `v1.2.0` are two names.
     fn unique(
         &mut self,
         index: usize,

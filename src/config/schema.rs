@@ -1,6 +1,6 @@
-//! The request schema: which extra tags and fields of a check-in are kept, and what is valid for
-//! them. Values that break it are left out by the check-in; a schema itself is taken whole or not
-//! at all.
+//! The request schema: which extra tags and fields of a check-in are kept, and which values are
+//! valid for them. The check-in leaves out other values. A schema with a problem is refused as a
+//! whole and must never be used in part.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use super::problem::{Problem, Problems};
 use crate::line::encode::{self as line, RESERVED_KEYS};
 use crate::line::snake::snake_case;
 
-/// Bytes of a string value where the schema gives no `maxLen`, or 0: the original's default.
+/// Default of `maxLen` in bytes, also used where it is 0; the same as in the original.
 pub const DEFAULT_MAX_LEN: usize = 200;
 
-/// What the schema of a key looks like, for messages.
+/// A sample schema of a key, for messages.
 const EXAMPLE: &str = "{\"dataType\": \"string\", \"maxLen\": 200}";
 
 /// The keys at the top of the file that have an effect.
@@ -25,7 +25,7 @@ const KEYS: &[&str] = &[
     "extraTagInfoSchema",
     "extraFieldInfoSchema",
 ];
-/// The same of the schema of one key.
+/// The keys in the schema of one key that have an effect.
 const KEY_KEYS: &[&str] = &["dataType", "maxLen", "values", "pattern"];
 
 /// A valid request schema.
@@ -37,22 +37,22 @@ pub struct RequestSchema {
     without_effect: Vec<WithoutEffect>,
 }
 
-/// Keys in the client's spelling, sorted, none twice, and what is valid for each.
+/// Distinct keys in the client's spelling, sorted, each with its schema.
 pub type Keys = Vec<(String, KeySchema)>;
 
-/// What is valid for one key.
+/// The schema of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySchema {
     /// The key in the point: snake case.
     pub point_key: Box<str>,
-    /// The same as it stands in a line; `None` for a name of the point's own, which is never stored.
-    /// Made once here, since each record needs it.
+    /// The point key, escaped for line protocol; `None` for a reserved name, which is never stored.
+    /// Computed once, because each record needs it.
     pub line_key: Option<Box<str>>,
-    /// The type a value must have.
+    /// The type that a value must have.
     pub data_type: DataType,
-    /// The most bytes a string value may have; without meaning for other types.
+    /// Bytes of a string value at most; unused for other types.
     pub max_len: usize,
-    /// The strings that are allowed, where the operator says which.
+    /// The allowed strings, if the operator limits them.
     pub allowed: Option<Allowed>,
 }
 
@@ -72,7 +72,7 @@ impl KeySchema {
         }
     }
 
-    /// Whether a string is valid: not too long, and allowed.
+    /// Checks that a string is not too long, and allowed.
     pub fn check(&self, text: &str) -> Result<(), Invalid> {
         if text.len() > self.max_len {
             return Err(Invalid::TooLong);
@@ -84,26 +84,26 @@ impl KeySchema {
     }
 }
 
-/// Why a string is not valid.
+/// The reason why a string is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalid {
     TooLong,
     NotAllowed,
 }
 
-/// The types of values; a float is any JSON number.
+/// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataType {
     /// `"string"`
     String,
-    /// `"float"`
+    /// `"float"`: any JSON number.
     Float,
     /// `"boolean"`
     Boolean,
 }
 
 impl RequestSchema {
-    /// Reads a request schema. The error holds every problem found, at least one.
+    /// Reads a request schema. The error lists every problem, at least one.
     ///
     /// A key whose point key is a built-in name (`city`, `value`) is accepted, as in the original.
     pub fn parse(text: &str) -> Result<RequestSchema, Vec<Problem>> {
@@ -128,17 +128,17 @@ impl RequestSchema {
         }
     }
 
-    /// What is valid for `appVersion`: always a string.
+    /// The schema of `appVersion`, which is always a string.
     pub fn app_version(&self) -> &KeySchema {
         &self.app_version
     }
 
-    /// The extra tags: always strings.
+    /// The extra tags, which are always strings.
     pub fn tags(&self) -> &Keys {
         &self.tags
     }
 
-    /// Keys of the file that change nothing.
+    /// Keys of the file that have no effect.
     pub fn without_effect(&self) -> &[WithoutEffect] {
         &self.without_effect
     }
@@ -160,7 +160,7 @@ impl DataType {
     }
 }
 
-/// Reads the parts of a schema and notes what is wrong with them.
+/// Reads the parts of a schema and notes their problems.
 #[derive(Default)]
 struct Reader {
     problems: Problems,
@@ -168,8 +168,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// A schema without it is taken, where the original did not start: there is only one thing that
-    /// it could say.
+    /// `appVersionSchema` may be missing, because its only possible type is string. The original
+    /// does not start without it.
     fn app_version(&mut self, value: Option<&RawValue>) -> Option<KeySchema> {
         let Some(value) = value else {
             return Some(KeySchema::new("appVersion", DataType::String));
@@ -177,7 +177,7 @@ impl Reader {
         self.key("appVersionSchema", "appVersion", value, &[DataType::String])
     }
 
-    /// The keys below `section`, of which each must have one of `types`.
+    /// The keys in `section`; each must have one of `types`.
     fn keys(&mut self, document: &Object<'_>, section: &str, types: &[DataType]) -> Keys {
         let Some(value) = document.get_non_null(section) else {
             return Keys::new();
@@ -190,11 +190,11 @@ impl Reader {
             );
             return Keys::new();
         };
-        // Of a repeated key the last one counts.
+        // The last of a repeated key wins.
         let mut schemas = BTreeMap::new();
         for (key, value) in &object.members {
             let place = format!("{section}, {key:?}");
-            // A backslash at its end is what line protocol cannot express of a key.
+            // Line protocol has no way to write a key that ends in a backslash.
             if key.is_empty() || key.contains(char::is_control) || key.ends_with('\\') {
                 let message = "found an empty key, or one with control characters or a backslash \
                                at its end, expected a name";
@@ -208,7 +208,7 @@ impl Reader {
         schemas.into_iter().collect()
     }
 
-    /// `None` where the schema of a key has a problem, which is noted.
+    /// Reads the schema of one key. Problems are noted and give `None`.
     fn key(
         &mut self,
         place: &str,
@@ -236,7 +236,8 @@ impl Reader {
         })
     }
 
-    /// `None` where there is no rule, or one with a problem, which is noted.
+    /// Reads `values` or `pattern`; `None` where both are missing, or there is a problem, which is
+    /// noted.
     fn allowed(&mut self, place: &str, object: &Object<'_>) -> Option<Allowed> {
         let values = object.get_non_null("values").map(Allowed::values);
         let pattern = object.get_non_null("pattern").map(Allowed::pattern);
@@ -246,7 +247,7 @@ impl Reader {
             (None, Some(read)) => ("pattern", read),
             (Some(_), Some(_)) => (
                 "pattern",
-                Err("found beside \"values\", expected one of them".into()),
+                Err("found together with \"values\", expected only one of them".into()),
             ),
         };
         self.problems.keep(place, key, read)

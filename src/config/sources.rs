@@ -1,10 +1,10 @@
-//! Which files a snapshot is loaded from.
+//! The files and settings that a snapshot is loaded from.
 
 use std::path::PathBuf;
 
 use crate::units::duration::QueryPeriod;
 
-/// What a snapshot is made from and checked against.
+/// The paths of the files, and the settings that they are rendered with and checked against.
 #[derive(Clone, Debug)]
 pub struct ConfigSources {
     pub response: PathBuf,

@@ -1,5 +1,5 @@
-//! A request schema with the keys added that were left out. What the operator wrote stays verbatim, but for
-//! a `maxLen` that is too small.
+//! A suggested request schema: the operator's own, with the keys added that check-ins left out. It must
+//! change nothing that the operator wrote except white space and a `maxLen` that is too small.
 
 use serde_json::value::RawValue;
 
@@ -11,10 +11,10 @@ use crate::line::snake::snake_case;
 const TAGS: &str = "extraTagInfoSchema";
 const FIELDS: &str = "extraFieldInfoSchema";
 const APP_VERSION: &str = "appVersionSchema";
-/// The least length that is suggested: a few bytes more than seen must not break the schema again.
+/// Least suggested `maxLen` in bytes, so that a value a few bytes longer than those seen is still valid.
 const LEAST_LENGTH: usize = 16;
 
-/// What a schema has to take of a key.
+/// A key that the schema should accept, with its type and length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     pub section: Section,
@@ -32,7 +32,7 @@ pub enum Section {
     Fields,
 }
 
-/// A schema as text, with the wanted keys that were added and those whose `maxLen` was raised.
+/// A schema as text, the keys that were added to it, and the keys whose `maxLen` was raised.
 #[derive(Debug)]
 pub struct Suggested {
     pub text: String,
@@ -40,7 +40,7 @@ pub struct Suggested {
     pub lengthened: Vec<Wanted>,
 }
 
-/// Adds the keys that a valid schema does not list, and raises the `maxLen` of those that it does.
+/// Adds the wanted keys that a valid schema does not list, and raises a `maxLen` that is too small.
 pub fn suggest(text: &str, schema: &RequestSchema, wanted: &[Wanted]) -> Option<Suggested> {
     let document = json::document(text).ok()?;
     let (mut added, mut lengthened) = (Vec::new(), Vec::new());
@@ -94,7 +94,7 @@ fn section(key: &str) -> Option<Section> {
     found.map(|(_, section)| section)
 }
 
-/// The type and maxLen of a key that the schema lists.
+/// The type and `maxLen` of a key; `None` where the schema does not list it.
 fn listed(schema: &RequestSchema, wanted: &Wanted) -> Option<(DataType, usize)> {
     let keys = match wanted.section {
         Section::AppVersion => {
@@ -108,7 +108,7 @@ fn listed(schema: &RequestSchema, wanted: &Wanted) -> Option<(DataType, usize)> 
     Some((rule.data_type, rule.max_len))
 }
 
-/// Whether a key can be listed: its name in the point is nobody else's, and a schema takes it.
+/// Whether a key can be added: no other key is stored under the same name, and a schema accepts it.
 fn is_free(schema: &RequestSchema, added: &[Wanted], wanted: &Wanted) -> bool {
     let key = &wanted.key;
     let point_key = snake_case(key);
@@ -134,10 +134,10 @@ fn is_free(schema: &RequestSchema, added: &[Wanted], wanted: &Wanted) -> bool {
         && !again
 }
 
-/// A section with more keys.
+/// A section with `added` keys, and with a greater `maxLen` for those in `lengthened`.
 fn keys(value: &RawValue, lengthened: &[Wanted], added: &[Wanted]) -> String {
     let Some(object) = Object::of(value) else {
-        // `null`: the section is not there.
+        // In a valid schema, a section that is not an object is `null`.
         return match added {
             [] => value.get().to_owned(),
             added => lines(&new_members(added), 2),
@@ -155,7 +155,7 @@ fn keys(value: &RawValue, lengthened: &[Wanted], added: &[Wanted]) -> String {
     lines(&members, 2)
 }
 
-/// The rule of a key, with a greater maxLen where one is wanted.
+/// The schema of a key, with a greater `maxLen` where one is wanted.
 fn rule(value: &RawValue, longer: Option<&Wanted>) -> String {
     let (Some(longer), Some(object)) = (longer, Object::of(value)) else {
         return value.get().to_owned();
@@ -184,7 +184,7 @@ fn new_members(added: &[Wanted]) -> Vec<(String, String)> {
     added.iter().map(member).collect()
 }
 
-/// The next power of two, or the default where the length is below it and the power is not.
+/// The next power of two, but at most the default for a length up to the default.
 fn roomy(length: usize) -> usize {
     let power = length.max(LEAST_LENGTH).next_power_of_two();
     if length <= DEFAULT_MAX_LEN {
@@ -194,7 +194,7 @@ fn roomy(length: usize) -> usize {
     }
 }
 
-/// An object with a line for each member.
+/// A JSON object with one line for each member.
 fn lines(members: &[(String, String)], indent: usize) -> String {
     let (outer, inner) = (" ".repeat(indent), " ".repeat(indent + 2));
     let members: Vec<String> = members

@@ -1,8 +1,8 @@
-//! One version of a response config. It is handed to clients as the operator wrote it.
+//! One version of a response config. Clients must get it as the operator wrote it.
 
 use jiff::Timestamp;
 
-/// The tag (exactly so) of the version that the operator recommends.
+/// The tag, in exactly this spelling, of the version that the operator recommends.
 pub const LATEST_TAG: &str = "latest";
 
 /// One version of the application.
@@ -10,7 +10,7 @@ pub const LATEST_TAG: &str = "latest";
 pub struct Version {
     /// The name as the operator wrote it (`v1.8.0`).
     pub name: String,
-    /// The name read as a semantic version.
+    /// The name, parsed as a semantic version.
     pub semver: semver::Version,
     /// May lie in the future.
     pub release_date: Timestamp,

@@ -1,4 +1,4 @@
-//! What is valid but probably not meant.
+//! Warnings about settings that are valid but probably mistakes. They never keep a file from loading.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::line::encode::RESERVED_KEYS;
 /// Geo databases are published weekly or monthly, and addresses move.
 const GEODB_AGE: SignedDuration = SignedDuration::from_hours(60 * 24);
 
-/// Everything about a snapshot that a person should look at.
+/// All warnings about a snapshot, one sentence each.
 pub fn warnings(snapshot: &Snapshot, now: Timestamp) -> Vec<String> {
     let mut warnings = without_effect(snapshot);
     warnings.extend(response(&snapshot.response, now));
@@ -40,7 +40,7 @@ pub fn warnings(snapshot: &Snapshot, now: Timestamp) -> Vec<String> {
     warnings
 }
 
-/// The keys of both files that change nothing.
+/// Warnings about keys of the response config and the request schema that have no effect.
 pub fn without_effect(snapshot: &Snapshot) -> Vec<String> {
     let response = snapshot.response.without_effect().iter();
     let schema = snapshot.schema.iter().flat_map(|s| s.without_effect());
@@ -76,7 +76,7 @@ fn response(config: &ResponseConfig, now: Timestamp) -> Vec<String> {
     warnings
 }
 
-/// A key of a schema that is stored under some name.
+/// A key of a schema, as the client spells it.
 struct Spelling<'a> {
     kind: &'static str,
     key: &'a str,
@@ -84,7 +84,7 @@ struct Spelling<'a> {
 }
 
 fn schema(schema: &RequestSchema) -> Vec<String> {
-    // By the name they are stored under.
+    // Grouped by the name under which they are stored.
     let mut spellings: BTreeMap<&str, Vec<Spelling<'_>>> = BTreeMap::new();
     for (kind, keys) in [("tag", schema.tags()), ("field", schema.fields())] {
         for (key, rule) in keys {
@@ -101,7 +101,7 @@ fn schema(schema: &RequestSchema) -> Vec<String> {
         let shown = shown.join(", ");
         if RESERVED_KEYS.contains(&point_key) {
             warnings.push(format!(
-                "{shown} of the schema: never stored, {point_key:?} is a name of the point's own"
+                "{shown} of the schema: never stored, because the name {point_key:?} is reserved"
             ));
             continue;
         }
@@ -112,15 +112,15 @@ fn schema(schema: &RequestSchema) -> Vec<String> {
         let fields = keys.len() - tags;
         if tags > 1 || fields > 1 {
             warnings.push(format!(
-                "{shown} of the schema: all stored as {point_key:?}; of one check-in only the first \
-                 is kept"
+                "{shown} of the schema: all stored as {point_key:?}; if a check-in has several, only \
+                 the first is kept"
             ));
         }
         let types = field_types(&keys);
         if types.len() > 1 {
             warnings.push(format!(
-                "{shown} of the schema: {point_key:?} would be {}; InfluxDB keeps to the type it \
-                 gets first and refuses whole records with another",
+                "{shown} of the schema: {point_key:?} would be {}; InfluxDB keeps the type that it \
+                 gets first and refuses records with another type",
                 types.join(" and ")
             ));
         }
@@ -134,7 +134,7 @@ fn schema(schema: &RequestSchema) -> Vec<String> {
     warnings
 }
 
-/// The types of those keys that are fields, none twice.
+/// The distinct types of the fields among `keys`.
 fn field_types(keys: &[Spelling<'_>]) -> Vec<&'static str> {
     let fields = keys.iter().filter(|spelling| spelling.kind == "field");
     let mut types: Vec<&str> = fields

@@ -1,8 +1,8 @@
-//! Noticing that the operator changed a file: edited in place, renamed over, or behind a symbolic
-//! link that was swapped.
+//! Detection of changed files: edited in place, replaced by a rename, or behind a symbolic link that
+//! now points elsewhere.
 //!
-//! Files are told apart by what stat(2) says of them, links followed, so nothing is read while
-//! nothing changes.
+//! Files are compared by their stat(2) data, with links followed. This module must never read a
+//! file's content.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::config::sources::ConfigSources;
 
-/// A change is taken once the files have stayed as they are for this long: whoever writes them is
-/// done by then, and a second edit cannot hide in the same tick of the file system's clock.
+/// Time without a further change before a changed file is loaded. The writer is probably done by then,
+/// and a second edit cannot have the same timestamp as the first.
 pub const SETTLED: Duration = Duration::from_secs(1);
 
-/// A file that makes no sense is called wrong once it has stayed so for this long. Writers do pause:
-/// a busy disk has held up the write behind a truncation for 2 s.
+/// Time without a change before an invalid file is reported. A busy disk was seen to delay the write
+/// after a truncation for 2 s.
 const HALF_WRITTEN: Duration = Duration::from_secs(3);
 
 /// One of the files of a snapshot.
@@ -23,16 +23,16 @@ const HALF_WRITTEN: Duration = Duration::from_secs(3);
 pub enum File {
     Response,
     Schema,
-    /// Stands by itself: nothing in the other two refers to it, and it alone is so large that writing it
-    /// takes minutes.
+    /// Loaded independently of the other two, because nothing in them refers to it and writing it
+    /// can take minutes.
     GeoDb,
 }
 
 impl File {
-    /// In the order in which they are loaded and told of.
+    /// All files, in the order in which they are loaded and reported.
     const ALL: [File; 3] = [File::Response, File::Schema, File::GeoDb];
 
-    /// The flag that names it.
+    /// The flag that sets the file's path.
     pub fn flag(self) -> &'static str {
         match self {
             File::Response => "--upgrade-response-config",
@@ -41,7 +41,7 @@ impl File {
         }
     }
 
-    /// `None` where the operator gave none.
+    /// The file's path; `None` where the flag is not set.
     pub fn path(self, sources: &ConfigSources) -> Option<&PathBuf> {
         match self {
             File::Response => Some(&sources.response),
@@ -51,15 +51,15 @@ impl File {
     }
 }
 
-/// What the files of a snapshot looked like, in the order of `File::ALL`.
+/// The stat(2) data of a snapshot's files, in the order of `File::ALL`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprints([Fingerprint; 3]);
 
-/// Device, inode, size, and times of change of content and inode; `None` for no file.
+/// Device, inode, size, mtime and ctime; `None` where there is no file.
 pub(super) type Fingerprint = Option<(u64, u64, u64, [i64; 4])>;
 
 impl Fingerprints {
-    /// Looks at the files as they are now.
+    /// Calls stat(2) for each file.
     pub fn of(sources: &ConfigSources) -> Fingerprints {
         Fingerprints(File::ALL.map(|file| file.path(sources).and_then(|path| fingerprint(path))))
     }
@@ -68,26 +68,27 @@ impl Fingerprints {
         self.0[file as usize]
     }
 
-    /// The same, but for the geo database, which is to stay that of `before`.
+    /// These fingerprints, with the geo database's replaced by the one in `before`.
     pub fn with_geodb_of(mut self, before: &Fingerprints) -> Fingerprints {
         self.0[File::GeoDb as usize] = before.get(File::GeoDb);
         self
     }
 
-    /// The first file that looks different in `others`.
+    /// The first file whose fingerprint is different in `others`.
     pub fn first_other(&self, others: &Fingerprints) -> Option<File> {
         let mut files = File::ALL.into_iter();
         files.find(|file| self.get(*file) != others.get(*file))
     }
 
-    /// Whether a file was changed so lately that whoever changed it may not be done. Goes by the
-    /// machine's clock; after it was set back, by nothing for a while.
+    /// Whether a file was changed so recently that its writer may not be done. Always false while
+    /// the file's timestamp lies in the future, as after the machine's clock was set back.
     pub fn may_be_half_written(&self, file: File) -> bool {
         self.age(file).is_some_and(|age| age < HALF_WRITTEN)
     }
 
-    /// Whether the geo database of `before` was written over in place a moment ago, as `rsync --inplace`
-    /// does. Half of it makes sense: what says that it is whole is at its end, and that is the old one's.
+    /// Whether the geo database of `before` was overwritten in place within the last second, as by
+    /// `rsync --inplace`. Validation cannot detect a partly overwritten file: its end, which holds the
+    /// metadata, is still that of the old one.
     pub fn geodb_is_written_over(&self, before: &Fingerprints) -> bool {
         let (now, before) = (self.get(File::GeoDb), before.get(File::GeoDb));
         let inode = |file: Fingerprint| file.map(|(device, inode, ..)| (device, inode));
@@ -96,8 +97,8 @@ impl Fingerprints {
             && self.age(File::GeoDb).is_some_and(|age| age < SETTLED)
     }
 
-    /// Whether a file was changed within the last second. A file system's clock may tick so slowly that
-    /// another change looks the same.
+    /// Whether a file was changed within the last second. File system timestamps can be so coarse that
+    /// another change in that time has the same one.
     pub fn changed_lately(&self) -> bool {
         let lately = |file| self.age(file).is_some_and(|age| age < SETTLED);
         File::ALL.into_iter().any(lately)
@@ -125,25 +126,26 @@ fn fingerprint(path: &Path) -> Fingerprint {
     Some((file.dev(), file.ino(), file.len(), times))
 }
 
-/// Remembers what the files looked like when they were last judged, be it good or bad.
+/// The files' state at the last load, whether it succeeded or failed, and since then.
 #[derive(Debug)]
 pub struct Watch {
-    /// `None` where no judgement was possible.
+    /// Fingerprints of the files at the last load; `None` where they must be loaded again.
     judged: Option<Fingerprints>,
-    /// What each file looked like last, and when it was first seen so.
+    /// Fingerprints at the last look.
     seen: Fingerprints,
+    /// Time at which each file was first seen with that fingerprint.
     since: [Instant; 3],
 }
 
-/// What a look at the files came to.
+/// The result of a look at the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     Unchanged,
-    /// This one has changed, but perhaps not for the last time: look again soon.
+    /// This file has changed and may still be written to: look again soon.
     Settling(File),
-    /// Changed and settled: load them.
+    /// Files have changed, and none may still be written to: load them.
     Changed,
-    /// The same, except that the geo database goes on changing: load the others.
+    /// Files have changed, and only the geo database may still be written to: load the others.
     ChangedButGeoDb,
 }
 
@@ -156,7 +158,7 @@ impl Watch {
         }
     }
 
-    /// Compares the files with what they looked like.
+    /// Compares the files with their state at the last load and at the last look.
     pub fn look(&mut self, sources: &ConfigSources) -> Look {
         let now = Fingerprints::of(sources);
         for file in File::ALL {
@@ -176,7 +178,7 @@ impl Watch {
         }
     }
 
-    /// Whether a file other than the geo database looks different from when it was judged.
+    /// Whether a file other than the geo database has changed since the last load.
     pub fn others_changed(&self, now: &Fingerprints) -> bool {
         [File::Response, File::Schema]
             .into_iter()
@@ -188,12 +190,13 @@ impl Watch {
         judged.is_none_or(|judged| judged.get(file) != now.get(file))
     }
 
-    /// The files were loaded or refused as they looked then.
+    /// Records the fingerprints with which the files were loaded or refused.
     pub fn judged(&mut self, files: Fingerprints) {
         self.judged = Some(files);
     }
 
-    /// The files could not be read, or may look different the next time: they are to be loaded even if they stay as they are.
+    /// Makes the next look ask for a load even if no file changes, because the last load may have
+    /// failed for a passing reason or read an unfinished file.
     pub fn not_judged(&mut self) {
         self.judged = None;
     }

@@ -2,7 +2,7 @@ use super::*;
 
 const VALID: &str = r#"{"name":"v1.2.3","releaseDate":"2024-05-31T12:00:00Z","tags":["latest"]}"#;
 
-/// A config of one version, valid but for what `from` is replaced with.
+/// Reads a config of one valid version, in which `from` is replaced with `to`.
 fn with(from: &str, to: &str) -> Result<ResponseConfig, String> {
     let version = VALID.replacen(from, to, 1);
     assert_ne!(version, VALID, "{from} is not in the version");

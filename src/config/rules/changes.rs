@@ -1,10 +1,10 @@
-//! What a reload changed in the rules, in the words of the log.
+//! Descriptions, for the log, of what a reload changed in the rules. This module only compares.
 //!
-//! A rule is the same one where its name is, or, without a name, its number.
+//! Two rules count as the same one if they have the same name, or, without names, the same number.
 
 use super::{Rule, Rules};
 
-/// The differences, one phrase each; none where there are none.
+/// The differences between two sets of rules, one phrase each.
 pub fn describe(old: &Rules, new: &Rules) -> Vec<String> {
     let mut changes = Vec::new();
     for rule in new.iter() {
@@ -34,7 +34,7 @@ fn is_same(one: &Rule, other: &Rule) -> bool {
     }
 }
 
-/// But for its place.
+/// Whether the rules differ in more than their number.
 fn differs(before: &Rule, after: &Rule) -> bool {
     let before = Rule {
         number: after.number,

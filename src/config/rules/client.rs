@@ -1,6 +1,6 @@
-//! A client as the rules see it: what it sent, before the request schema filters it, and where it is.
+//! A client as the rules see it: the values that it sent, before the request schema filters them, and its location.
 //!
-//! It is made for one check-in and forgotten with it. The address in it is read by the roll-out alone.
+//! A `Client` exists for one check-in and must never be stored. Only the roll-out reads its address.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -13,32 +13,33 @@ use super::constraint::Constraint;
 use super::said::{Said, version};
 use super::wanted::Wanted;
 
-/// The systems and architectures that Rancher Desktop's `platform` is made of.
+/// Systems: the first part of Rancher Desktop's tag `platform`.
 pub const SYSTEMS: [&str; 3] = ["darwin", "linux", "win32"];
+/// Architectures: the second part of `platform`.
 pub const ARCHITECTURES: [&str; 2] = ["arm64", "x64"];
 
-/// What a check-in says, by the client's own keys.
+/// The values of a check-in, by the client's own keys.
 pub trait Told {
     fn app_version(&self) -> &str;
 
-    /// The value of a tag, or else of a field, of exactly this key; the last one where it is repeated.
+    /// The value of the tag, or else the field, with exactly this key; the last one of a repeated key.
     fn extra(&self, key: &str) -> Option<Said<'_>>;
 }
 
 /// One client at one moment.
 pub struct Client<'a> {
     told: &'a dyn Told,
-    /// By the slot of a key: several rules ask for the same one.
+    /// Values by the slot of their key, so that each is looked up and parsed once for all rules.
     heard: RefCell<Vec<Heard<'a>>>,
     pub app_version: Option<Version>,
     pub platform: Option<Platform<'a>>,
-    /// The ISO code, where it is known.
+    /// The ISO code of the country, if it is known.
     pub country: Option<&'a str>,
     pub address: Option<IpAddr>,
     pub now: Timestamp,
 }
 
-/// What Rancher Desktop says of the machine: `platform` (`darwin-x64`) and `platformVersion`, both usable.
+/// Rancher Desktop's tags `platform` (`darwin-x64`) and `platformVersion`, both valid.
 #[derive(Clone, Debug)]
 pub struct Platform<'a> {
     pub system: &'a str,
@@ -47,7 +48,7 @@ pub struct Platform<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// Reads of the client what the rules need.
+    /// Reads the parts of the check-in that the rules need.
     pub fn new(told: &'a dyn Told, needs: Needs, place: Place<'a>, now: Timestamp) -> Client<'a> {
         Client {
             told,
@@ -64,7 +65,7 @@ impl<'a> Client<'a> {
         self.told
     }
 
-    /// Whether what the client says to a key is one of the values that are wanted.
+    /// Whether the client's value of a key meets one of the wanted values.
     pub fn says(&self, key: &str, slot: usize, wanted: &[Wanted]) -> bool {
         let mut heard = self.heard.borrow_mut();
         let Some(heard) = heard.get_mut(slot) else {
@@ -84,14 +85,15 @@ impl<'a> Client<'a> {
     }
 }
 
-/// What a client says to one key, and the same as a version, as far as somebody asked.
+/// A client's value of one key; the outer `None` means that no rule has needed it yet.
 #[derive(Clone, Default)]
 struct Heard<'a> {
     said: Option<Option<Said<'a>>>,
+    /// The same value, parsed as a version.
     version: Option<Option<Version>>,
 }
 
-/// Where a client is, as far as the rules ask for it.
+/// A client's country and address, as far as the rules need them.
 #[derive(Clone, Copy, Default)]
 pub struct Place<'a> {
     pub country: Option<&'a str>,

@@ -1,7 +1,7 @@
-//! One comparison of a constraint, such as `<1.2` or `^0.3.x`, and which versions meet it.
+//! One comparison of a constraint, such as `<1.2` or `^0.3.x`, and the test whether a version meets it.
 //!
-//! A missing part is a wildcard. Where the comparison names no pre-release, none meets it, but for `!=` with a
-//! whole version. Build metadata is never compared.
+//! A missing part is a wildcard. A pre-release meets only a comparison that names one, or `!=` with a whole
+//! version. Build metadata must never be compared.
 
 use std::cmp::Ordering;
 
@@ -9,7 +9,7 @@ use semver::{BuildMetadata, Prerelease, Version};
 
 use super::grammar::Token;
 
-/// What is compared how.
+/// The operator of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     Equal,
@@ -20,11 +20,11 @@ pub enum Op {
     AtMost,
     /// `~`: the same minor version, or the same major one where no minor is named.
     Tilde,
-    /// `^`: up to the next version that may break, by the first number that is not zero.
+    /// `^`: no change in the first number that is not zero, nor in those before it.
     Caret,
 }
 
-/// The last number that a comparison names.
+/// The last number that a comparison names; wildcards are not named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Named {
     /// `*`
@@ -40,14 +40,14 @@ enum Named {
 #[derive(Clone, Debug)]
 pub struct Comparator {
     op: Op,
-    /// Zero in place of what is not named.
+    /// The named version, with zero for each number that is not named.
     version: Version,
     named: Named,
 }
 
 impl Comparator {
-    /// `None` where the token is no version: mixed parts, numbers beyond 64 bits, a pre-release with a leading
-    /// zero. What follows a wildcard is not looked at.
+    /// `None` where the token is not a version: a part with digits and wildcards, a number beyond 64 bits, or a
+    /// pre-release number with a leading zero. Numbers after a wildcard are ignored.
     pub fn new(op: Op, token: &Token<'_>) -> Option<Comparator> {
         let [major, minor, patch] = token.parts;
         let wild = |part: Option<&str>| part.is_none_or(|part| matches!(part, "x" | "X" | "*"));
@@ -71,7 +71,7 @@ impl Comparator {
         Some(Comparator { op, version, named })
     }
 
-    /// The version that is named.
+    /// The named version.
     pub fn named(&self) -> &Version {
         &self.version
     }
@@ -98,7 +98,7 @@ impl Comparator {
         }
     }
 
-    /// Of a version that is not lower.
+    /// `~`, for a version that is not lower than the named one.
     fn tilde(&self, version: &Version) -> bool {
         let named = &self.version;
         let is_zero = (named.major, named.minor, named.patch) == (0, 0, 0);
@@ -108,7 +108,7 @@ impl Comparator {
         version.major == named.major && (self.named == Named::Major || version.minor == named.minor)
     }
 
-    /// Of a version that is not lower.
+    /// `^`, for a version that is not lower than the named one.
     fn caret(&self, version: &Version) -> bool {
         let named = &self.version;
         if version.major != named.major {
@@ -137,7 +137,7 @@ impl Comparator {
         }
     }
 
-    /// `>`: with a wildcard above all that it stands for.
+    /// `>`. With a wildcard, the version must be above all versions that the wildcard includes.
     fn is_below(&self, version: &Version) -> bool {
         let named = &self.version;
         match self.named {
@@ -148,7 +148,7 @@ impl Comparator {
         }
     }
 
-    /// `<=` with a wildcard: up to the last that it stands for.
+    /// `<=` with a wildcard: up to the last version that the wildcard includes.
     fn reaches(&self, version: &Version) -> bool {
         let named = &self.version;
         match self.named {
@@ -160,12 +160,12 @@ impl Comparator {
 }
 
 fn number(digits: &str) -> Option<u64> {
-    // `u64::from_str` alone would take a sign, too.
+    // `u64::from_str` alone would also accept a sign.
     let only_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
     only_digits.then(|| digits.parse().ok()).flatten()
 }
 
-/// Whether the pre-release of a version's text has no number with a leading zero.
+/// Whether no number in the pre-release of `version` has a leading zero.
 pub fn is_sound_pre(version: &str) -> bool {
     let whole = version.split('+').next().unwrap_or(version);
     whole

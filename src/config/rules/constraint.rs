@@ -1,9 +1,11 @@
-//! A constraint on a version, such as `>=1.2 <2 || ~3.4`: from its text to what meets it.
+//! A constraint on a version, such as `>=1.2 <2 || ~3.4`: parsing, and the test whether a version meets it.
 //!
-//! The grammar and its meaning are those of Masterminds/semver v3.2.1, because operators bring rules that were
-//! written for it. It must never take a text that the library refuses, nor judge a version differently;
-//! `tests/rules/constraints.jsonl` has its values. No crate does: of those 68 constraints, nodejs-semver refuses or
-//! takes six otherwise (`!=`, `=<`, commas, the empty text), and takes a pre-release only of the named version.
+//! Grammar and meaning are those of Masterminds/semver v3.2.1, because operators bring rules written for that
+//! library. This module must never accept a text that the library refuses, nor give a different result for a
+//! version; `tests/rules/constraints.jsonl` has the library's results for 68 constraints.
+//!
+//! No crate does the same. nodejs-semver differs for six of the 68 (`!=`, `=<`, commas, the empty text), and accepts
+//! a pre-release only of the named version.
 
 use std::fmt;
 
@@ -12,10 +14,10 @@ use semver::Version;
 use super::comparator::{Comparator, Op};
 use super::grammar;
 
-/// Bytes of a constraint at most; nobody writes longer ones.
+/// Bytes of a constraint at most, so that parsing stays cheap.
 const MAX_LEN: usize = 1000;
 
-/// At least one group, of which one must be met; a group is met where all its comparators are.
+/// At least one group of comparators. A version must meet all comparators of one group.
 #[derive(Clone, Debug)]
 pub struct Constraint {
     text: Box<str>,
@@ -23,7 +25,7 @@ pub struct Constraint {
 }
 
 impl Constraint {
-    /// Reads a constraint; `None` where the text is none.
+    /// Reads a constraint; `None` where the text is not one.
     pub fn parse(text: &str) -> Option<Constraint> {
         if text.len() > MAX_LEN {
             return None;
@@ -65,8 +67,8 @@ impl PartialEq for Constraint {
     }
 }
 
-/// Writes each hyphen range as two comparisons: `1.2 - 1.4` is `>= 1.2, <= 1.4`. White space around a range
-/// belongs to it, so that `1 2 - 3` is no constraint, as in the library.
+/// `text` with each hyphen range replaced by two comparisons: `1.2 - 1.4` by `>= 1.2, <= 1.4`. As in the library,
+/// a range includes the white space around it, which makes `1 2 - 3` an invalid constraint.
 fn without_ranges(text: &str) -> String {
     let mut rewritten = String::with_capacity(text.len() + 8);
     let mut rest = text;
@@ -85,7 +87,7 @@ fn without_ranges(text: &str) -> String {
     rewritten
 }
 
-/// The range at the beginning of `text`, and what follows it.
+/// The two ends of the range at the beginning of `text`, and the text after it.
 fn range(text: &str) -> Option<(&str, &str, &str)> {
     let (from, rest) = grammar::version(grammar::skip_space(text))?;
     let rest = grammar::space(rest)?.strip_prefix('-')?;
@@ -93,7 +95,7 @@ fn range(text: &str) -> Option<(&str, &str, &str)> {
     Some((from.text, to.text, grammar::skip_space(rest)))
 }
 
-/// Reads comparators that are separated by white space or commas; at least one.
+/// Reads at least one comparator; they are separated by white space or commas.
 fn group(text: &str) -> Option<Vec<Comparator>> {
     let mut comparators = Vec::new();
     let mut rest = text;
@@ -112,10 +114,10 @@ fn group(text: &str) -> Option<Vec<Comparator>> {
     }
 }
 
-/// The operator at the beginning of `text`, and what follows it. Without one it is `=`.
+/// The operator at the beginning of `text`, and the text after it. A missing operator means `=`.
 fn operator(text: &str) -> (Op, &str) {
     const OPERATORS: [(&str, Op); 11] = [
-        // Those of two characters first.
+        // Operators of two characters must come first, because the others are prefixes of them.
         ("!=", Op::NotEqual),
         (">=", Op::AtLeast),
         ("=>", Op::AtLeast),

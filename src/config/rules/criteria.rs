@@ -1,8 +1,8 @@
-//! What a rule asks of a client: criteria, all of which must hold.
+//! The criteria of a rule, all of which must hold for a client. A criterion must never depend on the address itself.
 //!
-//! `AppVersion`, `Platform`, `Arch` and `PlatformVersion` are those of Rancher Desktop's fork, `country` is the
-//! client's place, and any other key is a tag or field as the client sends it. A rule that names one of the
-//! platform's three asks for a client that says `platform` and `platformVersion`, as the fork does.
+//! `AppVersion`, `Platform`, `Arch` and `PlatformVersion` are those of Rancher Desktop's fork. `country` is the
+//! client's country, and any other key is a tag or field as the client sends it. As in the fork, a rule with
+//! `Platform`, `Arch` or `PlatformVersion` needs a client that sends both `platform` and `platformVersion`.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::client::Client;
 use super::said::Said;
 use super::wanted::Wanted;
 
-/// What a criterion looks at.
+/// The part of a check-in that a criterion tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
     AppVersion,
@@ -20,12 +20,12 @@ pub enum Key {
     Arch,
     PlatformVersion,
     Country,
-    /// A tag or field by the client's own key.
+    /// A tag or field, by the client's own key.
     Extra(String),
 }
 
 impl Key {
-    /// Keys of the fork in any case, others exactly.
+    /// Reads a key: built-in names match in any case, and any other text is the exact key of a tag or field.
     pub fn of(text: &str) -> Key {
         let known = [
             ("AppVersion", Key::AppVersion),
@@ -58,15 +58,15 @@ impl fmt::Display for Key {
     }
 }
 
-/// One criterion: it holds where one of the wanted values does.
+/// One criterion. It holds where the client's value meets one of the wanted values.
 #[derive(Clone, Debug)]
 pub struct Criterion {
     pub key: Key,
-    /// Of a tag or field: the same number for all criteria with its key.
+    /// Number of the tag's or field's key, the same for all criteria with this key; unused for other keys.
     pub slot: usize,
-    /// At least one.
+    /// The wanted values, at least one.
     pub wanted: Vec<Wanted>,
-    /// What is wanted, as the operator wrote it.
+    /// The wanted values as the operator wrote them.
     pub text: String,
 }
 
@@ -86,7 +86,7 @@ impl Criterion {
                 match key {
                     Key::Platform => self.any(Some(Said::Text(platform.system))),
                     Key::Arch => self.any(Some(Said::Text(platform.architecture))),
-                    // The kernel's version says nothing of a distribution, so the fork does not look at it.
+                    // As in the fork: on linux this is the kernel's version, which does not tell the distribution.
                     _ if platform.system == "linux" => true,
                     _ => self
                         .wanted
@@ -101,7 +101,7 @@ impl Criterion {
         said.is_some_and(|said| self.wanted.iter().any(|wanted| wanted.accepts(said)))
     }
 
-    /// What the client says to it, in words.
+    /// The client's value for this criterion, in words.
     pub fn found(&self, client: &Client<'_>) -> String {
         let said = |key: &str| match client.told().extra(key) {
             Some(said) => said.to_string(),
@@ -110,28 +110,25 @@ impl Criterion {
         match &self.key {
             Key::Country => match client.country {
                 Some(country) => format!("{country:?}"),
-                None => "no known country".to_owned(),
+                None => "an unknown country".to_owned(),
             },
             Key::Extra(key) => said(key),
             Key::AppVersion => {
                 let version = client.told().app_version();
                 match client.app_version {
                     Some(_) => format!("{version:?}"),
-                    None => format!("{version:?}, which is no version"),
+                    None => format!("{version:?}, which is not a version"),
                 }
             }
             key => match (&client.platform, key) {
                 (Some(platform), Key::Platform) => format!("{:?}", platform.system),
                 (Some(platform), Key::Arch) => format!("{:?}", platform.architecture),
                 (Some(platform), _) if platform.system == "linux" => {
-                    format!(
-                        "{}, which is not looked at on linux",
-                        said("platformVersion")
-                    )
+                    format!("{}, which is ignored on linux", said("platformVersion"))
                 }
                 (Some(_), _) => said("platformVersion"),
                 (None, _) => format!(
-                    "platform {} and platformVersion {}, which are not both usable",
+                    "platform {} and platformVersion {}, at least one of which is not usable",
                     said("platform"),
                     said("platformVersion")
                 ),
@@ -140,7 +137,7 @@ impl Criterion {
     }
 }
 
-/// But for the slot, which depends on other rules.
+/// Compares all fields except `slot`, which depends on the other rules.
 impl PartialEq for Criterion {
     fn eq(&self, other: &Criterion) -> bool {
         self.key == other.key && self.wanted == other.wanted && self.text == other.text

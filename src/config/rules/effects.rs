@@ -1,12 +1,12 @@
-//! What a rule does to the answer: which versions are supported, marked or hidden, and the JSON of them.
+//! The effect of a rule on the answer: which versions are supported, unsupported or hidden, and their JSON.
 //!
-//! A version stays the operator's own object, byte for byte, with `Supported` and perhaps `Reason` added, which
-//! are spelled like its own keys.
+//! A version must stay the operator's own object, byte for byte, except for three keys: `Supported`, `Reason`, and
+//! the tag `latest`. Added keys are spelled like the version's own.
 
 use super::{Rule, splice};
 use crate::config::version::{LATEST_TAG, Version};
 
-/// How a version is shown to a client.
+/// The way in which a version is shown to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
     Supported,
@@ -15,7 +15,7 @@ pub enum Offer {
 }
 
 impl Offer {
-    /// The word for it.
+    /// The word used in output.
     pub fn as_str(self) -> &'static str {
         match self {
             Offer::Supported => "supported",
@@ -25,7 +25,7 @@ impl Offer {
     }
 }
 
-/// How a rule, or no rule, shows a version.
+/// The way in which a rule, or the answer without a rule, shows a version.
 pub fn offer(rule: Option<&Rule>, version: &Version) -> Offer {
     match rule {
         Some(rule) if !rule.versions.is_met_by(&version.semver) && rule.hide => Offer::Hidden,
@@ -40,7 +40,7 @@ pub fn render(rule: Option<&Rule>, versions: &[Version]) -> String {
         .iter()
         .filter(|version| offer(rule, version) != Offer::Hidden)
         .collect();
-    // Old clients look for exactly one that is tagged so.
+    // Old clients look for exactly one version tagged `latest`.
     let heir = match shown.iter().any(|version| version.is_latest()) {
         true => None,
         false => shown.iter().max_by_key(|version| &version.semver),

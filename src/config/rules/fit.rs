@@ -1,7 +1,7 @@
-//! Rules held against the request schema and the geo database: criteria that no valid check-in can meet.
+//! Warnings about criteria that no check-in can meet according to the request schema and the geo database.
 //!
-//! Rules match what the client sends, whatever the schema lists. A key that it does not list is most likely a
-//! mistake in writing all the same.
+//! Rules match the values that a client sends, even where the schema does not list them. A key that the schema does
+//! not list is still most likely a typing mistake, so it is a warning and must never be an error.
 
 use super::criteria::{Criterion, Key};
 use super::said::Said;
@@ -10,7 +10,7 @@ use super::{Rule, Rules};
 use crate::config::allowed::Allowed;
 use crate::config::schema::{DataType, KeySchema, RequestSchema};
 
-/// What a person should look at, one sentence each.
+/// The warnings, one sentence each.
 pub fn findings(rules: &Rules, schema: Option<&RequestSchema>, has_geodb: bool) -> Vec<String> {
     let mut findings = Vec::new();
     for rule in rules.iter() {
@@ -18,7 +18,7 @@ pub fn findings(rules: &Rules, schema: Option<&RequestSchema>, has_geodb: bool) 
         for criterion in &rule.criteria {
             if criterion.key == Key::Country && !has_geodb {
                 findings.push(format!(
-                    "{title} never holds: country is known with a geo database only (--geodb)"
+                    "{title} never holds: country needs a geo database (--geodb)"
                 ));
             }
         }
@@ -38,7 +38,7 @@ fn against<'a>(rule: &'a Rule, schema: &'a RequestSchema) -> impl Iterator<Item 
     let missing = missing.map(|key| {
         format!(
             "never holds: the request schema has no tag {key:?}, which Platform, Arch and \
-                 PlatformVersion ask for"
+                 PlatformVersion need"
         )
     });
     let criteria = rule.criteria.iter();
@@ -64,7 +64,9 @@ fn cannot(criterion: &Criterion, schema: &RequestSchema) -> Option<String> {
     }
     let possible = listed.any(|rule| may_say(rule, criterion));
     (!possible).then(|| {
-        format!("never holds: nothing that the request schema allows for {key:?} meets {criterion}")
+        format!(
+            "never holds: no value that the request schema allows for {key:?} meets {criterion}"
+        )
     })
 }
 
@@ -73,7 +75,7 @@ fn find<'a>(keys: &'a [(String, KeySchema)], key: &str) -> Option<&'a KeySchema>
         .find_map(|(name, rule)| (name == key).then_some(rule))
 }
 
-/// Whether a value that the schema allows can meet the criterion; in doubt it can.
+/// Whether a value that the schema allows can meet the criterion; true where that is unknown.
 fn may_say(schema: &KeySchema, criterion: &Criterion) -> bool {
     match (schema.data_type, &schema.allowed) {
         (DataType::String, Some(Allowed::Values(values))) => {

@@ -1,19 +1,19 @@
-//! The pieces of a constraint's text: white space and versions, in which a part may be a wildcard or missing.
+//! The tokens of a constraint's text: white space, and versions in which a part may be a wildcard or missing.
 //!
-//! It cuts a text and never judges it: which pieces make a version is the business of `comparator`.
+//! This module must only split the text; `comparator` decides whether a token is a valid version.
 
-/// A version as a constraint names it. Build metadata has no meaning and is only skipped.
+/// A version as a constraint names it. Build metadata has no meaning and is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token<'a> {
-    /// All of it, as it is written.
+    /// The whole token as it is written.
     pub text: &'a str,
-    /// Major, minor and patch number: digits and wildcards in any mixture; `None` where it is missing.
+    /// Major, minor and patch number: digits and wildcards in any mixture; `None` for a missing one.
     pub parts: [Option<&'a str>; 3],
     /// The pre-release, without its hyphen; may be empty.
     pub pre: &'a str,
 }
 
-/// The version at the beginning of `text`, as long as it can be, and what follows it.
+/// The longest version at the beginning of `text`, and the text after it.
 pub fn version(text: &str) -> Option<(Token<'_>, &str)> {
     let (major, mut rest) = run(text.strip_prefix('v').unwrap_or(text), is_number)?;
     let mut parts = [Some(major), None, None];
@@ -38,12 +38,12 @@ pub fn skip_space(text: &str) -> &str {
     text.trim_start_matches(is_space)
 }
 
-/// The same; `None` where there is no white space.
+/// The same; `None` where `text` does not begin with white space.
 pub fn space(text: &str) -> Option<&str> {
     Some(skip_space(text)).filter(|rest| rest.len() < text.len())
 }
 
-/// Identifiers behind `sign`, with dots between, and what follows them; none where there is no sound one.
+/// The identifiers after `sign`, separated by dots, and the text after them; empty where there are none.
 fn identifiers(text: &str, sign: char) -> (&str, &str) {
     let Some((first, mut rest)) = text
         .strip_prefix(sign)
@@ -63,13 +63,13 @@ fn identifiers(text: &str, sign: char) -> (&str, &str) {
     (&text[begin..begin + length], rest)
 }
 
-/// The characters at the beginning that are `of` a kind, at least one, and what follows them.
+/// The characters at the beginning for which `of` is true, at least one, and the text after them.
 fn run(text: &str, of: impl Fn(char) -> bool) -> Option<(&str, &str)> {
     let end = text.find(|c| !of(c)).unwrap_or(text.len());
     (end > 0).then(|| text.split_at(end))
 }
 
-/// The library's pattern takes a bar for a part of a number, too, and refuses most of those later.
+/// Whether a character can be part of a number. As in the library, a bar is accepted here and mostly refused later.
 fn is_number(c: char) -> bool {
     c.is_ascii_digit() || matches!(c, 'x' | 'X' | '*' | '|')
 }

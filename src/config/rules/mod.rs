@@ -1,9 +1,9 @@
-//! Which versions are supported for which client: the rules of a response config, as Rancher Desktop's fork of
-//! the original has them, and what is beyond it.
+//! The rules of a response config: which versions are supported for which client. They are those of Rancher
+//! Desktop's fork of the original, with additions.
 //!
-//! The first rule whose criteria all hold, and which does not let the client through, decides. Matching costs no
-//! rendering: there is one answer for each rule and one for no rule, made when the config is loaded. A rule never
-//! changes what is recorded of a check-in, and nothing here keeps or writes a client's address.
+//! The first rule decides whose criteria all hold and which does not let the client through. The answers, one for
+//! each rule and one for no rule, are rendered when the config is loaded, not for each check-in. A rule must never
+//! change what is recorded of a check-in, and this module must never store or write a client's address.
 
 pub mod changes;
 pub mod client;
@@ -32,7 +32,7 @@ use rollout::Rollout;
 
 pub(super) use reader::read;
 
-/// Rules of a config at most: each has an answer of its own in memory.
+/// Rules of a config at most, because each has its own answer in memory.
 pub(super) const MOST_RULES: usize = 1000;
 
 /// All rules, in the operator's order.
@@ -45,40 +45,40 @@ pub struct Rules {
 /// One rule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// From 1, in the operator's order.
+    /// Position in the operator's order, from 1.
     pub number: usize,
     pub name: Option<String>,
-    /// Without any it holds for every client.
+    /// A rule without criteria holds for every client.
     pub criteria: Vec<Criterion>,
     /// Which versions are supported.
     pub versions: Constraint,
-    /// What each unsupported version says.
+    /// Text added to each unsupported version.
     pub reason: Option<String>,
-    /// Unsupported versions are left out.
+    /// Whether unsupported versions are left out of the answer.
     pub hide: bool,
     pub rollout: Option<Rollout>,
     /// Keys that have no effect, as the operator wrote them.
     pub without_effect: Vec<String>,
 }
 
-/// What the rules have to know of a client, beside what it sends.
+/// The data about a client that the rules need.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     pub platform: bool,
     pub country: bool,
     pub address: bool,
-    /// How many tags and fields.
+    /// Number of distinct tags and fields that criteria name.
     pub keys: usize,
 }
 
-/// What a rule says to a client.
+/// The result of a rule for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// A criterion does not hold.
     DoesNotFit,
-    /// The criteria hold, but the client is one of those that are let through.
+    /// The criteria hold, but the roll-out lets the client through to the next rules.
     LetsThrough,
-    /// This rule's answer is the client's.
+    /// The client gets this rule's answer.
     Decides,
 }
 
@@ -110,8 +110,8 @@ impl Rules {
         self.rules.iter()
     }
 
-    /// The index of the rule that decides, and of those that let the client through before it. `told` hears of
-    /// the latter.
+    /// The index of the rule that decides. `let_through` is called with the index of each earlier rule that lets
+    /// the client through.
     pub fn decide(&self, client: &Client<'_>, mut let_through: impl FnMut(usize)) -> Option<usize> {
         for (index, rule) in self.rules.iter().enumerate() {
             match rule.verdict(client) {
@@ -123,7 +123,7 @@ impl Rules {
         None
     }
 
-    /// The rule of an outcome.
+    /// The rule that decides; `outcome` is its index.
     pub fn get(&self, outcome: Option<usize>) -> Option<&Rule> {
         self.rules.get(outcome?)
     }
@@ -149,7 +149,7 @@ impl Rule {
         }
     }
 
-    /// The fork knows a client by its whole platform, whichever part a rule names.
+    /// Whether a criterion names a part of the platform. As in the fork, such a rule needs the whole platform.
     pub fn asks_for_platform(&self) -> bool {
         self.criteria.iter().any(|c| c.key.is_platform())
     }
@@ -160,7 +160,7 @@ impl Rule {
     }
 }
 
-/// Gives each key of a tag or field a slot, and returns how many there are.
+/// Gives each distinct key of a tag or field a slot, and returns the number of slots.
 fn number_keys(rules: &mut [Rule]) -> usize {
     let mut slots: HashMap<String, usize> = HashMap::new();
     for criterion in rules.iter_mut().flat_map(|rule| &mut rule.criteria) {
@@ -179,7 +179,7 @@ fn title(number: usize, name: Option<&str>) -> String {
     }
 }
 
-/// What the rule does, without its title.
+/// The rule's effect in words, without its title.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let criteria: Vec<String> = self.criteria.iter().map(Criterion::to_string).collect();

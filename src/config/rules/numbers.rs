@@ -1,10 +1,10 @@
-//! Comparisons of a number, such as `>=100` or `>0 <10 || 99`: for the numeric fields of a check-in.
+//! Comparisons of a number, such as `>=100` or `>0 <10 || 99`, for the numeric fields of a check-in.
 //!
-//! Written like a constraint on versions, but with decimal numbers: 0.75 is less than 0.8 here.
+//! They are written like constraints on versions, but must never be compared like versions: 0.75 is less than 0.8.
 
 use super::grammar::skip_space;
 
-/// At least one group, of which one must be met; a group is met where all its comparisons are.
+/// At least one group of comparisons. A number must meet all comparisons of one group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparisons(Vec<Vec<(Sign, f64)>>);
 
@@ -19,7 +19,7 @@ enum Sign {
 }
 
 impl Comparisons {
-    /// `None` where the text is no comparison of numbers.
+    /// Reads comparisons; `None` where the text is something else.
     pub fn parse(text: &str) -> Option<Comparisons> {
         let groups: Option<Vec<_>> = text.split("||").map(group).collect();
         groups.map(Comparisons)
@@ -68,7 +68,7 @@ fn group(text: &str) -> Option<Vec<(Sign, f64)>> {
     }
 }
 
-/// A finite number without the words that Rust takes too (`inf`, `nan`).
+/// Reads a finite decimal number. Rust's parser would also accept words (`inf`, `nan`).
 pub(super) fn decimal(text: &str) -> Option<f64> {
     let sound =
         |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E');

@@ -1,6 +1,7 @@
-//! Rules that are probably not meant: never reached, never held, or that change nothing.
+//! Warnings about rules that are probably mistakes: never reached, never met, or without an effect.
 //!
-//! It only finds; a config with such rules is valid. A finding is certain; not every such rule is found.
+//! A config with such rules is valid and must never be refused. Not every such rule is found, but a warning must
+//! never be wrong.
 
 use jiff::Timestamp;
 
@@ -11,7 +12,7 @@ use super::wanted::Wanted;
 use super::{Rule, Rules, samples};
 use crate::config::response::Version;
 
-/// What a person should look at, one sentence each.
+/// The warnings, one sentence each.
 pub fn findings(rules: &Rules, versions: &[Version], now: Timestamp) -> Vec<String> {
     let mut findings = Vec::new();
     let rules: Vec<&Rule> = rules.iter().collect();
@@ -20,7 +21,7 @@ pub fn findings(rules: &Rules, versions: &[Version], now: Timestamp) -> Vec<Stri
         let before = rules[..index].iter();
         if let Some(earlier) = before.copied().find(|earlier| shadows(earlier, rule)) {
             findings.push(format!(
-                "{title} is never reached: {} takes every client that it fits",
+                "{title} is never reached: {} decides for all of its clients",
                 earlier.title()
             ));
         }
@@ -68,17 +69,17 @@ fn effects(rule: &Rule, versions: &[Version]) -> impl Iterator<Item = String> {
 fn rollout(rule: &Rule, now: Timestamp) -> Option<String> {
     let rollout = rule.rollout.as_ref()?;
     if rollout.is_open(now) {
-        return Some("holds for nobody: it lets every client through; remove it".to_owned());
+        return Some("never decides: it lets every client through; remove the rule".to_owned());
     }
     if rollout.seed.is_empty() && !rollout.is_closed() {
-        let what = "has a Share but neither Name nor Seed: the same clients are let through first as by other \
-                    such rules";
+        let what = "has a Share but neither Name nor Seed: all such rules let the same clients through first; \
+                    add a Seed";
         return Some(what.to_owned());
     }
     None
 }
 
-/// Whether no version at all meets what a criterion wants.
+/// Whether no version can meet the criterion.
 fn is_impossible(criterion: &Criterion) -> bool {
     let only_versions = matches!(criterion.key, Key::AppVersion | Key::PlatformVersion);
     let constraints = constraints(criterion);
@@ -87,7 +88,7 @@ fn is_impossible(criterion: &Criterion) -> bool {
         && !constraints.iter().any(|c| samples::can_be_met(c))
 }
 
-/// Whether every client that `rule` fits was taken by `earlier`.
+/// Whether `earlier` decides for every client that `rule` fits.
 fn shadows(earlier: &Rule, rule: &Rule) -> bool {
     let takes_all = earlier
         .rollout
@@ -98,7 +99,7 @@ fn shadows(earlier: &Rule, rule: &Rule) -> bool {
         && earlier.criteria.iter().all(|wide| is_implied(wide, rule))
 }
 
-/// Whether a client that `rule` fits always meets `wide`.
+/// Whether every client that `rule` fits meets `wide`.
 fn is_implied(wide: &Criterion, rule: &Rule) -> bool {
     if wide.key.is_platform() && wide.wanted.iter().any(Wanted::is_any) {
         return true;
@@ -110,7 +111,7 @@ fn is_implied(wide: &Criterion, rule: &Rule) -> bool {
     same.is_some_and(|narrow| contains(wide, narrow))
 }
 
-/// Whether whatever meets `narrow` meets `wide`, of the same key.
+/// Whether every value that meets `narrow` meets `wide`; both have the same key.
 fn contains(wide: &Criterion, narrow: &Criterion) -> bool {
     let listed = narrow
         .wanted
@@ -119,7 +120,7 @@ fn contains(wide: &Criterion, narrow: &Criterion) -> bool {
     if listed || wide.wanted.iter().any(|value| matches!(value, Wanted::Any)) {
         return true;
     }
-    // A tag's text may be a version, a number or neither, so only what is always a version is compared.
+    // Only these two keys always hold versions; the string of a tag may be a version, a number or neither.
     matches!(wide.key, Key::AppVersion | Key::PlatformVersion)
         && samples::covers(&constraints(wide), &constraints(narrow))
 }

@@ -1,7 +1,7 @@
-//! From the operator's JSON to rules, or to every problem in them.
+//! Parsing of the operator's JSON into rules, or into a list of every problem.
 //!
-//! Keys match in any case. A key that has no effect is no error, because the fork ignores it; `check-config`
-//! warns of it.
+//! Keys match in any case. An unknown key must never be an error, because the fork ignores it; `check-config`
+//! warns about it.
 
 use serde_json::value::RawValue;
 
@@ -26,7 +26,7 @@ const KEYS: [&str; 9] = [
     "Seed",
 ];
 
-/// Reads the value of `Rules`; `None` stands for none.
+/// Reads the value of `Rules`; `None` means that the key is missing.
 pub fn read(value: Option<&RawValue>, problems: &mut Problems) -> Rules {
     let Some(value) = value else {
         return Rules::default();
@@ -51,7 +51,7 @@ pub fn read(value: Option<&RawValue>, problems: &mut Problems) -> Rules {
     )
 }
 
-/// `None` where the rule has a problem, which is noted.
+/// Reads one rule. Problems are noted and give `None`.
 fn rule(number: usize, raw: &RawValue, problems: &mut Problems) -> Option<Rule> {
     let Some(object) = Object::of(raw) else {
         let found = json::found(Some(raw));
@@ -61,7 +61,7 @@ fn rule(number: usize, raw: &RawValue, problems: &mut Problems) -> Option<Rule> 
     };
     let name = text(object.get_non_null("Name"));
     let place = title(number, name.as_ref().ok().and_then(Option::as_deref));
-    // All keys are read before the first of them ends this, so that every problem is noted.
+    // No early return before all keys are read, so that every problem is noted.
     let criteria = criteria(&place, object.get("Criteria"), problems);
     let versions = constraints(object.get("Constraints"));
     let versions = problems.keep(&place, "Constraints.Version", versions);
@@ -88,7 +88,7 @@ fn rule(number: usize, raw: &RawValue, problems: &mut Problems) -> Option<Rule> 
     })
 }
 
-/// Of a key that stands there twice the last one counts.
+/// Reads the criteria; the last of a repeated key wins. Problems are noted and give `None`.
 fn criteria(
     place: &str,
     value: Option<&RawValue>,
@@ -164,13 +164,13 @@ fn constraints(value: Option<&RawValue>) -> Result<Constraint, String> {
     })
 }
 
-/// A roll-out whose seed may still be the rule's name.
+/// A roll-out without its seed. Where the operator set none, the rule's name is used.
 struct Seedless {
     rollout: Rollout,
     seed: Option<String>,
 }
 
-/// `Some(None)` where the rule has none; `None` where it has a problem, which is noted.
+/// Reads the roll-out; `Some(None)` where the rule has none. Problems are noted and give `None`.
 fn rollout(place: &str, object: &Object<'_>, problems: &mut Problems) -> Option<Option<Seedless>> {
     let share = object.get_non_null("Share").map(percent).transpose();
     let from = object.get_non_null("From").map(date).transpose();
@@ -189,7 +189,7 @@ fn rollout(place: &str, object: &Object<'_>, problems: &mut Problems) -> Option<
         if from.is_some() || until.is_some() {
             return refuse(
                 "Share",
-                "found nothing beside From or Until, expected a percentage",
+                "found nothing, expected a percentage, because From or Until is set",
             );
         }
         return Some(None);
@@ -197,7 +197,7 @@ fn rollout(place: &str, object: &Object<'_>, problems: &mut Problems) -> Option<
     match (from, until) {
         (None, Some(_)) => refuse(
             "From",
-            "found nothing beside Until, expected an RFC 3339 date",
+            "found nothing, expected an RFC 3339 date, because Until is set",
         ),
         (Some(from), Some(until)) if until <= from => refuse(
             "Until",
@@ -246,13 +246,13 @@ fn boolean(value: Option<&RawValue>) -> Result<bool, String> {
     }
 }
 
-/// A text that is not empty.
+/// Reads a string that is not empty.
 fn text(value: Option<&RawValue>) -> Result<Option<String>, String> {
     let Some(value) = value else { return Ok(None) };
     match json::string(value) {
         Some(text) if !text.is_empty() => Ok(Some(text)),
         _ => Err(format!(
-            "found {}, expected a text",
+            "found {}, expected a string that is not empty",
             json::found(Some(value))
         )),
     }

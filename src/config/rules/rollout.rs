@@ -1,8 +1,9 @@
-//! The share of clients that a rule lets through, and how it grows: a staged roll-out.
+//! A staged roll-out: the share of clients that a rule lets through, and its growth over time.
 //!
-//! Who is let through follows from a hash of the client's address and the rule's seed, computed for each check-in.
-//! Nothing is kept, and every server comes to the same result. The hash must never change: SipHash-2-4 with the
-//! key 0, over the 16 bytes of the IPv6 address (an IPv4 address as `::ffff:a.b.c.d`) and the seed's bytes.
+//! A hash of the client's address and the rule's seed, computed for each check-in, determines which clients are let
+//! through. Every server gets the same result, and nothing must ever be stored. The hash must never change:
+//! SipHash-2-4 with the key 0, over the 16 bytes of the IPv6 address (an IPv4 address as `::ffff:a.b.c.d`) and the
+//! seed's bytes.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,19 +11,20 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use siphasher::sip::SipHasher24;
 
-/// Which share of the clients is let through, and when.
+/// The share of the clients that is let through, and its dates.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rollout {
-    /// In percent, 0 to 100.
+    /// Percentage of clients, 0 to 100; with `until`, the percentage at `from`.
     pub share: f64,
+    /// Start; no client is let through before it.
     pub from: Option<Timestamp>,
-    /// Only with `from`, and after it.
+    /// Time at which all clients are let through; later than `from`, which must be set too.
     pub until: Option<Timestamp>,
     pub seed: String,
 }
 
 impl Rollout {
-    /// The share at a moment, from 0 to 1.
+    /// The share at `now`, from 0 to 1.
     pub fn share_at(&self, now: Timestamp) -> f64 {
         let share = self.share / 100.0;
         let Some(from) = self.from else {
@@ -42,7 +44,7 @@ impl Rollout {
         share + (1.0 - share) * passed / all
     }
 
-    /// Whether a client is let through. One without a usable address comes last, with 100 %.
+    /// Whether a client is let through. A client without a usable address comes last, at 100 %.
     pub fn lets_through(&self, address: Option<IpAddr>, now: Timestamp) -> bool {
         let share = self.share_at(now);
         match address {
@@ -64,7 +66,7 @@ impl Rollout {
     }
 }
 
-/// Where a client stands in the queue of a roll-out, from 0 (first) to less than 1.
+/// A client's place in the queue of a roll-out, from 0 (first) to less than 1.
 pub fn place_of(address: IpAddr, seed: &str) -> f64 {
     let address = match address.to_canonical() {
         IpAddr::V4(address) => address.to_ipv6_mapped(),
@@ -73,7 +75,7 @@ pub fn place_of(address: IpAddr, seed: &str) -> f64 {
     let mut bytes = address.octets().to_vec();
     bytes.extend_from_slice(seed.as_bytes());
     let hash = SipHasher24::new_with_keys(0, 0).hash(&bytes);
-    // 53 bits are what a float holds exactly; all 64 could round up to 1.
+    // A float holds 53 bits exactly; all 64 could round up to 1.
     (hash >> 11) as f64 / (1u64 << 53) as f64
 }
 
@@ -86,7 +88,7 @@ impl fmt::Display for Rollout {
                 "lets through {share} % from {from} on, growing to 100 % at {until}"
             ),
             (Some(from), None) => write!(f, "lets through {share} % from {from} on"),
-            (None, _) if share <= 0.0 => f.write_str("lets nobody through"),
+            (None, _) if share <= 0.0 => f.write_str("lets no client through"),
             (None, _) => write!(f, "lets through {share} %"),
         }
     }
@@ -118,7 +120,7 @@ mod tests {
         })
     }
 
-    /// Ten thousand clients: the standard deviation of the share is half a percent at most.
+    /// With ten thousand clients, the standard deviation of the share is at most half a percent.
     #[test]
     fn an_hour_lets_the_promised_share_through_each_minute_and_nobody_drops_out() {
         let hour = rollout(10.0, Some(0), Some(3600));
@@ -165,7 +167,7 @@ mod tests {
         assert!((2_300..2_700).contains(&through), "{through}");
     }
 
-    /// Every server of every version must agree.
+    /// All servers must agree, whatever their version.
     #[test]
     fn the_hash_is_what_it_was() {
         let at = |address: &str| place_of(address.parse().unwrap(), "v1.17.0");

@@ -1,4 +1,4 @@
-//! One value that a client sent, as rules compare it.
+//! One value that a client sent, in the form in which rules compare it. It must borrow, never copy the value.
 
 use std::fmt;
 
@@ -15,9 +15,9 @@ pub enum Said<'a> {
     Boolean(bool),
 }
 
-/// Reads a version as Masterminds/semver v3 does: a pre-release number with a leading zero is none.
+/// Reads a version as Masterminds/semver v3 does: a pre-release number with a leading zero is refused.
 pub fn version(text: &str) -> Option<Version> {
-    // Release numbers are most, and cost nothing more.
+    // Most versions have no pre-release, so the second check is rare.
     let version = parse_version(text)?;
     let sound = version.pre.is_empty() || comparator::is_sound_pre(text);
     sound.then_some(version)

@@ -1,12 +1,13 @@
-//! Versions that show how constraints differ: each number that one of them names, and its neighbours.
+//! Sample versions for comparing constraints: each version that a constraint names, and its neighbours.
 //!
-//! A constraint changes its verdict only at these, so what holds for all of them holds for every version.
+//! The result of a constraint changes only at these versions, so a statement that is true for all samples is true
+//! for every version. A sample must never be left out to save time.
 
 use semver::{BuildMetadata, Prerelease, Version};
 
 use super::constraint::Constraint;
 
-/// The versions at which one of the constraints may change its verdict.
+/// The versions at which the result of one of the constraints can change.
 fn around(constraints: &[&Constraint]) -> Vec<Version> {
     let mut samples = vec![Version::new(0, 0, 0), Version::new(0, 0, 1)];
     for named in constraints.iter().flat_map(|constraint| constraint.named()) {
@@ -31,7 +32,7 @@ fn around(constraints: &[&Constraint]) -> Vec<Version> {
     samples
 }
 
-/// The lowest pre-release of a version, the highest, and those around `named`.
+/// A low and a high pre-release of a version, `named`, and the one that follows `named`.
 fn with_pre_releases(version: &Version, named: &Prerelease) -> impl Iterator<Item = Version> {
     let texts = [
         "0".to_owned(),
@@ -52,14 +53,14 @@ fn with_pre_releases(version: &Version, named: &Prerelease) -> impl Iterator<Ite
     })
 }
 
-/// Whether some version meets the constraint.
+/// Whether any version meets the constraint.
 pub fn can_be_met(constraint: &Constraint) -> bool {
     around(&[constraint])
         .iter()
         .any(|version| constraint.is_met_by(version))
 }
 
-/// Whether every version that meets one of `narrow` meets one of `wide`.
+/// Whether every version that meets one of `narrow` also meets one of `wide`.
 pub fn covers(wide: &[&Constraint], narrow: &[&Constraint]) -> bool {
     let all: Vec<&Constraint> = wide.iter().chain(narrow).copied().collect();
     let met = |by: &[&Constraint], version: &Version| by.iter().any(|c| c.is_met_by(version));
@@ -100,7 +101,7 @@ mod tests {
     }
 
     proptest! {
-        /// Small numbers, so that versions and constraints meet often.
+        /// The numbers are small, so that versions often meet constraints.
         #[test]
         fn what_is_covered_is_covered_for_every_version(
             wide in "(|!=|<|>|<=|>=|~|\\^)[0-2](\\.[0-2x]){0,2}(-a|-0)?( (<|>=)[0-2]\\.[0-2])?",

@@ -1,15 +1,15 @@
-//! Members of the operator's own JSON object, added or replaced, with every other byte as it is.
+//! Adding and replacing members of the operator's JSON object. Every other byte must stay unchanged.
 
 use serde_json::value::RawValue;
 
 use crate::config::json::Object;
 
-/// `json`, an object without white space outside strings, with `value` for `key`: in place of the last value of
-/// a key that is spelled so in any case, else at the end.
+/// `json` with `key` set to `value`. If the object has the key in any case, its last value is replaced; else the
+/// member is added at the end. `json` is an object without white space outside strings.
 pub fn set(json: &str, key: &str, value: &str) -> String {
     let found = parsed(json).and_then(|object| {
         let old = object.get(key)?.get();
-        // A raw value is a part of the text it was read from.
+        // A raw value borrows from `json`, so the difference of the pointers is its position.
         let begin = (old.as_ptr() as usize).checked_sub(json.as_ptr() as usize)?;
         Some((json.get(..begin)?, json.get(begin + old.len()..)?))
     });
@@ -21,7 +21,7 @@ pub fn set(json: &str, key: &str, value: &str) -> String {
     format!("{open}{comma}\"{key}\":{value}}}")
 }
 
-/// `json` with a text more in the array of `key`.
+/// `json` with `text` added to the array of `key`.
 pub fn add_to_array(json: &str, key: &str, text: &str) -> String {
     let text = serde_json::Value::from(text);
     let old = parsed(json).and_then(|object| Some(object.get(key)?.get()));
@@ -32,7 +32,7 @@ pub fn add_to_array(json: &str, key: &str, text: &str) -> String {
     set(json, key, &array)
 }
 
-/// Whether the object's `name` is spelled with a capital, as the original's are.
+/// Whether the object's `name` is spelled with a capital letter, as the keys of the original are.
 pub fn has_capitals(json: &str) -> bool {
     parsed(json).is_some_and(|object| {
         let mut names = object.members.iter().rev().map(|(name, _)| name);

@@ -1,7 +1,7 @@
-//! One value that a criterion wants, and which values of a client meet it.
+//! One value that a criterion wants, and the test whether a client's value meets it.
 //!
-//! A text that reads as a constraint is one: `"<1.25"`. It is compared as a version with a client's text, and as
-//! a number with a client's number. Any other text is meant exactly.
+//! A wanted string that can be read as a constraint, such as `"<1.25"`, is one. It is compared as a version with a
+//! string, and as a number with a number. Any other string must be equal. This module must never change a value.
 
 use semver::Version;
 use serde_json::value::RawValue;
@@ -15,15 +15,15 @@ use crate::config::json;
 pub enum Wanted {
     /// `*`: any value.
     Any,
-    /// A text, or a version or number that it describes.
+    /// A string, which may also be a constraint on versions or on numbers.
     Text {
         exact: String,
         versions: Option<Constraint>,
         numbers: Option<Comparisons>,
     },
-    /// Exactly this text, in any case: a country.
+    /// This string in any case: a system, an architecture or a country.
     Name(String),
-    /// A version; `*` leaves out pre-releases, as the fork has it.
+    /// A constraint on a version; as in the fork, `*` leaves out pre-releases.
     Version(Constraint),
     Number(f64),
     Boolean(bool),
@@ -41,7 +41,7 @@ impl Wanted {
                 .as_f64()
                 .map(Wanted::Number)
                 .ok_or_else(|| "a number".to_owned()),
-            _ => Err("a text, a number, true or false, or a list of them".to_owned()),
+            _ => Err("a string, a number, true or false, or a list of them".to_owned()),
         }
     }
 
@@ -55,7 +55,9 @@ impl Wanted {
             .trim_start()
             .starts_with(['<', '>', '=', '!', '~', '^']);
         if text.is_empty() || (like_a_constraint && versions.is_none() && numbers.is_none()) {
-            return Err("a text, or a constraint such as \">=1.2 <2\"".to_owned());
+            return Err(
+                "a string that is not empty, or a constraint such as \">=1.2 <2\"".to_owned(),
+            );
         }
         Ok(Wanted::Text {
             exact: text,
@@ -72,7 +74,7 @@ impl Wanted {
             .ok_or_else(|| "a constraint such as \"<1.2.3\", or \"*\"".to_owned())
     }
 
-    /// Reads one of some names.
+    /// Reads one of `names`, or `*`.
     pub(super) fn one_of(value: &RawValue, names: &[&str]) -> Result<Wanted, String> {
         match json::string(value).as_deref() {
             Some("*") => Ok(Wanted::Any),
@@ -92,12 +94,12 @@ impl Wanted {
         }
     }
 
-    /// Whether what a client says is wanted.
+    /// Whether the client's value meets the wanted one.
     pub fn accepts(&self, said: Said<'_>) -> bool {
         self.accepts_by(said, &mut meets)
     }
 
-    /// The same; `meets` tells whether the client's value, as a text, meets a constraint.
+    /// The same, with a function that tests a string against a constraint, so that the caller can parse it once.
     pub fn accepts_by(
         &self,
         said: Said<'_>,
@@ -142,7 +144,7 @@ impl Wanted {
         }
     }
 
-    /// Whether it is `*`, in whatever place.
+    /// Whether the wanted value is `*`, for any kind of key.
     pub fn is_any(&self) -> bool {
         match self {
             Wanted::Any => true,
@@ -151,7 +153,7 @@ impl Wanted {
         }
     }
 
-    /// The constraint on versions that it is.
+    /// The constraint on versions, if the wanted value is one.
     pub fn constraint(&self) -> Option<&Constraint> {
         match self {
             Wanted::Version(constraint) => Some(constraint),

@@ -12,7 +12,7 @@ fn rule<'a>(keys: &'a Keys, key: &str) -> &'a KeySchema {
     &keys.iter().find(|(listed, _)| listed == key).unwrap().1
 }
 
-/// How many extra tags of a check-in are not in a schema.
+/// Number of extra tags of a check-in that are not in a schema.
 fn not_in_schema(schema: &RequestSchema, tags: &str) -> u32 {
     let body = format!("{{\"extraTagInfo\":{tags}}}");
     let check_in = request::parse(body.as_bytes(), Some(schema)).unwrap();
@@ -230,7 +230,7 @@ fn bad_rules_for_values_are_named() {
         ),
         (
             r#""pattern": "a", "values": ["a"]"#,
-            "pattern: found beside \"values\"",
+            "pattern: found together with \"values\"",
         ),
     ] {
         let found = problems(rule);

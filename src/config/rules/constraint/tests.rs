@@ -1,7 +1,7 @@
 use super::*;
 use crate::units::version::parse_version;
 
-/// The library's own verdicts: a constraint a line.
+/// The library's own results, one constraint a line.
 const VALUES: &str = include_str!("../../../../tests/rules/constraints.jsonl");
 
 fn meets(constraint: &str, version: &str) -> bool {
