@@ -1,12 +1,12 @@
-//! What somebody asks a ledger for, from text: the flags of `report` and the parameters of `/report.csv` are
-//! read alike. An error says what is expected.
+//! Parses what a report is asked for: the flags of `report` and the parameters of `/report.csv` have the same
+//! syntax. An error says what is expected.
 
 use super::report::Every;
 use super::values::{ALL, APP_VERSION, CITIES, COUNTRIES};
 use crate::units::date::parse_moment;
 use crate::units::duration::parse_span;
 
-/// The dimensions that all check-ins are counted by; extra tags and fields come on top.
+/// Dimensions by which every check-in is counted, besides extra tags and fields.
 pub const OF_EVERY_CHECK_IN: [&str; 4] = [ALL, APP_VERSION, COUNTRIES, CITIES];
 
 const HOUR: u64 = 3_600;
@@ -14,16 +14,16 @@ const DAY: u64 = 86_400;
 /// A thousand years, in seconds.
 const LONGEST: i64 = 1_000 * 365 * DAY as i64;
 
-/// The time to report on.
+/// Time span of a report, as the user gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {
-    /// So many seconds before `to`, or before now.
+    /// The last `seconds` before `to`, or before now without a `to`.
     Last { seconds: i64, to: Option<i64> },
-    /// In seconds since 1970; up to now where there is no `to`.
+    /// Start and end in seconds since 1970; without a `to`, the span ends now.
     From { from: i64, to: Option<i64> },
 }
 
-/// The span that was asked for, in seconds since 1970; `to` is not a part of it.
+/// Time span of a report, in seconds since 1970; `to` is exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
     pub from: i64,
@@ -32,7 +32,7 @@ pub struct Asked {
 
 impl Asked {
     pub fn new(span: Span, now: i64) -> Asked {
-        // The period that began in this second is a part of it. The future has no rows.
+        // The end is exclusive: a period that began in this second is included. The future has no rows.
         let end = now.saturating_add(1);
         match span {
             Span::Last { seconds, to } => {
@@ -50,14 +50,14 @@ impl Asked {
         }
     }
 
-    /// Not before the ledger's beginning: ten years of rows that say nothing would hide the first one.
+    /// `from`, but not before the ledger's first moment: years of empty rows would hide the first row with data.
     pub fn within(&self, from: i64, known: Option<(i64, i64)>) -> i64 {
         let begin = known.map_or(from, |(begin, _)| begin);
         from.max(begin).min(self.to)
     }
 }
 
-/// A dimension or field as the ledger writes names. Which of them there are, only the ledger knows.
+/// Name of a dimension or field, in the ledger's spelling. Whether the ledger has it is not checked here.
 pub fn by(text: &str) -> Result<String, String> {
     let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if text.is_empty() || !text.bytes().all(sound) {
@@ -68,14 +68,14 @@ pub fn by(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// In seconds since 1970.
+/// Parses a moment, in seconds since 1970.
 pub fn moment(text: &str) -> Result<i64, String> {
     parse_moment(text).ok_or_else(|| {
         "an RFC 3339 date with time, such as 2024-05-31T12:00:00Z, or a date".to_owned()
     })
 }
 
-/// In seconds; `all` is longer than any ledger.
+/// Parses the length of a span, in seconds; `all` is longer than any ledger.
 pub fn last(text: &str) -> Result<i64, String> {
     if text == "all" {
         return Ok(LONGEST);
@@ -87,7 +87,7 @@ pub fn last(text: &str) -> Result<i64, String> {
     }
 }
 
-/// The time that a row stands for.
+/// Parses the length of time of a row.
 pub fn every(text: &str) -> Result<Every, String> {
     if text == "period" {
         return Ok(Every::Period);

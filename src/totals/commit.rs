@@ -1,7 +1,7 @@
-//! What one commit writes: counts become rows.
+//! Writes counts to the ledger's tables, within the transaction of one commit.
 //!
-//! Strangers choose versions and tags, so a period takes a bounded number of values of each dimension; what
-//! is beyond it is added up as `other`.
+//! Clients choose versions and tags, so the number of values is limited for each dimension and period. Further
+//! values are added up as `other`.
 
 use std::collections::HashMap;
 
@@ -11,26 +11,27 @@ use super::counts::{Counts, Tally};
 use super::fields::Figures;
 use super::values::{self, CITIES, Value};
 
-/// Values of a dimension in a period; cities come from the geo database.
+/// Limit of values of a dimension in a period. That of cities is higher: they come from the geo database, not
+/// from clients.
 const MOST_VALUES: u64 = 2_000;
 const MOST_CITIES: u64 = 10_000;
-/// What is beyond that.
+/// Value that the values over the limit are added to.
 const OTHER: &str = "other";
-/// Ids and numbers that are remembered, before all are forgotten.
+/// Limit of cached entries; the cache is cleared when it is exceeded.
 const MOST_REMEMBERED: usize = 20_000;
 
-/// The ids of dimensions and values, as far as they were asked for.
+/// Cache of the ids of dimensions and values, and of the number of values.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
     dimensions: HashMap<(String, &'static str), i64>,
     values: HashMap<(i64, Box<[u8]>), i64>,
-    /// The names of countries as they were written last.
+    /// Names of countries as last written, by the value's id.
     countries: HashMap<i64, String>,
-    /// Values of a dimension in a period.
+    /// Number of values of a dimension in a period.
     sizes: HashMap<(i64, i64), u64>,
 }
 
-/// A period's total of a value.
+/// Records to add to the total of a value in a period.
 struct Total {
     dimension: i64,
     period: i64,
@@ -199,7 +200,7 @@ impl Ids {
         Ok(id)
     }
 
-    /// The id of a value as it was counted.
+    /// Id of a value, given in the form in which it was counted.
     pub(super) fn value(
         &mut self,
         transaction: &Transaction<'_>,
@@ -226,7 +227,7 @@ impl Ids {
         Ok(id)
     }
 
-    /// Geo databases rename countries.
+    /// Updates the name of a country: a newer geo database may have renamed it.
     fn name_country(
         &mut self,
         transaction: &Transaction<'_>,
@@ -243,13 +244,13 @@ impl Ids {
         Ok(())
     }
 
-    /// Values were removed.
+    /// Clears the cache after values were deleted.
     pub(super) fn forget_values(&mut self) {
         *self = Ids::default();
     }
 }
 
-/// The id of a dimension, which is added where it is not there yet.
+/// Id of a dimension, which is inserted if it is missing.
 pub(super) fn dimension_id(
     transaction: &Transaction<'_>,
     name: &str,
@@ -267,7 +268,7 @@ pub(super) fn dimension_id(
     }
 }
 
-/// The row of a period, with more records and more time.
+/// Adds records and covered time to the row of a period.
 fn add_to_period(
     transaction: &Transaction<'_>,
     counts: &Counts,

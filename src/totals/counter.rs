@@ -1,8 +1,8 @@
-//! The counter thread: reader 1 of the spool. It adds records up and commits them to the ledger, with how
-//! far it has come and how long the server was there.
+//! The counter thread: reader 1 of the spool. It counts records and commits the counts to the ledger, with its
+//! position in the spool and the time that the server covered.
 //!
-//! Whatever is wrong with the ledger, check-ins are answered and spooled: the counter logs it once, tries
-//! again, and counts what waits when the ledger can be written.
+//! Invariant: a fault of the ledger never affects answers or the spool. The counter logs the fault at most once a
+//! minute, retries, and counts the waiting records when the ledger can be written again.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,14 +23,14 @@ use crate::spool::cardinality::Listed;
 use crate::spool::clock::now_seconds;
 use crate::spool::{Position, Spool, Tail};
 
-/// How often the counter looks, though nothing was synced.
+/// Longest time between two steps of the counter, also when nothing was synced.
 const TICK: Duration = Duration::from_secs(1);
-/// The least and the longest time from one commit to the next.
+/// Shortest and longest time from one commit to the next.
 const COMMITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
-/// A commit that took a while is followed by a pause so many times as long, so that commits cost a few
-/// percent of a core at most.
+/// Length of the pause after a commit, as a multiple of the time that the commit took: commits then take at most
+/// a few percent of a core.
 const REST: u32 = 20;
-/// A ledger that cannot be written is tried again then.
+/// Time until the next attempt to write the ledger after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The state of the counter thread.
@@ -40,10 +40,10 @@ pub struct Counter {
     metrics: Arc<Metrics>,
     listed: Arc<ArcSwap<Listed>>,
     opening: Opening,
-    /// `None` while it cannot be opened.
+    /// `None` while the ledger cannot be opened.
     ledger: Option<Ledger>,
     counts: Counts,
-    /// Lines in `counts`.
+    /// Number of lines in `counts`.
     lines: u64,
     presence: Presence,
     left_out: Keeper,
@@ -51,15 +51,16 @@ pub struct Counter {
     last_commit: Instant,
     trouble: Throttle,
     unreadable: Throttle,
+    /// The last attempt to open or write the ledger failed.
     hindered: bool,
-    /// The ledger has taken disk space in advance.
+    /// The open ledger has reserved disk space, or tried to.
     reserved: bool,
-    /// The ledger before was set aside, and the new one does not know it yet.
+    /// The previous ledger was set aside, and its successor has not recorded that yet.
     replaced: bool,
 }
 
 impl Counter {
-    /// `ledger` is the one that was opened at the start, where it could be.
+    /// `ledger` is `None` if it could not be opened at the start.
     pub fn new(
         spool: Arc<Spool>,
         metrics: Arc<Metrics>,
@@ -72,7 +73,7 @@ impl Counter {
         let position = ledger
             .as_ref()
             .map_or_else(Position::default, Ledger::position);
-        // Until there is a ledger that knows of other lengths.
+        // Without a ledger the query period holds for all time, until a ledger with other lengths is opened.
         let lengths = ledger.as_ref().map(|ledger| ledger.lengths().clone());
         let lengths = lengths.unwrap_or_else(|| Lengths::always(opening.query_period.seconds()));
         if ledger.is_some() {
@@ -99,7 +100,7 @@ impl Counter {
         }
     }
 
-    /// Runs until `synced` is disconnected, after the last sync, and everything is counted.
+    /// Runs until `synced` is disconnected, which happens after the last sync; then counts the rest and returns.
     pub fn run(mut self, synced: &Receiver<()>) {
         // Something was synced since the last count.
         let mut news = false;
@@ -123,14 +124,15 @@ impl Counter {
         }
     }
 
-    /// A disk that is full already gives nothing: then counting goes on as long as it does.
+    /// Reserves disk space for commits. A failure is not fatal: on a disk that is full already, counting continues
+    /// until a commit fails.
     fn reserve(&mut self) {
         if let Some(Err(error)) = self.ledger.as_mut().map(Ledger::reserve) {
-            log::debug!("no disk space in reserve: {error}");
+            log::debug!("cannot reserve disk space for commits: {error}");
         }
     }
 
-    /// Counts what is synced, and commits it.
+    /// Counts the synced records and commits the counts.
     fn count(&mut self, end: bool) {
         self.counts.set_dimensions(&self.listed.load().counted);
         loop {
@@ -145,7 +147,7 @@ impl Counter {
             if more && !full {
                 continue;
             }
-            // Before the records are counted: whoever sees them counted finds what was left out of them.
+            // Left-out keys first: once a record is counted, the keys left out of it must be readable as well.
             if !self.write_left_out() || (due && !self.commit()) {
                 self.next_commit = Instant::now() + RETRY;
                 return;
@@ -157,7 +159,7 @@ impl Counter {
         self.keep_days();
     }
 
-    /// Reads a chunk; whether there was one.
+    /// Counts the next chunk of the spool; false if there was none or it could not be read.
     fn read(&mut self) -> bool {
         match self.tail.next_chunk() {
             Ok(Some(chunk)) => {
@@ -171,8 +173,8 @@ impl Counter {
             Err(error) => {
                 if let Some(times) = self.unreadable.tick(1) {
                     log::error!(
-                        "{}: cannot be read to count it: {error}; failed {times} times; check the disk and \
-                         who owns the files",
+                        "{}: cannot read the spool to count records: {error}; failed {times} times; check the \
+                         disk and the owner of the files",
                         self.spool.dir().display()
                     );
                 }
@@ -181,7 +183,7 @@ impl Counter {
         }
     }
 
-    /// Whether the ledger is open and its file intact; opens it where it is not.
+    /// Whether the ledger is open and its file intact. Opens the ledger if it is not open.
     fn is_open(&mut self) -> bool {
         let intact = self.ledger.as_ref().map(Ledger::is_intact);
         if intact == Some(true) {
@@ -189,7 +191,7 @@ impl Counter {
         }
         self.ledger = None;
         if intact == Some(false) {
-            // What was counted since the last commit is counted again, from the spool.
+            // Uncommitted counts are dropped: their records are counted again from the spool.
             let path = self.opening.path.display();
             let why = format!("{path}: the ledger was replaced or overwritten");
             self.set_aside(&why);
@@ -210,12 +212,12 @@ impl Counter {
         Ok(ledger)
     }
 
-    /// Goes on where a ledger stands.
+    /// Continues from the position of a newly opened ledger.
     fn take(&mut self, ledger: Ledger) {
         let before = self.spool.uncounted();
         let position = ledger.position();
         let uncounted = self.spool.count_from(position);
-        // A new ledger counts all that the spool holds, which an earlier one may have counted.
+        // A new ledger counts all records in the spool, also those that the previous ledger had counted.
         self.metrics
             .totals
             .found
@@ -227,7 +229,7 @@ impl Counter {
         self.ledger = Some(ledger);
     }
 
-    /// One transaction; whether it worked.
+    /// Commits the counts in one transaction; false if that failed.
     fn commit(&mut self) -> bool {
         let Some(ledger) = &mut self.ledger else {
             return false;
@@ -247,7 +249,7 @@ impl Counter {
             && let Some(times) = self.unreadable.tick(1)
         {
             log::error!(
-                "{}: cannot delete a segment: {error}; failed {times} times; check the disk and who owns the \
+                "{}: cannot delete a segment: {error}; failed {times} times; check the disk and the owner of the \
                  files",
                 self.spool.dir().display()
             );
@@ -259,7 +261,7 @@ impl Counter {
         true
     }
 
-    /// Writes the keys that were left out of check-ins; whether it worked.
+    /// Writes the keys that were left out of check-ins; false if that failed.
     fn write_left_out(&mut self) -> bool {
         let Some(ledger) = &mut self.ledger else {
             return false;
@@ -273,7 +275,7 @@ impl Counter {
         }
     }
 
-    /// Turns one day of full detail into day rows, where one is due.
+    /// Turns the periods of one day into day rows, if a day is due.
     fn keep_days(&mut self) {
         let Some(ledger) = &mut self.ledger else {
             return;
@@ -293,29 +295,29 @@ impl Counter {
         }
         if let Some(times) = self.trouble.tick(1) {
             log::error!(
-                "{error}; failed {times} times; check-ins are answered and kept, and counted once it works \
-                 again"
+                "{error}; failed {times} times; check-ins are answered and spooled, and counted when the ledger \
+                 can be written again"
             );
         }
     }
 
-    /// A damaged ledger makes room for a new one, which counts what the spool still holds.
+    /// Renames a damaged ledger. A new one then counts the records that are still in the spool.
     fn set_aside(&mut self, why: &str) {
         self.ledger = None;
         self.replaced = true;
         match self.opening.set_aside(now_seconds()) {
             Ok(Some(path)) => log::error!(
-                "{why}; it was renamed to {}, and counting starts again with what the spool holds; \
-                 restore a backup, or delete it",
+                "{why}; renamed the file to {}; counting starts again with the records in the spool; \
+                 restore a backup, or delete the renamed file",
                 path.display()
             ),
             Ok(None) => log::error!(
-                "{why}; its file is gone, and counting starts again with what the spool holds; \
+                "{why}; the file no longer exists; counting starts again with the records in the spool; \
                  restore a backup while the server is stopped"
             ),
             Err(error) => {
                 if let Some(times) = self.trouble.tick(1) {
-                    log::error!("{why}; it cannot be renamed: {error}; failed {times} times");
+                    log::error!("{why}; cannot rename the file: {error}; failed {times} times");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What was counted since the last commit, in memory.
+//! Counts since the last commit, in memory.
 
 use std::collections::BTreeMap;
 
@@ -9,34 +9,34 @@ use crate::line::{parse, sound};
 
 const NS: i64 = 1_000_000_000;
 const MS: i64 = 1_000;
-/// Tag sets take so many bytes before they are counted by value, which takes less.
+/// Limit of bytes of uncommitted tag sets. Above it they are split into values, which take less memory.
 const MAX_SERIES_BYTES: usize = 512 << 10;
-/// Beyond that it is time to commit.
+/// Bytes of memory above which the counts are committed.
 const MAX_BYTES: usize = 2 << 20;
-/// Also beyond so many periods, each with figures of its own.
+/// Number of periods above which the counts are committed; each has figures of its own.
 const MAX_PERIODS: usize = 64;
-/// Spans that a clock change touched, before the last two are taken as one.
+/// Limit of spans that a clock change touched. Above it, a new span is merged into the last one.
 const MAX_DISTURBED: usize = 64;
 
-/// What was counted since the last commit.
+/// Counts since the last commit.
 ///
-/// Architecture invariant: adding never touches the database, so it can neither wait nor fail.
+/// Architecture invariant: adding to the counts never uses the database, so it can neither wait nor fail.
 #[derive(Debug)]
 pub struct Counts {
     lengths: Lengths,
     dimensions: Dimensions,
     fields: Fields,
-    /// By the periods' starts.
+    /// Counts of each period, by its start.
     periods: BTreeMap<i64, Tally>,
-    /// The period of the last record: it is that of the next one, too, nearly always.
+    /// Period of the last record, which is nearly always that of the next record too.
     current: Period,
-    /// Milliseconds that the server was there for, by the periods' starts.
+    /// Covered milliseconds of each period, by its start.
     present: BTreeMap<i64, i64>,
     /// Spans that a clock change touched, in seconds since 1970, both ends included.
     disturbed: Vec<(i64, i64)>,
     records: u64,
     unreadable: u64,
-    /// About how much memory tag sets take, and all of it.
+    /// Approximate memory of tag sets, and of all counts, in bytes.
     series_bytes: usize,
     bytes: usize,
 }
@@ -45,16 +45,16 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub records: u64,
-    /// By tag set, as it stands in the lines.
+    /// Records by tag set, as written in the lines.
     series: Numbers,
-    /// By the dimensions' positions: what was taken apart already.
+    /// Records by value, for each dimension: the tag sets that were split already.
     pub values: Vec<Numbers>,
-    /// By the fields' slots.
+    /// Figures of the fields, by slot.
     pub figures: Vec<Figures>,
 }
 
 impl Counts {
-    /// Nothing yet. `dimensions` are the extra tags that are counted, in snake case; `lengths` are those of
+    /// Empty counts. `dimensions` are the extra tags that are counted, in snake case; `lengths` are those of
     /// the ledger that the counts are committed to.
     pub fn new(dimensions: &[String], lengths: Lengths) -> Counts {
         Counts {
@@ -72,7 +72,7 @@ impl Counts {
         }
     }
 
-    /// Counts these extra tags of the records that are added from now on.
+    /// Sets the extra tags that are counted in records added from now on.
     pub fn set_dimensions(&mut self, dimensions: &[String]) {
         self.expand();
         self.dimensions.set(dimensions);
@@ -94,7 +94,7 @@ impl Counts {
         count
     }
 
-    /// The server was there from one moment to another, in ms since 1970.
+    /// Adds a span that the server covered, in ms since 1970.
     pub fn present(&mut self, from_ms: i64, to_ms: i64) {
         let mut from = from_ms;
         while from < to_ms {
@@ -105,7 +105,7 @@ impl Counts {
         }
     }
 
-    /// A clock change touched the periods of a span, in ms since 1970.
+    /// Marks the periods of a span as touched by a clock change; in ms since 1970.
     pub fn disturbed(&mut self, from_ms: i64, to_ms: i64) {
         let (from, to) = (from_ms.div_euclid(MS), to_ms.div_euclid(MS));
         let (from, to) = (from.min(to), from.max(to));
@@ -118,7 +118,7 @@ impl Counts {
         }
     }
 
-    /// Whether there is nothing to commit: no record, no presence, no clock change.
+    /// Whether there is nothing to commit: no record, no covered time, no clock change.
     pub fn is_empty(&self) -> bool {
         self.periods.is_empty() && self.present.is_empty() && self.disturbed.is_empty()
     }
@@ -128,17 +128,17 @@ impl Counts {
         self.records
     }
 
-    /// The number of lines that are no records, and are in no period.
+    /// Number of lines that are not records; no period includes them.
     pub fn unreadable(&self) -> u64 {
         self.unreadable
     }
 
-    /// Whether it takes so much memory that it is time to commit, whatever the clock says.
+    /// Whether the counts take so much memory that they must be committed now.
     pub fn is_large(&self) -> bool {
         self.bytes > MAX_BYTES || self.periods.len() > MAX_PERIODS
     }
 
-    /// Forgets everything; to be called after a commit.
+    /// Clears the counts; must be called after a commit.
     pub fn clear(&mut self) {
         self.dimensions.forget();
         self.periods.clear();
@@ -148,7 +148,7 @@ impl Counts {
         (self.series_bytes, self.bytes) = (0, 0);
     }
 
-    /// `None`: it is no record.
+    /// Adds one line; `None` if it is not a record.
     fn add_line(&mut self, line: &[u8]) -> Option<()> {
         let line = sound::record_at_a_glance(line)?;
         let series = parse::series(line);
@@ -167,7 +167,7 @@ impl Counts {
         Some(())
     }
 
-    /// By the periods' starts.
+    /// Counts of each period, by its start.
     pub(super) fn tallies(&self) -> impl Iterator<Item = (&i64, &Tally)> {
         self.periods.iter()
     }
@@ -192,7 +192,7 @@ impl Counts {
         &self.lengths
     }
 
-    /// Takes the tag sets apart, which frees their memory.
+    /// Splits the tag sets into values, which frees their memory.
     pub(super) fn expand(&mut self) {
         for tally in self.periods.values_mut() {
             for (series, number) in tally.series.drain() {

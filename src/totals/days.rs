@@ -1,7 +1,7 @@
-//! From periods in full detail to one row a day for each value, which is kept for good.
+//! Turns old periods into one row a day for each value; day rows are never deleted.
 //!
-//! The figure of a day is the mean over its covered periods, never the sum: a sum of hourly totals is no
-//! number of installations. A value that a covered period does not have counts as 0 there.
+//! The figure of a day is the mean over its covered periods, never the sum: a sum of hourly totals is not a
+//! number of installations. A value that is missing from a covered period counts as 0 there.
 
 use rusqlite::{OptionalExtension, Transaction};
 
@@ -10,18 +10,18 @@ use super::report::counts_as_covered;
 use super::values::CITIES;
 
 pub(super) const DAY: i64 = 86_400;
-/// Values of a dimension that a day keeps; the greatest stay, the others are added up as `other`.
+/// Limit of values of a dimension in a day. The greatest are kept, the others are added up as `other`.
 const MOST_VALUES: i64 = 1_000;
 const MOST_CITIES: i64 = 5_000;
 
-/// A day, and its periods that count as covered.
+/// A day, and the number of its periods that count as covered.
 struct Day {
     start: i64,
     covered: i64,
 }
 
-/// Turns the oldest day that ends before a moment into day rows; whether there was one. Removes values that
-/// nothing has any more, which only the server may do: it remembers their ids.
+/// Turns the oldest day that ends before a moment into day rows; false if there was none. Also deletes unused
+/// values, which only the server may do, because it caches their ids.
 pub(super) fn keep_one(
     transaction: &Transaction<'_>,
     before: i64,
@@ -34,7 +34,7 @@ pub(super) fn keep_one(
     Ok(kept)
 }
 
-/// The same for whoever has the ledger open beside the server: no value is removed.
+/// The same for another process that has the ledger open beside the server: deletes no values.
 pub(super) fn keep_one_of(
     transaction: &Transaction<'_>,
     before: i64,
@@ -60,7 +60,7 @@ pub(super) fn keep_one_of(
         "DELETE FROM total WHERE period >= ?1 AND period < ?2 AND dimension = ?3",
         "DELETE FROM number WHERE period >= ?1 AND period < ?2 AND dimension = ?3",
     ] {
-        // By dimension, which is what the tables are sorted by.
+        // One dimension at a time, since the tables are sorted by dimension.
         for dimension in dimensions(transaction)? {
             transaction
                 .prepare_cached(sql)?
@@ -74,7 +74,7 @@ pub(super) fn keep_one_of(
     Ok(true)
 }
 
-/// A day of imported periods alone is an imported day.
+/// Marks the day as imported if all its periods were imported.
 fn keep_mark(transaction: &Transaction<'_>, start: i64) -> rusqlite::Result<()> {
     transaction.execute(
         "INSERT OR IGNORE INTO imported SELECT 1, ?1, max(i.source), d.mean
@@ -107,7 +107,7 @@ fn dimensions(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Dimension>>
     rows.collect()
 }
 
-/// The row of the day itself; marks its covered periods in a temporary table.
+/// Writes the row of the day itself, and lists its covered periods in a temporary table.
 fn keep_periods(transaction: &Transaction<'_>, start: i64) -> rusqlite::Result<Day> {
     transaction.execute_batch(
         "CREATE TEMP TABLE IF NOT EXISTS covered (period INTEGER PRIMARY KEY);
@@ -184,7 +184,7 @@ fn keep_totals(transaction: &Transaction<'_>, day: &Day, ids: &mut Ids) -> rusql
     Ok(())
 }
 
-/// Adds the rarest values of a day up as `other`, period by period.
+/// Adds up the rarest values of a day as `other`, period by period.
 fn merge_rare(
     transaction: &Transaction<'_>,
     day: &Day,
@@ -230,7 +230,8 @@ fn keep_numbers(transaction: &Transaction<'_>, day: &Day) -> rusqlite::Result<()
     Ok(())
 }
 
-/// Removes values that no row refers to any more, once a week of days: strangers make up new ones.
+/// Deletes values that no row refers to any more, once every seven days: clients can send any number of made-up
+/// values.
 fn forget_values(transaction: &Transaction<'_>, ids: &mut Ids) -> rusqlite::Result<()> {
     let days: Option<i64> = transaction
         .query_row("SELECT count(*) FROM day", (), |row| row.get(0))

@@ -1,29 +1,29 @@
-//! What can be wrong with the ledger, by what can be done about it.
+//! Errors of the ledger, classified by the action that fixes them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-/// Why the ledger cannot be used now.
+/// Error that keeps the ledger from being used.
 #[derive(Debug)]
 pub struct LedgerError {
     pub path: PathBuf,
     pub fault: Fault,
 }
 
-/// What is wrong.
+/// Kind of error.
 #[derive(Debug)]
 pub enum Fault {
-    /// The file is damaged, or something else: it has to make room for a new one.
+    /// The file is damaged or not a ledger, and must be replaced by a new one.
     Corrupt(String),
-    /// A newer program wrote it.
+    /// A newer version of the program wrote the ledger.
     Newer(i64),
-    /// Another process holds it.
+    /// Another process has locked the ledger.
     Busy,
-    /// The disk is full, failing or read-only, or the rights are missing.
+    /// The disk is full, failing or read-only, or permissions are missing.
     Disk(String),
-    /// It does not exist, or holds nothing of what was asked for.
+    /// The ledger does not exist, or does not have what was asked for.
     Missing(String),
 }
 
@@ -41,7 +41,7 @@ impl LedgerError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => {
                 Fault::Corrupt(error.to_string())
             }
-            // A table or column that this program made is not there.
+            // A table or column that this program created is missing.
             Some(ErrorCode::Unknown) => Fault::Corrupt(error.to_string()),
             Some(_) => Fault::Disk(error.to_string()),
         };
@@ -57,12 +57,12 @@ impl fmt::Display for LedgerError {
             Fault::Newer(version) => write!(
                 f,
                 "{path}: the ledger has version {version}, expected at most {}: a newer \
-                 upgrade-responder wrote it; install that one, or move the file away",
+                 upgrade-responder wrote it; install that version, or move the file away",
                 super::schema::VERSION
             ),
             Fault::Busy => write!(
                 f,
-                "{path}: another process holds the ledger; end it (sqlite3, a backup)"
+                "{path}: another process holds the ledger; end that process (sqlite3, a backup)"
             ),
             Fault::Disk(what) => write!(
                 f,

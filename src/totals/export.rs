@@ -1,4 +1,4 @@
-//! All of a ledger, entry by entry, for other programs and other servers. It only reads.
+//! Exports a whole ledger, entry by entry, for other programs and other servers. Never changes the ledger.
 
 use std::io;
 
@@ -14,8 +14,8 @@ struct Dimension {
 }
 
 impl LedgerReader {
-    /// Hands on all days, then all periods, each oldest first, of one state of the ledger. An error of
-    /// `visit` ends it and is the inner result.
+    /// Calls `visit` with all days, then all periods, each oldest first, from one consistent state of the ledger.
+    /// An error of `visit` ends the export and is the inner result.
     pub fn history(
         &self,
         mut visit: impl FnMut(&Entry) -> io::Result<()>,
@@ -44,7 +44,7 @@ impl LedgerReader {
         Ok(Ok(()))
     }
 
-    /// Without values and numbers.
+    /// All entries of a kind, still without values and numbers.
     fn entries(&self, kind: Kind) -> Result<Vec<Entry>, LedgerError> {
         let sql = match kind {
             Kind::Day => {

@@ -1,17 +1,17 @@
-//! The figures of fields, added up.
+//! Adds up the figures of fields.
 //!
-//! Records of one program have the same fields in the same order. So the next field is first looked for
-//! where it was in the record before, which needs no search and no hash.
+//! Records of one application have the same fields in the same order. So each field is first compared with the
+//! field at that place of the previous record, which needs no search and no hash.
 
 use std::collections::HashMap;
 
 use crate::line::value::{self, Value};
 
-/// Fields that are told apart; those beyond are not counted. The limits at the spool's door are below that.
+/// Limit of distinct fields; further ones are not counted. The limiter of the spool admits fewer.
 const MAX_FIELDS: usize = 2000;
-/// The fields that every point has, of which there is nothing to know.
+/// Fields of the point itself, which are not counted.
 const UNCOUNTED: [&[u8]; 2] = [b"value", b"x_request_id"];
-/// All points begin with it.
+/// Slot of the first field of every point.
 const FIRST: usize = 0;
 
 /// The figures of one field.
@@ -22,7 +22,7 @@ pub struct Figures {
     pub sum: f64,
     pub least: f64,
     pub greatest: f64,
-    /// Records in which it was a boolean.
+    /// Records in which the field was the boolean `true`, and `false`.
     pub trues: u64,
     pub falses: u64,
 }
@@ -41,7 +41,7 @@ impl Figures {
         match value {
             Value::Number(number) => {
                 self.count += 1;
-                // A sum beyond all floats would be infinite, which no format of a report has.
+                // Clamped, since an overflow to infinity has no form in any report format.
                 self.sum = (self.sum + number).clamp(f64::MIN, f64::MAX);
                 self.least = self.least.min(number);
                 self.greatest = self.greatest.max(number);
@@ -62,10 +62,10 @@ pub struct Fields {
 
 #[derive(Debug)]
 struct Slot {
-    /// With the equals sign that follows it in a line.
+    /// Key with the equals sign that follows it in a line.
     key: Box<[u8]>,
     counted: bool,
-    /// The slot that followed the last time.
+    /// Slot of the field that followed last time.
     next: usize,
 }
 
@@ -82,8 +82,8 @@ impl Fields {
         fields
     }
 
-    /// Adds the fields of a record, `key=value` with commas between, to the figures of its period, which
-    /// has them by slot.
+    /// Adds the fields of a record, `key=value` separated by commas, to the figures of its period, which are
+    /// indexed by slot.
     pub fn add(&mut self, mut text: &[u8], figures: &mut Vec<Figures>) {
         let (mut before, mut expected) = (FIRST, FIRST);
         while !text.is_empty() {
@@ -116,8 +116,8 @@ impl Fields {
         named.map(|(slot, figures)| (&slot.key[..slot.key.len() - 1], figures))
     }
 
-    /// The slot of the field at the beginning of `text`, and the length of its key and the equals sign. No
-    /// slot: one too many. `None`: there is no field.
+    /// Slot of the field at the beginning of `text`, and the length of its key with the equals sign. The slot is
+    /// `None` over [`MAX_FIELDS`]; the result is `None` if there is no field.
     fn find(&mut self, text: &[u8], expected: usize) -> Option<(Option<usize>, usize)> {
         let known = &self.slots[expected].key;
         if text.starts_with(known) {

@@ -1,11 +1,11 @@
-//! All that a ledger knows of one period or one kept day, as it leaves a ledger and comes into another.
+//! One period or kept day with all its figures: the unit of export and import.
 
-/// What an entry stands for.
+/// Kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A period in full detail.
     Period,
-    /// A day (UTC) whose periods are not kept any more.
+    /// A day (UTC) whose periods are no longer kept.
     Day,
 }
 
@@ -17,15 +17,15 @@ pub struct Entry {
     pub start: i64,
     pub seconds: i64,
     pub covered_seconds: i64,
-    /// Covered periods: of a day as many as it had, of a period 1 or 0.
+    /// Number of covered periods: of a day those that it had, of a period 1 or 0.
     pub periods: i64,
-    /// All records; `None` where the number is unknown.
+    /// Total of all records; `None` if it is unknown.
     pub all: Option<Figure>,
     pub values: Vec<OfValue>,
     pub numbers: Vec<OfField>,
 }
 
-/// A total, or the mean of a day's totals with their least and greatest. Those of a period are all the same.
+/// A total: of a period, with all three numbers equal; of a day, the mean with the least and the greatest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figure {
     pub total: f64,
@@ -34,7 +34,7 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// Of a period.
+    /// Figure of a period.
     pub fn exact(total: i64) -> Figure {
         Figure {
             total: total as f64,
@@ -44,7 +44,7 @@ impl Figure {
     }
 }
 
-/// What a dimension's values come from.
+/// Source of a dimension's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
     Tag,
@@ -52,7 +52,7 @@ pub enum Type {
 }
 
 impl Type {
-    /// As the ledger and the CSV write it.
+    /// Spelling in the ledger and in CSV.
     pub fn as_str(self) -> &'static str {
         match self {
             Type::Tag => "tag",

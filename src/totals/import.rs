@@ -1,8 +1,8 @@
-//! The history of another server comes into the ledger, beside a running server or without one.
+//! Imports the history of another server into the ledger, whether the server is running or not.
 //!
-//! Architecture invariant: an import fills what the ledger does not know, and never adds to a number. So a
-//! repeated import counts nothing twice, and a period that this server counted stays as it is. Transactions
-//! are short, and no value is deleted: a server that has the ledger open goes on counting.
+//! Architecture invariant: an import fills periods and days that the ledger does not know, and never adds to a
+//! number. So a repeated import counts nothing twice, and a period that this server counted is not changed.
+//! Transactions are short and no value is deleted, so that a running server can continue to count.
 
 mod ids;
 mod writing;
@@ -22,26 +22,26 @@ use crate::spool::clock::now_seconds;
 use ids::Ids;
 use writing::Writing;
 
-/// How long the import waits for the server's commit.
+/// Longest time that the import waits for a commit of the server.
 const BUSY: Duration = Duration::from_secs(10);
-/// Rows of one transaction, about a tenth of a second: the server waits 250 ms for its turn.
+/// Rows of one transaction, which takes about 100 ms; the server waits at most 250 ms for the lock.
 const ROWS: usize = 20_000;
-/// Days of one transaction.
+/// Days that one transaction turns into day rows.
 const DAYS: usize = 8;
-/// The server's turn after each transaction.
+/// Pause after each transaction, in which the server can commit.
 const PAUSE: Duration = Duration::from_millis(30);
 
-/// What an import did, in periods and days.
+/// Result of an import, in numbers of periods and days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
     pub taken: u64,
-    /// Known already: counted by this server, or imported before and since kept as days.
+    /// Skipped, as the ledger has them: counted by this server, or imported earlier and kept as days since.
     pub known: u64,
-    /// Periods that overlap others, or have no total.
+    /// Skipped, as they overlap other periods or have no total.
     pub left_out: u64,
 }
 
-/// A ledger that is imported into.
+/// Ledger that entries are imported into.
 #[derive(Debug)]
 pub struct Importer {
     path: PathBuf,
@@ -49,7 +49,7 @@ pub struct Importer {
     keep: Duration,
     source: &'static str,
     lengths: Lengths,
-    /// The first moment that this server counted itself.
+    /// Start of the first period or day that this server counted itself.
     own_from: i64,
     ids: Ids,
     pending: Vec<Entry>,
@@ -58,7 +58,7 @@ pub struct Importer {
 }
 
 impl Importer {
-    /// Opens or creates the ledger. `source` marks what is imported.
+    /// Opens or creates the ledger. `source` is stored with each imported period and day.
     pub fn open(opening: &Opening, source: &'static str) -> Result<Importer, LedgerError> {
         let path = &opening.path;
         if !path.exists() {
@@ -84,7 +84,7 @@ impl Importer {
         })
     }
 
-    /// Takes an entry, in the order of their starts. It is written with others, at `finish` at the latest.
+    /// Adds an entry; entries must come in the order of their starts. Writes them in batches, the rest in `finish`.
     pub fn add(&mut self, entry: Entry) -> Result<(), LedgerError> {
         self.rows += 1 + entry.values.len() + entry.numbers.len();
         self.pending.push(entry);
@@ -96,7 +96,7 @@ impl Importer {
         Ok(())
     }
 
-    /// Writes the rest, and turns into days what is older than what is kept in full detail.
+    /// Writes the remaining entries, and turns periods older than `keep` into days.
     pub fn finish(mut self) -> Result<Imported, LedgerError> {
         self.write()?;
         self.keep_days()?;
@@ -126,7 +126,7 @@ impl Importer {
         Ok(())
     }
 
-    /// Before the newest day only days are shown, so periods before it become days too.
+    /// Turns old periods into days, also all those before the newest day: reports show only days there.
     fn keep_days(&mut self) -> Result<(), LedgerError> {
         let path = self.path.clone();
         let failed = |error: rusqlite::Error| LedgerError::of(&path, &error);
@@ -152,7 +152,7 @@ impl Importer {
     }
 }
 
-/// Since when the ledger has what was not imported.
+/// Start of the first period or day that was not imported.
 fn own_from(connection: &Connection) -> rusqlite::Result<i64> {
     let sql =
         "SELECT min(coalesce((SELECT min(start) FROM period WHERE (total > 0 OR present_ms > 0)

@@ -1,4 +1,4 @@
-//! The ids of dimensions and values that an import writes.
+//! Cache of the ids of dimensions and values for an import.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use rusqlite::Transaction;
 
 use crate::totals::commit::dimension_id;
 
-/// The ids of dimensions and values, while nobody else changes the ledger.
+/// Ids of dimensions and values, valid until another process changes the ledger.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
     version: i64,
@@ -15,7 +15,7 @@ pub(super) struct Ids {
 }
 
 impl Ids {
-    /// The server deletes values that no total has any more.
+    /// Clears the cache if another process changed the ledger: the server deletes unused values.
     pub fn forget_after_others(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         let version = transaction.query_row("PRAGMA data_version", (), |row| row.get(0))?;
         if version != self.version {
@@ -59,7 +59,7 @@ impl Ids {
         if let Some(&id) = self.values.get(&key) {
             return Ok(id);
         }
-        // A name that is there already is the newer one.
+        // An existing name is kept: it is newer than the imported one.
         let sql = "INSERT INTO value (dimension, value, country, name) VALUES (?1, ?2, ?3, ?4)
                    ON CONFLICT DO UPDATE SET name = coalesce(name, ?4) RETURNING id";
         let id = transaction

@@ -1,4 +1,4 @@
-//! What one transaction of an import writes: periods and days that the ledger does not know.
+//! Writes the periods and days of an import that the ledger does not know, within one transaction.
 
 use rusqlite::Transaction;
 
@@ -8,7 +8,7 @@ use crate::totals::days::DAY;
 use crate::totals::history::{Entry, Figure, Kind};
 use crate::totals::periods::{Length, Lengths};
 
-/// One transaction.
+/// State of one transaction of an import.
 pub(super) struct Writing {
     pub source: &'static str,
     pub lengths: Lengths,
@@ -64,8 +64,8 @@ impl Writing {
         Ok(())
     }
 
-    /// Whether the ledger has periods like this one, or may have them: before it counted itself, lengths are
-    /// those of the import.
+    /// Whether the period fits the ledger's period lengths. Before the first period that the server counted
+    /// itself, the lengths are changed to fit.
     fn fit(&mut self, start: i64, seconds: i64) -> bool {
         let fits = |lengths: &Lengths| {
             let period = lengths.at(start);
@@ -100,7 +100,8 @@ impl Writing {
     }
 }
 
-/// Whether the ledger does not know it, or only from an import that nothing was added to since.
+/// Whether an entry may be imported: the ledger does not have it, or has it only from an earlier import to which
+/// no record was added since.
 fn may_take(transaction: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<bool> {
     let day = entry.start - entry.start.rem_euclid(DAY);
     let sql = match entry.kind {
@@ -120,7 +121,7 @@ fn may_take(transaction: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<bo
     Ok(!known)
 }
 
-/// An earlier import of the same makes room for this one.
+/// Deletes what an earlier import wrote for the same entry.
 fn delete(transaction: &Transaction<'_>, entry: &Entry, ids: &mut Ids) -> rusqlite::Result<()> {
     let (row, values, numbers) = match entry.kind {
         Kind::Day => (
