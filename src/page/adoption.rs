@@ -1,4 +1,4 @@
-//! How fast releases spread: the share of the last ones by days since each was released, over each other.
+//! The adoption of the last releases: the share of each by days since its release date, in one chart.
 
 use maud::{Markup, html};
 
@@ -12,16 +12,16 @@ use crate::totals::overview::values;
 use crate::totals::report::{Report, Row};
 
 const DAY: i64 = 86_400;
-/// Days after a release that are shown; later its successor takes its installations.
+/// Days after a release that are shown; later, installations move to its successor.
 pub const DAYS: i64 = 90;
-/// Days after a release whose shares are in the table.
+/// Days after a release for which the table shows the share.
 const REACHED: [usize; 3] = [7, 30, 90];
-/// The part of the width that lines take; behind it are their names.
+/// The part of the chart's width for the lines; the rest is for their names.
 const LINES: f64 = 0.8;
-/// Pixels between two names.
+/// Least distance of two names, in pixels.
 const BETWEEN_NAMES: f64 = 14.0;
 
-/// The section; nothing where no release is out.
+/// The section, which is empty if no release has a known share.
 pub fn cards(shown: &Shown<'_>, palette: &Palette) -> Markup {
     let Some(spread) = &shown.overview.spread else {
         return html! {};
@@ -58,7 +58,7 @@ pub fn cards(shown: &Shown<'_>, palette: &Palette) -> Markup {
     }
 }
 
-/// What each release had reached after a week, a month and a quarter.
+/// The table with the share of each release after a week, a month and a quarter.
 fn reached(curves: &[Curve<'_>]) -> Markup {
     html! {
         table.releases {
@@ -83,7 +83,7 @@ fn reached(curves: &[Curve<'_>]) -> Markup {
     }
 }
 
-/// A share as a figure, where it is known.
+/// A share in percent, or the sign for unknown.
 fn percents(share: Option<f64>) -> String {
     share.map_or_else(
         || figures::UNKNOWN.to_owned(),
@@ -91,7 +91,7 @@ fn percents(share: Option<f64>) -> String {
     )
 }
 
-/// The last releases that are out, newest first.
+/// The last releases whose date has passed, newest first.
 pub fn last<'a>(shown: &Shown<'a>) -> Vec<&'a Release> {
     let out = shown
         .releases
@@ -104,7 +104,7 @@ pub fn last<'a>(shown: &Shown<'a>) -> Vec<&'a Release> {
 struct Curve<'a> {
     release: &'a Release,
     class: &'static str,
-    /// From the day of its release on; `None` is unknown.
+    /// One share for each day from its release on; `None` is unknown.
     shares: Vec<Option<f64>>,
 }
 
@@ -201,7 +201,7 @@ fn plot<'a>(curves: &[Curve<'_>], days: usize) -> Plot<'a> {
     }
 }
 
-/// Names at the ends of lines, kept apart from top to bottom.
+/// Vertical positions of the names at the ends of lines, moved apart so that they do not overlap.
 fn names<'a, 'b>(curves: &'a [Curve<'b>], scale: Scale) -> Vec<(&'a Curve<'b>, f64)> {
     let down = |curve: &Curve<'_>| {
         curve
@@ -218,7 +218,7 @@ fn names<'a, 'b>(curves: &'a [Curve<'b>], scale: Scale) -> Vec<(&'a Curve<'b>, f
         *down = down.max(at_least);
         at_least = *down + BETWEEN_NAMES;
     }
-    // Pushed back from the lower edge.
+    // Names below the lower edge are moved up again.
     let mut at_most = HEIGHT - 2.0;
     for (_, down) in named.iter_mut().rev() {
         *down = down.min(at_most);

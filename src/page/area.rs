@@ -1,4 +1,4 @@
-//! Values over time, one area upon the other: the newest version, or the most frequent value, on top.
+//! Charts of values over time as stacked areas, with the newest version or the most frequent value on top.
 
 use maud::{Markup, html};
 
@@ -11,12 +11,12 @@ use super::{Release, Shown, figures, value};
 use crate::totals::overview::Dimension;
 use crate::totals::report::Row;
 
-/// A release is marked where its name has room beside the one before, as a part of the width.
+/// Least distance of two named releases, as a part of the width.
 const ROOM_FOR_NAME: f64 = 0.08;
-/// From here on a release's name is left of its line.
+/// Position from which on a release's name is left of its line.
 const LEFT_OF_LINE: f64 = 0.85;
 
-/// The chart of a dimension, with releases as dashed lines where it is that of versions.
+/// The chart of a dimension; that of versions shows releases as dashed lines.
 pub fn card(shown: &Shown<'_>, dimension: &Dimension, palette: &Palette) -> Markup {
     let every = shown.overview.every;
     let all = series(dimension, palette.shown(), every);
@@ -38,7 +38,7 @@ pub fn card(shown: &Shown<'_>, dimension: &Dimension, palette: &Palette) -> Mark
     card.data(&dimension.name).markup(shown)
 }
 
-/// The rows of a chart and the span that they fill.
+/// The rows of a chart and the time that they span.
 pub struct Time<'a> {
     pub rows: &'a [Row],
     from: i64,
@@ -56,12 +56,12 @@ impl<'a> Time<'a> {
         })
     }
 
-    /// Where a moment is, from 0 to 1.
+    /// The horizontal position of a moment, from 0 to 1.
     pub fn at(&self, moment: i64) -> f64 {
         (moment - self.from) as f64 / (self.to - self.from) as f64
     }
 
-    /// Where a row begins and ends.
+    /// The horizontal positions of the beginning and the end of a row.
     pub fn edges(&self, row: &Row) -> (f64, f64) {
         let begin = self.at(row.start);
         (
@@ -81,7 +81,7 @@ impl<'a> Time<'a> {
             .collect()
     }
 
-    /// A line through the known figures of a stretch of rows; it reaches from edge to edge.
+    /// The points of a line through a stretch of rows, from the first row's beginning to the last row's end.
     pub fn line(
         &self,
         stretch: std::ops::Range<usize>,
@@ -101,7 +101,7 @@ impl<'a> Time<'a> {
         points
     }
 
-    /// A hatched place for each stretch of which nothing is known.
+    /// A hatched rectangle for each stretch of rows without a known total.
     pub fn gaps(&self) -> Markup {
         let gaps = known_stretches(self.rows.iter().map(|row| row.total.is_none()));
         html! {
@@ -109,13 +109,13 @@ impl<'a> Time<'a> {
                 @let begin = self.edges(&self.rows[gap.start]).0;
                 @let end = self.edges(&self.rows[gap.end - 1]).1;
                 rect.gap x=(percent(begin)) width=(percent(end - begin)) y="0" height="100%" {
-                    title { "unknown: the server was not there" }
+                    title { "unknown: not covered" }
                 }
             }
         }
     }
 
-    /// An invisible place over each row whose title says its figures.
+    /// An invisible rectangle over each known row; its tooltip has the row's figures.
     pub fn hover(&self, title: impl Fn(usize) -> String) -> Markup {
         html! {
             g.hit {
@@ -151,7 +151,7 @@ fn plot<'a>(
         figure: figures::short,
         marks: time.marks(),
         shapes: html! {
-            // From the top of the stack down: each area covers what is above it down to the bottom.
+            // Drawn from the top of the stack down: each area reaches to the bottom and hides a part of the one before.
             @for (at, one) in all.iter().enumerate() {
                 @for stretch in &stretches {
                     @let points = time.line(stretch.clone(), |row| scale.down(sum(&all[at..], row)) * HEIGHT);
@@ -167,7 +167,7 @@ fn plot<'a>(
     }
 }
 
-/// What is stacked at a row. A value of which a row with a gap says nothing has no height there.
+/// The height of a stack of values at a row; an unknown value has no height.
 fn sum(all: &[Series], row: usize) -> f64 {
     all.iter().filter_map(|one| one.figures[row]).sum()
 }
@@ -198,7 +198,7 @@ fn title(row: &Row, at: usize, all: &[Series]) -> String {
     text
 }
 
-/// Releases within the span as dashed lines, with their names where there is room.
+/// The releases within the chart's time as dashed lines, with a name where it does not overlap the one before.
 fn releases(shown: &Shown<'_>, time: &Time<'_>) -> Markup {
     let within = shown
         .releases
@@ -238,7 +238,7 @@ fn figures_behind(rows: &[Row], all: &[Series]) -> Markup {
     behind(&columns, rows.collect())
 }
 
-/// A small line without axes, for a row of a table.
+/// A small line chart without axes, for a row of a table.
 pub fn sparkline(one: &Series, class: &str) -> Markup {
     const SPARK_WIDTH: f64 = 100.0;
     const SPARK_HEIGHT: f64 = 20.0;

@@ -1,4 +1,4 @@
-//! Where the data behind the page comes from, in the words that its licences ask for.
+//! The credits for the geo database and the map, in the words that their licences require.
 
 use maud::{Markup, html};
 
@@ -16,8 +16,8 @@ pub fn footer(shown: &Shown<'_>) -> Markup {
     }
 }
 
-/// By the type that the database gives itself. GeoLite's end-user licence, section 4, and DB-IP's free databases
-/// (CC BY 4.0) ask for these words with a link.
+/// The credit for a geo database, chosen by the type in its metadata. GeoLite's end-user licence, section 4, and DB-IP's
+/// free databases (CC BY 4.0) require these words with a link.
 fn database(named: Option<&str>) -> Markup {
     let Some(named) = named else {
         return html! {};
@@ -35,5 +35,5 @@ fn database(named: Option<&str>) -> Markup {
     if lower.contains("ipinfo") {
         return html! { "IP address data is powered by " a href="https://ipinfo.io" { "IPinfo" } ". " };
     }
-    html! { "Places by the database " (value::text(named)) ". " }
+    html! { "Places from the geo database " (value::text(named)) ". " }
 }

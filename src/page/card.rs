@@ -15,7 +15,7 @@ pub struct Card<'a> {
     data: Option<&'a str>,
 }
 
-/// How much of a row a section takes, where there is room for two in a row.
+/// The width of a section on a screen that has room for two side by side.
 #[derive(Clone, Copy, Debug)]
 pub enum Width {
     Full,
@@ -34,7 +34,7 @@ impl Width {
 }
 
 impl<'a> Card<'a> {
-    /// `id` is what links point to.
+    /// A section; `id` is the target of links to it.
     pub fn new(id: &'a str, width: Width, title: Markup, body: Markup) -> Card<'a> {
         Card {
             id,
@@ -46,12 +46,12 @@ impl<'a> Card<'a> {
         }
     }
 
-    /// What stands beside the heading.
+    /// Sets the text beside the heading.
     pub fn aside(self, aside: Markup) -> Card<'a> {
         Card { aside, ..self }
     }
 
-    /// The dimension or field whose data can be downloaded.
+    /// Sets the dimension or field whose data can be downloaded.
     pub fn data(self, by: &'a str) -> Card<'a> {
         Card {
             data: Some(by),
@@ -72,7 +72,7 @@ impl<'a> Card<'a> {
     }
 }
 
-/// Links to the data of a chart, as it is drawn. The public page has none.
+/// Links to the data of a chart, with the range and the resolution that it shows. The public page has none.
 fn links(shown: &Shown<'_>, by: &str) -> Markup {
     let Audience::Operator { .. } = shown.audience else {
         return html! {};
@@ -85,7 +85,7 @@ fn links(shown: &Shown<'_>, by: &str) -> Markup {
     }
 }
 
-/// The figures behind a chart. `rows` are oldest first; the newest is shown first.
+/// The table of a chart's figures, closed at first. `rows` are oldest first; the table shows the newest first.
 pub fn behind(columns: &[Markup], rows: Vec<(String, Vec<String>)>) -> Markup {
     html! {
         details.behind {
@@ -95,7 +95,7 @@ pub fn behind(columns: &[Markup], rows: Vec<(String, Vec<String>)>) -> Markup {
                     thead { tr { th scope="col" {} @for column in columns { th scope="col" { (column) } } } }
                     tbody {
                         @for (head, cells) in rows.iter().rev() {
-                            // HTML ends these elements by itself; their end tags were a tenth of the page.
+                            // HTML does not need the end tags of these elements, which were a tenth of the page.
                             tr; th; (head) @for cell in cells { td; (cell) }
                         }
                     }
@@ -105,7 +105,7 @@ pub fn behind(columns: &[Markup], rows: Vec<(String, Vec<String>)>) -> Markup {
     }
 }
 
-/// The beginning of a row, as short as its length allows.
+/// The beginning of a row as text, without the time of day if its length is whole days.
 pub fn start(seconds: i64, length: u64) -> String {
     moment(seconds, length >= 86_400 && length.is_multiple_of(86_400))
 }

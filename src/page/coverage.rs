@@ -1,4 +1,4 @@
-//! For how much of the time the server was there: a strip, so that an outage is seen as one.
+//! The section that shows which part of the time is covered, as a strip in which outages can be seen.
 
 use maud::{Markup, html};
 
@@ -14,7 +14,7 @@ pub fn card(shown: &Shown<'_>) -> Markup {
     let missing = overview.seconds.saturating_sub(overview.covered_seconds);
     let aside = match counts_as_covered(overview.seconds, overview.covered_seconds) {
         true => format!(
-            "there for {} of it",
+            "{} covered",
             figures::share(overview.covered_seconds as f64, overview.seconds as f64)
         ),
         false => format!(
@@ -44,13 +44,13 @@ pub fn card(shown: &Shown<'_>) -> Markup {
     card.aside(html! { (aside) " " }).data("all").markup(shown)
 }
 
-/// Whole minutes up to a day, then whole hours: seconds say nothing here.
+/// Seconds rounded up to whole minutes below a day, and to whole hours from a day on.
 fn rounded(seconds: u64) -> u64 {
     let unit = if seconds < 86_400 { 60 } else { 3_600 };
     seconds.div_ceil(unit) * unit
 }
 
-/// Seconds of a row that have passed.
+/// The part of a row that has passed, in seconds.
 fn passed(row: &Row, now: i64) -> u64 {
     (now.saturating_sub(row.start).max(0) as u64).min(row.seconds)
 }

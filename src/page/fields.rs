@@ -1,4 +1,4 @@
-//! A numeric field over time: the mean over the installations that have it, and the sum over all of them.
+//! The section of a numeric field: its mean over the installations that send it, and its sum over all of them.
 
 use maud::{Markup, html};
 
@@ -11,7 +11,7 @@ use super::{Shown, figures, value};
 use crate::totals::overview::Dimension;
 use crate::totals::report::{Numbers, Part, Row};
 
-/// One card with both charts.
+/// The section with both charts.
 pub fn card(shown: &Shown<'_>, field: &Dimension) -> Markup {
     let rows = drawn(&field.over_time.rows, shown.overview.every);
     let mean = |row: &Row| {

@@ -1,13 +1,13 @@
-//! Numbers as the page writes them: thousands separated, shares with one decimal, changes with their sign.
+//! The page's format of numbers: thousands separated, shares with one decimal, changes with their sign.
 
-/// Between a number and its unit, so that no line breaks there.
+/// The space between a number and its unit, at which no line breaks.
 const NO_BREAK: char = '\u{a0}';
-/// Stands for what is not known.
+/// The sign for an unknown figure.
 pub const UNKNOWN: &str = "·";
-/// From here on a decimal says nothing more.
+/// Figures from here on are shown without a decimal.
 const WHOLE_FROM: f64 = 100.0;
 
-/// `47,902`; a mean below a hundred has a decimal where it is no whole number.
+/// A figure like `47,902`; a mean below a hundred has a decimal unless it is whole.
 pub fn count(figure: f64) -> String {
     if !figure.is_finite() {
         return UNKNOWN.to_owned();
@@ -23,12 +23,12 @@ pub fn count(figure: f64) -> String {
     )
 }
 
-/// The same with what is unknown.
+/// The same for a figure that may be unknown.
 pub fn known(figure: Option<f64>) -> String {
     figure.map_or_else(|| UNKNOWN.to_owned(), count)
 }
 
-/// As the reports have it: a decimal where it is no whole number.
+/// A figure of any size as reports write it: with a decimal unless it is whole.
 pub fn exact(figure: f64) -> String {
     let text = crate::totals::format::figures::total(figure).to_string();
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
@@ -39,7 +39,7 @@ pub fn exact(figure: f64) -> String {
     }
 }
 
-/// `36.3 %` of a part of a whole.
+/// A part of a whole like `36.3 %`.
 pub fn share(part: f64, whole: f64) -> String {
     if whole <= 0.0 || !part.is_finite() {
         return UNKNOWN.to_owned();
@@ -47,11 +47,11 @@ pub fn share(part: f64, whole: f64) -> String {
     format!("{:.1}{NO_BREAK}%", part / whole * 100.0)
 }
 
-/// For an axis or a badge: `47.9k`, `1.2M`.
+/// A figure for an axis or a badge, like `47.9k` or `1.2M`.
 pub fn short(figure: f64) -> String {
     let steps = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
     for (step, unit) in steps {
-        // What would be rounded up to the next unit has it.
+        // 999.7 is written as `1k`, not as `1000`.
         if figure.abs() >= step * 0.9995 {
             let text = format!("{:.1}", figure / step);
             return text.trim_end_matches(".0").to_owned() + unit;
@@ -61,20 +61,20 @@ pub fn short(figure: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// How a figure has changed.
+/// The change of a figure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     Unknown,
-    /// From nothing.
+    /// The figure was zero before.
     New,
     Up(String),
     Down(String),
-    /// Less than half a tenth of a percent.
+    /// The change rounds to zero.
     None,
 }
 
 impl Change {
-    /// With so many decimals.
+    /// The change from `before` to `now` in percent, with so many decimals.
     pub fn of(now: Option<f64>, before: Option<f64>, decimals: usize) -> Change {
         let (Some(now), Some(before)) = (now, before) else {
             return Change::Unknown;
@@ -87,7 +87,7 @@ impl Change {
         if text.bytes().all(|byte| matches!(byte, b'0' | b'.')) {
             return Change::None;
         }
-        // Over a thousand percent nobody reads the percents.
+        // A factor is easier to read than more than a thousand percent.
         if percent > 1000.0 {
             return Change::Up(format!("×{}", short((now / before).round())));
         }
@@ -107,7 +107,7 @@ impl Change {
         }
     }
 
-    /// The class that colours it.
+    /// The CSS class for its colour.
     pub fn class(&self) -> &'static str {
         match self {
             Change::Up(_) | Change::New => "up",

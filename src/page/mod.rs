@@ -1,8 +1,8 @@
-//! From an [`Overview`] to one HTML document with its charts as SVG; nothing else. No JavaScript, nothing loaded
-//! from elsewhere, and no inline style but the one sheet, which [`POLICY`] names by its hash.
+//! Renders an [`Overview`] as one HTML document with SVG charts. The document has no JavaScript, loads nothing from
+//! other hosts, and has one inline style sheet, which [`POLICY`] allows by its hash.
 //!
-//! Architecture invariants: it reads no file and no clock, and it never writes what a client chose without
-//! escaping it and replacing what is invisible in it. A figure that is unknown is a gap and never zero.
+//! Architecture invariants: this module reads no file and no clock. It never writes text that a client chose without
+//! escaping it and replacing its invisible characters. An unknown figure is a gap, never zero.
 
 mod adoption;
 mod area;
@@ -34,13 +34,13 @@ pub use figures::short;
 pub use operator::RuleCounts;
 pub use palette::RELEASES;
 
-/// The one style sheet.
+/// The page's only style sheet.
 const STYLE: &str = include_str!("style.css");
-/// `Content-Security-Policy` of a page: its own style sheet, and nothing else. A test compares the hash.
+/// `Content-Security-Policy` of a page: allows only its own style sheet. A test compares the hash.
 pub const POLICY: &str = "default-src 'none'; style-src 'sha256-+7TYxNxHWcgOxlxl5Y9IJJIgurWQo9w0NO7IHr4daek='; \
                           base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What a page shows, and to whom.
+/// The content of a page, and its audience.
 #[derive(Debug)]
 pub struct Shown<'a> {
     pub application: &'a str,
@@ -53,18 +53,18 @@ pub struct Shown<'a> {
     pub audience: Audience<'a>,
 }
 
-/// Who looks at a page.
+/// The reader of a page.
 #[derive(Clone, Copy, Debug)]
 pub enum Audience<'a> {
     /// Sees everything.
     Operator {
-        /// Where a check-in can be sent to, without the path.
+        /// URL that takes check-ins, without the path.
         check_in_url: &'a str,
         /// Keys that were left out of check-ins, most check-ins first.
         left_out: &'a [LeftOutRow],
         rules: &'a [RuleCounts],
     },
-    /// Sees no value that fewer installations have than that.
+    /// Sees no value that fewer than `least` installations have.
     Public { least: u32 },
 }
 
@@ -78,7 +78,7 @@ pub struct Release {
     pub is_latest: bool,
 }
 
-/// The span that was asked for, as links write it.
+/// The requested range, as links write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
     /// `last=90d` or `from=2026-01-01&to=2026-02-01`; escaped for a URL.
@@ -87,7 +87,7 @@ pub struct Range {
     pub name: Option<&'static str>,
 }
 
-/// Names of ranges, and how `last=` has them.
+/// Names of the ranges, and their values of `last=`.
 pub const RANGES: [(&str, &str); 6] = [
     ("24 h", "24h"),
     ("7 d", "7d"),
@@ -97,7 +97,7 @@ pub const RANGES: [(&str, &str); 6] = [
     ("all", "all"),
 ];
 
-/// Writes the page.
+/// Renders the page.
 pub fn render(shown: &Shown<'_>) -> String {
     let title = format!("{}: active installations", value::text(shown.application));
     let page = html! {
@@ -121,7 +121,7 @@ pub fn render(shown: &Shown<'_>) -> String {
     page.into_string()
 }
 
-/// The sections, in the order of what an operator asks first.
+/// The sections; those that an operator needs first come first.
 fn sections(shown: &Shown<'_>) -> Markup {
     let overview = shown.overview;
     let versions = overview.dimension("app_version");
@@ -151,7 +151,7 @@ fn sections(shown: &Shown<'_>) -> Markup {
         }
         (coverage::card(shown))
         @if !overview.not_shown.is_empty() {
-            p.note { "Not shown, for want of room: " (value::text(&overview.not_shown.join(", "))) "." }
+            p.note { "Not shown, because the page is full: " (value::text(&overview.not_shown.join(", "))) "." }
         }
     }
 }
