@@ -42,7 +42,7 @@ fn response_config_mistakes_are_placed() {
         (b"{\"versions\": [\n  {\"name\": \"v1.0.0\",}\n]}".to_vec(), &["line 2, column 21"]),
         (b"".to_vec(), &["found nothing", "expected a JSON object"]),
         (b"[]".to_vec(), &["found []", "expected a JSON object"]),
-        (b"{\"versions\": \"\xff\"}".to_vec(), &["byte 14", "no UTF-8"]),
+        (b"{\"versions\": \"\xff\"}".to_vec(), &["byte 14", "not UTF-8"]),
         (b"{\"versions\": []}".to_vec(), &["versions: found []", "at least one version"]),
         (b"{}".to_vec(), &["versions: found nothing", "expected an array"]),
         (twice.into_bytes(), &["versions[1] \"v1.0.0\", name", "versions[0] too"]),
