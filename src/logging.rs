@@ -1,8 +1,8 @@
-//! Log lines: what they look like and how often a cause may repeat.
+//! The format of log lines, and a limit on repeated lines.
 //!
-//! The contract, for all of this program: ERROR and WARN need a person, INFO tells the story of a
-//! day in few lines, DEBUG may be noisy. No line holds a client's address or a secret; text that a
-//! client sent is only ever quoted and escaped.
+//! Levels, in the whole program: ERROR and WARN need the operator's attention, INFO has the few events of a normal
+//! day, DEBUG may be verbose. Invariants: no line has a client's address or a secret; text that a client sent is
+//! always quoted and escaped.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter};
 
-/// A cause is logged once in this time.
+/// Shortest time between two lines about the same cause.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
 
-/// Starts logging to stderr, and makes a panic a log line.
+/// Starts logging to stderr, and logs panics.
 pub fn start(debug: bool) {
     let level = if debug {
         LevelFilter::Debug
@@ -27,7 +27,7 @@ pub fn start(debug: bool) {
         .filter_level(LevelFilter::Warn)
         .filter_module("upgrade_responder", level);
     if to_journal() {
-        // The journal has its own time and understands a priority (sd-daemon(3)).
+        // The journal adds the time itself, and reads a priority from the line (sd-daemon(3)).
         builder.format(|out, record| {
             writeln!(
                 out,
@@ -52,10 +52,10 @@ pub fn start(debug: bool) {
 }
 
 fn say_panic(panic: &PanicHookInfo<'_>) {
-    // Each place is a cause of its own; there are no more of them than places in the code.
+    // Each place in the code is a cause of its own, so the map is bounded.
     static PLACES: Mutex<BTreeMap<String, Throttle>> = Mutex::new(BTreeMap::new());
-    // The accept loop expects the library's unwrap of a failed dup(2), and says so itself. A panic of our
-    // own there is a bug like any other.
+    // The accept loop expects the library's unwrap of a failed dup(2), and logs that itself. A panic in this
+    // program's own code there is a bug like any other.
     let in_library = panic
         .location()
         .is_some_and(|at| at.file().contains("tiny_http"));
@@ -68,16 +68,16 @@ fn say_panic(panic: &PanicHookInfo<'_>) {
         .unwrap_or_default();
     let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(times) = places.entry(place.clone()).or_default().tick(1) {
-        // What a panic says may quote what a client sent.
+        // Quoted, because a panic's message may contain text that a client sent.
         log::error!(
-            "bug: {place}: {:?}, met {times} times; please report it with this line",
+            "bug: {place}: {:?}, occurred {times} times; please report this line",
             panic.payload_as_str().unwrap_or("panicked")
         );
     }
 }
 
-/// Says what is wrong, before or without [`start`]. On a terminal the line begins with `who`; the
-/// journal knows who it is.
+/// Writes an error to stderr, before or without [`start`]. The line begins with `who`, except in the journal, which
+/// adds the name itself.
 pub fn say_error(who: &str, error: &dyn std::fmt::Display) {
     if to_journal() {
         eprintln!("<3>{}", one_line(error));
@@ -86,7 +86,7 @@ pub fn say_error(who: &str, error: &dyn std::fmt::Display) {
     }
 }
 
-/// Whether stderr goes to the journal: systemd names its device and inode (systemd.exec(5)).
+/// Whether stderr goes to the journal, whose device and inode systemd passes on (systemd.exec(5)).
 fn to_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
         return false;
@@ -97,7 +97,7 @@ fn to_journal() -> bool {
     stream == format!("{}:{}", stderr.st_dev, stderr.st_ino)
 }
 
-/// Nothing that is logged can begin a line of its own.
+/// Replaces newlines and control characters, so that logged text cannot begin a line of its own.
 fn one_line(text: impl std::fmt::Display) -> String {
     text.to_string()
         .replace('\n', "; ")
@@ -113,7 +113,7 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// Lets a repeating cause be said once a minute, with the number of what was held back meanwhile.
+/// Limits lines about a repeating cause to one a minute, with the number of occurrences.
 #[derive(Debug, Default)]
 pub struct Throttle {
     said: Option<Instant>,
@@ -121,7 +121,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// Counts `n` more; when it is time to speak, returns how many there were since the last time.
+    /// Counts `n` more occurrences. If a line is due, returns the number since the last line.
     pub fn tick(&mut self, n: u64) -> Option<Burst> {
         self.count += n;
         let since = self.said.map(|said| said.elapsed());
@@ -134,11 +134,11 @@ impl Throttle {
     }
 }
 
-/// How many there were, and since when.
+/// Number of occurrences since the last line.
 #[derive(Clone, Copy, Debug)]
 pub struct Burst {
     pub count: u64,
-    /// Since this was last said; `None` the first time.
+    /// Time since the last line; `None` for the first.
     pub since: Option<Duration>,
 }
 

@@ -1,4 +1,4 @@
-//! Arguments to command to exit status; nothing else.
+//! Parses the arguments, runs the command and returns the exit status; nothing else.
 #![forbid(unsafe_code)]
 
 use std::io::Write;
@@ -16,7 +16,7 @@ use upgrade_responder::service::{
     check_config, export_totals, import_totals, new_application, suggest_schema, take_over,
 };
 
-/// Exit statuses after sysexits.h, where they have one.
+/// Exit statuses; `CONFIGURATION` is `EX_CONFIG` of sysexits.h.
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 const CONFIGURATION: u8 = 78;
@@ -108,7 +108,7 @@ fn suggest(options: &StartOptions) -> ExitCode {
 }
 
 fn say(text: &str) -> ExitCode {
-    // A reader that has closed the pipe has seen enough.
+    // An error means that the reader closed the pipe and needs no more.
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
 }

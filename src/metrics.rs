@@ -1,6 +1,6 @@
-//! The counters of the running service. This module counts; it never formats or serves.
+//! The counters of the running service. This module only counts: it never formats or serves metrics.
 //!
-//! Architecture invariant: no counter is labelled by anything a client chose.
+//! Architecture invariant: no label of a counter is chosen by a client.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -10,13 +10,13 @@ mod rules;
 
 pub use rules::{RuleCounters, RuleMetrics};
 
-/// A number that only grows.
+/// A number that only increases.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
     pub fn add(&self, n: u64) {
-        // Independent numbers: nothing is ordered by them.
+        // Relaxed is enough: nothing depends on the order of counters.
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
@@ -25,7 +25,7 @@ impl Counter {
     }
 }
 
-/// A number that is set.
+/// A number that is set to the current value.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicU64);
 
@@ -39,7 +39,7 @@ impl Gauge {
     }
 }
 
-/// Everything that is counted, from the start of the process.
+/// All counters, from the start of the process.
 #[derive(Debug, Default)]
 pub struct Metrics {
     pub http: HttpMetrics,
@@ -52,11 +52,11 @@ pub struct Metrics {
     pub rules: RuleMetrics,
 }
 
-/// Requests by what became of them.
+/// Requests by outcome.
 #[derive(Debug, Default)]
 pub struct HttpMetrics {
     pub connections: Counter,
-    /// Malformed, and refused by tiny_http itself.
+    /// Requests that tiny_http refused as malformed.
     pub malformed: Counter,
     pub status_200: Counter,
     pub status_400: Counter,
@@ -66,13 +66,13 @@ pub struct HttpMetrics {
     pub status_413: Counter,
     pub status_415: Counter,
     pub status_503: Counter,
-    /// From the moment a request was read to its answer; health checks, the server's own
-    /// included, are left out.
+    /// Time from a parsed request to its answer. Health checks, including the server's own, are not
+    /// measured.
     pub handling: Histogram,
 }
 
 impl HttpMetrics {
-    /// Counts an answer by its status.
+    /// Counts an answer with another status than 200.
     pub fn refused(&self, status: u16) {
         let counter = match status {
             404 => &self.status_404,
@@ -101,11 +101,11 @@ impl HttpMetrics {
     }
 }
 
-/// Check-ins and what was left out of them.
+/// Check-ins, keys left out of them, and look-ups of locations.
 #[derive(Debug, Default)]
 pub struct CheckInMetrics {
     pub recorded: Counter,
-    /// Answered, but not recorded, because `appVersion` breaks the schema.
+    /// Answered but not recorded, because `appVersion` breaks the schema.
     pub not_recordable: Counter,
     pub not_in_schema: Counter,
     pub wrong_type: Counter,
@@ -118,7 +118,7 @@ pub struct CheckInMetrics {
     pub geo_broken: Counter,
 }
 
-/// How many extra keys were left out of a check-in, by reason.
+/// Numbers of extra keys that were left out of one check-in, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
     pub not_in_schema: u32,
@@ -130,7 +130,7 @@ pub struct LeftOut {
 }
 
 impl CheckInMetrics {
-    /// Adds what one check-in left out. Most leave out nothing, and cost nothing here.
+    /// Adds the keys left out of one check-in. Most check-ins have none, and skip the additions.
     pub fn add_left_out(&self, left_out: &LeftOut) {
         if *left_out == LeftOut::default() {
             return;
@@ -144,37 +144,36 @@ impl CheckInMetrics {
     }
 }
 
-/// The life of records. At every moment
-/// `found + accepted = delivered + waiting + rejected + dropped + expired`,
-/// where waiting is what is in the channel and in the spool.
+/// Records by outcome. Invariant: `found + accepted = delivered + waiting + rejected + dropped + expired`, where
+/// `waiting` are the records in the channel and in the spool.
 #[derive(Debug, Default)]
 pub struct RecordMetrics {
-    /// In the spool when the service started.
+    /// Records in the spool at the start of the service.
     pub found: Counter,
-    /// Made from check-ins, whatever became of them.
+    /// Made from check-ins, whatever their outcome.
     pub accepted: Counter,
     /// Stored by InfluxDB.
     pub delivered: Counter,
-    /// Refused by InfluxDB and kept in the rejected files.
+    /// Refused by InfluxDB or damaged, and kept in the rejected files.
     pub rejected: Counter,
     /// Lost because the channel to the writer was full.
     pub dropped_channel_full: Counter,
     /// Lost because the spool could not be written.
     pub dropped_unwritten: Counter,
-    /// Refused by InfluxDB, and lost because the rejected files could not be written.
+    /// Refused by InfluxDB or damaged, and lost because the rejected files could not be written.
     pub dropped_unkept: Counter,
-    /// Lost because the spool had reached its maximal size.
+    /// Lost because the spool had reached `--spool-max-size`.
     pub dropped_spool_full: Counter,
-    /// Lost because somebody removed or truncated spool files.
+    /// Lost because spool files were deleted or truncated by hand.
     pub dropped_vanished: Counter,
-    /// Deleted at the maximal size of a spool that no sender reads: that is no loss.
+    /// Deleted because a spool without a sender had reached `--spool-max-size`; this is not a loss.
     pub expired: Counter,
-    /// Stored, but with `other` for a tag's value, or without a key.
+    /// Stored, but with a tag value replaced by `other`, or without a key.
     pub limited: Counter,
 }
 
 impl ConfigMetrics {
-    /// A snapshot was loaded just now.
+    /// Notes that a snapshot was loaded now.
     pub fn loaded_now(&self) {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -183,7 +182,7 @@ impl ConfigMetrics {
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// How long ago that was, by a clock that nobody sets.
+    /// Time since the last snapshot was loaded, by the monotonic clock.
     pub fn age(&self) -> Duration {
         let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
         since.map_or(Duration::ZERO, |since| since.elapsed())
@@ -199,12 +198,12 @@ impl RecordMetrics {
             + self.dropped_vanished.get()
     }
 
-    /// Records lost because the disk refused.
+    /// Records lost because the disk could not be written.
     pub fn dropped_disk(&self) -> u64 {
         self.dropped_unwritten.get() + self.dropped_unkept.get()
     }
 
-    /// Records in channel and spool, by the equation above.
+    /// Records in the channel and the spool, by the invariant of [`RecordMetrics`].
     pub fn waiting(&self) -> u64 {
         let ended =
             self.delivered.get() + self.rejected.get() + self.dropped() + self.expired.get();
@@ -212,18 +211,17 @@ impl RecordMetrics {
     }
 }
 
-/// What became of records in the ledger. At every moment
-/// `found + accepted = counted + uncounted + dropped`, where `accepted` is that of the records, and dropped are
-/// also those that never reached the spool.
+/// Records by outcome in the ledger. Invariant: `found + accepted = counted + uncounted + dropped`, where `accepted`
+/// is that of [`RecordMetrics`], and `dropped` includes records that never reached the spool.
 #[derive(Debug, Default)]
 pub struct TotalMetrics {
-    /// In the spool and not counted when the ledger was opened.
+    /// Records in the spool that were not counted yet when the ledger was opened.
     pub found: Counter,
     pub counted: Counter,
-    /// Lost with a segment that was deleted before they were counted.
+    /// Lost because their segment was deleted before they were counted.
     pub dropped: Counter,
     pub commits: Counter,
-    /// Points with totals that the time-series database stored, and that it refused for good.
+    /// Points with totals that the time-series database stored, and that it rejected.
     pub points_stored: Counter,
     pub points_rejected: Counter,
 }
@@ -237,7 +235,7 @@ impl Metrics {
             + records.dropped_unwritten.get()
     }
 
-    /// Records in queue and spool that are not counted yet, by the equation above.
+    /// Records in the channel and the spool that are not counted yet, by the invariant of [`TotalMetrics`].
     pub fn uncounted(&self) -> u64 {
         let begun = self.totals.found.get() + self.records.accepted.get();
         begun.saturating_sub(self.totals.counted.get() + self.dropped_uncounted())
@@ -249,7 +247,7 @@ impl Metrics {
 pub struct InfluxMetrics {
     pub stored: Counter,
     pub refused: Counter,
-    /// To be sent again; what sets InfluxDB up counts here too when it fails.
+    /// Failed requests that are sent again, including those that set InfluxDB up.
     pub retried: Counter,
 }
 
@@ -258,19 +256,19 @@ pub struct InfluxMetrics {
 pub struct ConfigMetrics {
     pub reloaded: Counter,
     pub refused: Counter,
-    /// When the snapshot in use was loaded, in seconds since 1970.
+    /// Time at which the current snapshot was loaded, in seconds since 1970.
     pub loaded: Gauge,
     since: Mutex<Option<Instant>>,
-    /// The files on disk were refused, or one goes on changing: what is served is older than they are.
+    /// The files on disk are invalid or keep changing, so an older snapshot is served.
     pub outdated: AtomicBool,
 }
 
-/// What `/healthz` reports.
+/// Faults that `/healthz` reports.
 #[derive(Debug, Default)]
 pub struct HealthMetrics {
-    /// So many of the server's sockets do not answer its own requests.
+    /// Number of the server's sockets that do not answer its own requests.
     pub deaf: AtomicUsize,
-    /// The last append to the spool did not work.
+    /// The last append to the spool failed.
     pub disk_failing: AtomicBool,
     /// The ledger cannot be written.
     pub counting_failing: AtomicBool,
@@ -278,7 +276,7 @@ pub struct HealthMetrics {
     pub delivery_stalled: AtomicBool,
 }
 
-/// Upper bounds of the histogram's buckets in seconds; what is above them has a bucket too.
+/// Upper bounds of the histogram's buckets, in seconds. Longer durations have a bucket of their own.
 pub const BUCKETS: [f64; 14] = [
     0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05,
     0.1, 1.0, 10.0,
@@ -299,7 +297,7 @@ impl Histogram {
             .add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// How many there were in each bucket, the last one being above all bounds.
+    /// Number of durations in each bucket; the last bucket is above all bounds.
     pub fn counts(&self) -> [u64; BUCKETS.len() + 1] {
         std::array::from_fn(|index| self.buckets[index].get())
     }
@@ -313,7 +311,7 @@ impl Histogram {
     }
 }
 
-/// The upper bound in seconds of the bucket in which the given share of the counts is reached.
+/// Upper bound, in seconds, of the bucket in which the given share of the counts is reached.
 pub fn quantile(counts: &[u64; BUCKETS.len() + 1], share: f64) -> f64 {
     let wanted = share * counts.iter().sum::<u64>() as f64;
     let mut seen = 0;

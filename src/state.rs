@@ -1,19 +1,19 @@
-//! The state directory of one application: what the server keeps from start to start. Moving a server means
-//! copying it.
+//! The state directory of one application: all files that the server keeps across restarts. To move a server, copy
+//! this directory.
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where things are kept.
+/// Paths in the state directory of one application.
 #[derive(Clone, Debug)]
 pub struct StateDir {
     path: PathBuf,
 }
 
 impl StateDir {
-    /// The directory of an application in `--state-dir`; nothing is created.
+    /// The directory of an application in `--state-dir`. Creates nothing.
     pub fn new(state_dir: &Path, application: &str) -> StateDir {
         StateDir {
             path: state_dir.join(application),
@@ -24,7 +24,7 @@ impl StateDir {
         &self.path
     }
 
-    /// The ledger.
+    /// Path of the ledger.
     pub fn totals(&self) -> PathBuf {
         self.path.join("totals.db")
     }
@@ -33,26 +33,26 @@ impl StateDir {
         self.path.join("spool")
     }
 
-    /// The files with lines that the database refused.
+    /// Directory of the files with rejected lines.
     pub fn rejected(&self) -> PathBuf {
         self.path.join("rejected")
     }
 
-    /// The server's own name, made at the first start: several servers that write to one database tell
-    /// their totals apart by it.
+    /// The server's own name, created at the first start. It distinguishes the totals of several servers that write
+    /// to one database.
     pub fn instance(&self) -> io::Result<String> {
         let path = self.path.join("instance");
         match fs::read(&path).map(String::from_utf8) {
             Ok(Ok(text)) if is_name(text.trim()) => return Ok(text.trim().to_owned()),
             Ok(_) => log::warn!(
-                "{}: damaged, expected a name of letters, digits and '-'; a new one is made: totals that were sent \
-                 under the old one stay, and what is corrected of them is added to them; put the old name back",
+                "{}: damaged, expected a name of letters, digits and '-'; created a new name; if a total that \
+                 was sent under the old name is corrected, it counts twice in the database; restore the old name",
                 path.display()
             ),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        // The standard library's random state, which differs in each process.
+        // The standard library's random state is the source of randomness; it differs in each process.
         let name = format!("{:016x}", RandomState::new().hash_one(&path));
         fs::create_dir_all(&self.path)?;
         fs::write(&path, format!("{name}\n"))?;
@@ -60,7 +60,8 @@ impl StateDir {
     }
 }
 
-/// The name of the server that a directory of an application is of, if it has one; none is made.
+/// The name of the server to which an application's directory belongs; `None` if the directory has no valid name.
+/// Creates nothing.
 pub fn instance_of(directory: &Path) -> Option<String> {
     let text = fs::read_to_string(directory.join("instance")).ok()?;
     let name = text.trim();

@@ -259,7 +259,7 @@ fn damaged_side_files_are_named_with_what_is_lost_by_them() {
         .collect();
     let losses = [
         ("known", "count as new"),
-        ("instance", "a new one is made"),
+        ("instance", "created a new name"),
         ("spool/stamp", "the time of the last record"),
         ("spool/delivered", "sent again"),
     ];

@@ -1,13 +1,14 @@
-//! A check-in as InfluxDB line protocol.
+//! Encodes a check-in as InfluxDB line protocol.
 //!
-//! Whatever a client sends, one check-in is at most one line, and it parses back to exactly the
-//! tags and fields that are meant: InfluxDB's special characters are escaped, control characters
-//! become U+FFFD, and what line protocol cannot express is left out: backslashes of a key or a tag
-//! value that stand at its end or before a comma, equals sign or space. At the end one would escape
-//! the separator. Before a special character InfluxDB's parsers disagree: to find the end of a line,
-//! a backslash takes the next character along, whatever it is, so that in `\\ ` (a backslash and an
-//! escaped space) the space begins the fields, and a quote in a later tag then hides the newline:
-//! the lines behind it, other clients', were refused together with it.
+//! Invariant: whatever a client sends, a check-in becomes at most one line, which parses back to the
+//! same tags and fields. Special characters are escaped, and control characters become U+FFFD.
+//!
+//! Line protocol cannot express a backslash at the end of a key or tag value, or before a comma, equals
+//! sign or space, so such backslashes are left out. At the end, a backslash would escape the separator.
+//! Before a special character, InfluxDB's parsers disagree. The one that looks for the end of a line
+//! skips the character after any backslash. In `\\ ` (a backslash and an escaped space) it takes the
+//! space for the beginning of the fields. A quote in a later tag then hides the newline, and InfluxDB
+//! refuses the lines of other clients behind it too.
 //!
 //! Rules: InfluxDB 1.x, "Line protocol reference", and the behaviour of 1.6.7.
 
@@ -16,11 +17,12 @@ use std::io::Write;
 use super::parse;
 use super::parts::{FieldValue, Parts};
 
-/// The measurement every check-in is a point of; the original's name.
+/// Measurement of all check-ins, named as in the original.
 pub const MEASUREMENT: &str = "upgrade_request";
 
-/// Keys an extra tag or field may not have: the point's own ones, and those InfluxDB keeps for
-/// itself: `time`, and as tags from 1.8 on `_field` and `_measurement`, with which it refuses a point.
+/// Keys that extra tags and fields must not have: those of the built-in tags and fields, and those that
+/// InfluxDB reserves. It reserves `time` and, from 1.8 on, the tags `_field` and `_measurement`; it
+/// refuses points that have them.
 pub const RESERVED_KEYS: [&str; 9] = [
     "_field",
     "_measurement",
@@ -33,7 +35,7 @@ pub const RESERVED_KEYS: [&str; 9] = [
     "x_request_id",
 ];
 
-/// The bytes of a key or a tag value that stand in a line as they are.
+/// Bytes of a key or tag value that are written unchanged.
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte = b'!';
@@ -44,7 +46,7 @@ const PLAIN: [bool; 256] = {
     plain
 };
 
-/// Appends the point without timestamp and newline.
+/// Appends the point, without timestamp and newline.
 pub fn encode(parts: &Parts<'_>, out: &mut Vec<u8>) {
     let location = &parts.location;
     out.extend_from_slice(MEASUREMENT.as_bytes());
@@ -85,23 +87,23 @@ pub fn encode(parts: &Parts<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends what ends a line: the timestamp in nanoseconds since 1970 and a newline.
+/// Appends the end of a line: the timestamp, in nanoseconds since 1970, and a newline.
 pub fn finish(timestamp_ns: i64, out: &mut Vec<u8>) {
-    // A Vec takes every write.
+    // Writing to a Vec cannot fail.
     let _ = writeln!(out, " {timestamp_ns}");
 }
 
-/// The timestamp of a finished line (newline or not): what stands behind its last space.
+/// The timestamp of a finished line, with or without its newline: the text behind the last space.
 pub fn timestamp(line: &[u8]) -> Option<i64> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     parse::split_timestamp(line).map(|(_, stamp)| stamp)
 }
 
-/// A key, or the value of a tag, as it stands in a line.
+/// A key or a tag value with the escapes of line protocol.
 pub fn escaped(text: &str) -> String {
     let mut out = Vec::new();
     name(text, &mut out);
-    // Only whole characters are written.
+    // `name` writes only whole characters.
     String::from_utf8_lossy(&out).into_owned()
 }
 
@@ -120,19 +122,19 @@ fn field_value(value: &FieldValue<'_>, out: &mut Vec<u8>) {
         FieldValue::Boolean(true) => out.extend_from_slice(b"true"),
         FieldValue::Boolean(false) => out.extend_from_slice(b"false"),
         FieldValue::Number(number) => {
-            // Most are whole, and those are written as integers at a tenth of the cost.
+            // Most numbers are whole; writing them as integers takes a tenth of the time.
             let whole = *number as i64;
             if (whole as f64).to_bits() == number.to_bits() {
                 return out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
             }
-            // The shortest text that reads back as the same float.
+            // Writes the shortest text that parses to the same float.
             out.extend_from_slice(zmij::Buffer::new().format(*number).as_bytes());
         }
         FieldValue::Text(text) => string(text, out),
     }
 }
 
-/// Escapes a key, or the value of a tag.
+/// Appends a key or a tag value, escaped.
 fn name(text: &str, out: &mut Vec<u8>) {
     if text.bytes().all(|byte| PLAIN[usize::from(byte)]) {
         out.extend_from_slice(text.as_bytes());
@@ -153,7 +155,7 @@ fn name(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// The value of a text field.
+/// Appends the value of a text field, quoted.
 fn string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');

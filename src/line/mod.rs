@@ -1,5 +1,5 @@
-//! Line protocol, the one format of records on disk and on the wire: the record, its encoding, taking it
-//! apart again, and the names that it uses.
+//! Line protocol, the only format of records on disk and on the wire: the record, its encoding and parsing, and the
+//! names of keys.
 
 pub mod encode;
 mod location;

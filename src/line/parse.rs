@@ -1,21 +1,21 @@
-//! Taking a point in line protocol apart again, without copying.
+//! Parses a point in line protocol, without copying.
 //!
-//! The lines are our own, so each special character is escaped and no value ends with a backslash: a
-//! separator is what has no backslash before it.
+//! This server wrote the lines, so special characters are escaped and no key or tag value ends with a backslash.
+//! Therefore a special character without a backslash before it is a separator.
 
 use super::value;
 
-/// Where the tag set ends: measurement and tags, up to the first space that separates.
+/// The measurement and the tags: the text before the first separating space.
 pub fn series(point: &[u8]) -> &[u8] {
     &point[..separator(point, b' ').unwrap_or(point.len())]
 }
 
-/// What stands before the tags.
+/// The measurement: the text before the tags.
 pub fn measurement(series: &[u8]) -> &[u8] {
     &series[..separator(series, b',').unwrap_or(series.len())]
 }
 
-/// The tags, keys and values as they are written.
+/// The tags, with keys and values as written, escapes included.
 pub fn tags(series: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = match separator(series, b',') {
         Some(comma) => &series[comma + 1..],
@@ -30,7 +30,7 @@ pub fn tags(series: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// The fields of a point or a line, keys and values as they are written.
+/// The fields of a point or a line, with keys and values as written.
 pub fn fields(point: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = point.get(series(point).len() + 1..).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -42,12 +42,12 @@ pub fn fields(point: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// The first such character that has no backslash before it.
+/// Position of the first `wanted` byte that has no backslash before it.
 fn separator(text: &[u8], wanted: u8) -> Option<usize> {
     memchr::memchr_iter(wanted, text).find(|&at| at == 0 || text[at - 1] != b'\\')
 }
 
-/// Splits a line (without its newline) at its last space: what stands before the timestamp, and the
+/// Splits a line (without its newline) at its last space: the text before the timestamp, and the
 /// timestamp in nanoseconds since 1970.
 pub fn split_timestamp(line: &[u8]) -> Option<(&[u8], i64)> {
     let space = memchr::memrchr(b' ', line)?;
@@ -55,7 +55,7 @@ pub fn split_timestamp(line: &[u8]) -> Option<(&[u8], i64)> {
     Some((&line[..space], stamp))
 }
 
-/// The text of a key, or of a tag's value, without the escapes of line protocol.
+/// The text of a key or a tag value, without the escapes of line protocol.
 pub fn unescaped(text: &[u8]) -> String {
     let mut plain = Vec::with_capacity(text.len());
     for (at, &byte) in text.iter().enumerate() {

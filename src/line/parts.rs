@@ -1,4 +1,4 @@
-//! What a record is made of.
+//! The parts of a record, before it is encoded.
 
 use std::borrow::Cow;
 
@@ -7,19 +7,19 @@ use super::location::Location;
 /// The value of an extra field.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FieldValue<'a> {
-    /// JSON numbers are float fields, as the original's are.
+    /// Stored as a float field, as by the original.
     Number(f64),
     Boolean(bool),
     Text(Cow<'a, str>),
 }
 
-/// What a record is made of: a check-in that was validated, and where it comes from.
+/// The parts of a record: a validated check-in and its location.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts<'a> {
     pub app_version: &'a str,
-    /// By their keys as they stand in a line, sorted by them, none twice.
+    /// Extra tags by key, escaped as in a line; sorted by key, without duplicates.
     pub tags: &'a [(Cow<'a, str>, Cow<'a, str>)],
-    /// The same.
+    /// Extra fields by key, in the same form.
     pub fields: &'a [(Cow<'a, str>, FieldValue<'a>)],
     pub location: Location<'a>,
     pub request_id: Option<&'a str>,

@@ -1,22 +1,20 @@
-//! What is kept of a check-in once it has been answered.
+//! The record: the part of a check-in that is stored.
 
 use super::encode as line;
 use super::parts::Parts;
 
-/// A point that lacks only its timestamp, which the writer thread gives it.
+/// A point without its timestamp, which the writer thread adds.
 ///
-/// Architecture invariant: it is built from these parts and nothing else, so no
-/// client address can be in it. It is encoded at once, on the connection's thread, because that
-/// leaves one allocation of the exact size: the channel holds up to 65,536 records, and a struct of
-/// strings would cost it several MiB of slots.
+/// Architecture invariant: a record is built only from [`Parts`], which has no client address. It is encoded
+/// immediately, on the connection's thread, which leaves one allocation of the exact size: the channel holds up to
+/// 65,536 records, and a struct of strings would take several MiB of slots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     point: Box<[u8]>,
 }
 
 impl Record {
-    /// Makes the record of a check-in. `scratch` is overwritten; it saves a growing buffer per
-    /// check-in.
+    /// Makes the record of a check-in. `scratch` is a reused buffer, which is overwritten.
     pub fn new(parts: &Parts<'_>, scratch: &mut Vec<u8>) -> Record {
         scratch.clear();
         line::encode(parts, scratch);

@@ -1,9 +1,12 @@
-//! The name a key of the client's gets in InfluxDB. It must never change: tags and fields that are
-//! already stored, and the dashboards over them, carry the names the original's rule made.
+//! Converts a client's key to its name in InfluxDB. The rule must never change: stored tags and fields, and
+//! dashboards over them, have the names that the original's rule made.
 
-/// `key` in snake case by the original's rule: `_` between an upper-case letter and an upper-case
-/// letter that a lower-case one follows, `_` between a lower-case letter or digit and an upper-case
-/// letter, `-` becomes `_`, all in lower case. Only ASCII letters make a boundary.
+/// `key` in snake case by the original's rule:
+/// - `_` is inserted between two upper-case letters if a lower-case letter follows them;
+/// - `_` is inserted between a lower-case letter or digit and an upper-case letter;
+/// - `-` becomes `_`, and all letters become lower case.
+///
+/// Only ASCII letters and digits make a boundary.
 pub fn snake_case(key: &str) -> String {
     let bytes = key.as_bytes();
     let mut snake = String::with_capacity(key.len() + 4);
@@ -14,15 +17,15 @@ pub fn snake_case(key: &str) -> String {
         match letter {
             '-' => snake.push('_'),
             _ if letter.is_ascii() => snake.push(letter.to_ascii_lowercase()),
-            // Letter by letter as Go does it; `str::to_lowercase` has another sigma at the end of a word.
+            // Letter by letter, as in Go: `str::to_lowercase` uses another sigma at the end of a word.
             _ => snake.extend(letter.to_lowercase()),
         }
     }
     snake
 }
 
-/// Whether a word begins at `byte`, which stands between `before` and `after`. No byte of a letter
-/// beyond ASCII is one of an ASCII letter.
+/// Whether a word begins at `byte`, which is between `before` and `after`. Bytes are enough: no byte of a
+/// character beyond ASCII equals an ASCII letter.
 fn is_boundary(before: u8, byte: u8, after: Option<&u8>) -> bool {
     if !byte.is_ascii_uppercase() {
         return false;

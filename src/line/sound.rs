@@ -1,20 +1,20 @@
-//! Judging a line: is it a record that this server wrote, whole and unchanged as far as a line can tell?
+//! Checks whether a line is an undamaged record that this server wrote.
 //!
-//! A loss of power leaves pages of NULs in a segment that was being written, and a bad disk or a person
-//! leaves anything. Such a line must neither be sent nor counted. The judgement is strict on purpose: it
-//! accepts what the encoder writes, and nothing that merely looks like it. It never looks at what a
-//! client's text means.
+//! A power cut leaves pages of NULs in a segment that was being written; a bad disk or a person may leave any bytes.
+//! Such a line must neither be sent nor counted. The check is strict: it accepts only the syntax that the
+//! encoder writes. It never interprets a client's text.
 
 use super::encode::MEASUREMENT;
 use super::value;
 
-/// Bytes of a line with its newline at most. A body has 64 KiB, and each byte of it becomes three at most.
+/// Limit of the bytes of a line, newline included. A body has at most 64 KiB, and each byte of it becomes at most
+/// three.
 pub const LONGEST: usize = 256 * 1024;
 
-/// The record that a line (without its newline) holds: all of the line, or its end where something else
-/// stands before it; `None` where there is none.
+/// The record in a line (without its newline): the whole line, or its end if that is a record; `None` if there is no
+/// record.
 ///
-/// Damage that ate a newline joins a line with the next one, which itself is as it was written.
+/// Damage that overwrote a newline joins a damaged line with the next one, which may be undamaged.
 pub fn record(line: &[u8]) -> Option<&[u8]> {
     if line.len() >= LONGEST {
         return None;
@@ -26,9 +26,9 @@ pub fn record(line: &[u8]) -> Option<&[u8]> {
     ends.map(|at| &line[at..]).find(|end| is_sound(end))
 }
 
-/// The same for a reader of the log, to which nearly all lines are sound: each was judged at the start, or
-/// written since then. A line that shows no damage at a glance is taken without being parsed, which costs a
-/// fortieth. What such a line still hides is printable, and the database refuses it.
+/// The same for readers of the spool, where nearly all lines are undamaged. A line without obvious damage is accepted
+/// without being parsed, which takes a fortieth of the time. Damage that this check misses is printable text, and the
+/// database refuses such a line.
 pub fn record_at_a_glance(line: &[u8]) -> Option<&[u8]> {
     if looks_sound(line) {
         Some(line)
@@ -46,7 +46,7 @@ fn looks_sound(line: &[u8]) -> bool {
         && matches!(rest.first(), Some(b',' | b' '))
         && stamp.is_some_and(|stamp| !stamp.is_empty() && is_timestamp(stamp))
         && is_printable(line)
-        // Lost newlines join lines.
+        // A second measurement may mean that a newline was lost.
         && memchr::memmem::find(rest, MEASUREMENT.as_bytes()).is_none()
 }
 
@@ -55,20 +55,20 @@ pub fn is_sound(line: &[u8]) -> bool {
     line.starts_with(MEASUREMENT.as_bytes()) && is_printable(line) && parses(line).is_some()
 }
 
-/// Whether it is text without control characters.
+/// Whether the line is UTF-8 without control characters.
 fn is_printable(line: &[u8]) -> bool {
-    // Without an early end, so that it is done for many bytes at once.
+    // No early exit, so that the compiler can check many bytes at once.
     let printable = |sound: bool, byte: &u8| sound & (*byte >= b' ') & (*byte != 0x7f);
     if !line.iter().fold(true, printable) {
         return false;
     }
-    // Beyond ASCII the control characters are U+0080 to U+009F.
+    // The control characters beyond ASCII are U+0080 to U+009F.
     let is_control = |at: usize| matches!(line.get(at + 1), Some(0x80..=0x9f));
     line.is_ascii()
         || (std::str::from_utf8(line).is_ok() && !memchr::memchr_iter(0xc2, line).any(is_control))
 }
 
-/// `None` where a part is missing or one is too many.
+/// Parses the whole line; `None` if a part is missing or unexpected.
 fn parses(line: &[u8]) -> Option<()> {
     let mut rest = line.get(MEASUREMENT.len()..)?;
     while let [b',', pair @ ..] = rest {
@@ -85,12 +85,12 @@ fn parses(line: &[u8]) -> Option<()> {
     }
 }
 
-/// What stands behind a key and its equals sign.
+/// The text behind a key and its equals sign.
 fn after_key(text: &[u8]) -> Option<&[u8]> {
     after_name(text)?.strip_prefix(b"=")
 }
 
-/// What stands behind a name, which ends at the first special character that is not escaped.
+/// The text behind a name, which ends at the first special character that is not escaped.
 fn after_name(text: &[u8]) -> Option<&[u8]> {
     let special = |at: &usize| matches!(text[*at], b',' | b'=' | b' ');
     let mut ends = (0..text.len()).filter(special);
@@ -98,7 +98,7 @@ fn after_name(text: &[u8]) -> Option<&[u8]> {
     if end == 0 { None } else { Some(&text[end..]) }
 }
 
-/// What stands behind a field's value: a number, a boolean, or text between two quotes.
+/// The text behind a field's value, which is a number, a boolean, or text between quotes.
 fn after_value(text: &[u8]) -> Option<&[u8]> {
     let (value, rest) = text.split_at(value::end(text));
     let sound = match value.first()? {

@@ -1,4 +1,4 @@
-//! The value of a field: what it is, and where it ends.
+//! Parses the value of a field.
 
 /// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -6,20 +6,20 @@ pub enum Value {
     /// A finite number.
     Number(f64),
     Boolean(bool),
-    /// Text in quotes, or what this program does not write.
+    /// Text in quotes, or anything that this program does not write.
     Other,
 }
 
-/// A whole number of so many digits fits a u64.
+/// Digits of a whole number that always fits a u64.
 const WHOLE_DIGITS: usize = 19;
-/// A number of so many digits is a float without rounding, and so is each of these powers of ten: their
-/// quotient is rounded once, which is what parsing means.
+/// Digits of a number that a float holds exactly. The powers of ten are exact too, so their quotient is rounded once,
+/// like the result of the standard parser.
 const EXACT_DIGITS: usize = 15;
 const POWERS: [f64; EXACT_DIGITS + 1] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
 ];
 
-/// Reads the value at the beginning of `text`, and its length.
+/// Parses the value at the beginning of `text`; returns it with its length in bytes.
 pub fn leading(text: &[u8]) -> (Value, usize) {
     if let Some(short) = short_number(text) {
         return short;
@@ -28,7 +28,7 @@ pub fn leading(text: &[u8]) -> (Value, usize) {
     (of(&text[..end]), end)
 }
 
-/// Where the value at the beginning of `text` ends: at a comma or space outside its quotes.
+/// Position where the value at the beginning of `text` ends: at a comma or space outside quotes.
 pub fn end(text: &[u8]) -> usize {
     let (mut quoted, mut at) = (false, 0);
     while at < text.len() {
@@ -43,7 +43,7 @@ pub fn end(text: &[u8]) -> usize {
     text.len()
 }
 
-/// What a whole value is.
+/// Parses a whole value.
 fn of(value: &[u8]) -> Value {
     match value {
         b"true" => return Value::Boolean(true),
@@ -59,7 +59,7 @@ fn of(value: &[u8]) -> Value {
         .map_or(Value::Other, Value::Number)
 }
 
-/// A whole number, or one with few digits, which nearly all are, in one pass.
+/// Parses a whole number, or one with few digits, in one pass; nearly all numbers are of these kinds.
 fn short_number(text: &[u8]) -> Option<(Value, usize)> {
     let negative = text.first() == Some(&b'-');
     let start = usize::from(negative);
@@ -85,8 +85,8 @@ fn short_number(text: &[u8]) -> Option<(Value, usize)> {
     Some((Value::Number(if negative { -number } else { number }), at))
 }
 
-/// The digits from `at` on appended to `number`, and where they end. Too many wrap around; the caller
-/// counts them.
+/// Appends the digits from `at` on to `number`; returns it with the position after them. Too many digits overflow by
+/// wrapping, so the caller must check their count.
 fn digits(text: &[u8], mut at: usize, mut number: u64) -> (u64, usize) {
     while let Some(digit) = text.get(at).map(|byte| byte.wrapping_sub(b'0'))
         && digit < 10

@@ -1,19 +1,19 @@
-//! The counters of the rules of the response config in use: as many as there are rules.
+//! Counters of the rules of the current response config. There are as many as rules.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Counter;
 
-/// The rules of the snapshot in use.
+/// Counters of the rules of the current snapshot.
 #[derive(Debug, Default)]
 pub struct RuleMetrics(Mutex<Vec<Arc<RuleCounters>>>);
 
-/// What one rule did to check-ins. A rule that keeps its number and its name keeps its counters.
+/// Counters of one rule. A rule that keeps its number and name across a reload keeps its counters.
 #[derive(Debug)]
 pub struct RuleCounters {
-    /// From 1.
+    /// Number of the rule, from 1.
     pub number: usize,
-    /// The operator's name of it; may be empty.
+    /// Name that the operator gave the rule; may be empty.
     pub name: String,
     pub decided: Counter,
     pub let_through: Counter,
@@ -31,7 +31,7 @@ impl RuleCounters {
 }
 
 impl RuleMetrics {
-    /// Shows the counters of these rules from now on.
+    /// Replaces the rules whose counters are shown.
     pub fn show(&self, counters: &[Arc<RuleCounters>]) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counters.to_vec();
     }

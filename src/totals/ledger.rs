@@ -1,4 +1,4 @@
-//! The ledger: the embedded database of totals, as the server writes it.
+//! The ledger: the embedded database of totals. This module is the side that writes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -16,16 +16,16 @@ use super::{days, schema};
 use crate::spool::Position;
 use crate::units::duration::QueryPeriod;
 
-/// How long SQLite waits for somebody who holds the file; the caller tries again later.
+/// Longest time that SQLite waits for another process that locks the file; the caller retries later.
 const BUSY: Duration = Duration::from_millis(250);
-/// Bytes that the write-ahead log and the free pages of the file keep for a full disk: commits go on, and the
-/// segments that they are for can be deleted.
+/// Bytes reserved in the write-ahead log and in free pages of the file. On a full disk, commits then still succeed,
+/// and the counted segments can be deleted.
 const RESERVE: i64 = 192 * 1024;
-/// Pages of the write-ahead log after which it is written back and begun again.
+/// Pages of the write-ahead log after which SQLite copies them to the database and reuses the log.
 const CHECKPOINT: i64 = 64;
-/// Kibibytes of the database that are held in memory.
+/// Size of the page cache, in KiB.
 const CACHE_KIB: i64 = 256;
-/// What every SQLite database begins with (its file format, section 1.3).
+/// First bytes of every SQLite database (SQLite file format, section 1.3).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// The open ledger.
@@ -33,7 +33,7 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 pub struct Ledger {
     path: PathBuf,
     connection: Connection,
-    /// Device and inode of the file that was opened.
+    /// Device and inode of the opened file.
     file: (u64, u64),
     keep: Duration,
     lengths: Lengths,
@@ -43,8 +43,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens or creates the file (mode 0600). From `now` on, in seconds since 1970, the query period is
-    /// that; days older than `keep` are kept as days.
+    /// Opens or creates the file (mode 0600). If `query_period` differs from the ledger's, the length of periods
+    /// changes soon after `now`, in seconds since 1970. [`Ledger::keep_days`] uses `keep`.
     pub fn open(
         path: &Path,
         query_period: QueryPeriod,
@@ -58,7 +58,7 @@ impl Ledger {
         let (position, oldest) = read_position(&connection).map_err(failed)?;
         let lengths = take_length(&mut connection, query_period, now).map_err(failed)?;
         let lengths = lengths.ok_or_else(|| {
-            let what = "lengths of periods that make no sense".to_owned();
+            let what = "invalid period lengths".to_owned();
             LedgerError::new(path, Fault::Corrupt(what))
         })?;
         Ok(Ledger {
@@ -73,12 +73,12 @@ impl Ledger {
         })
     }
 
-    /// Everything before it is counted.
+    /// The position in the spool up to which records are counted.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// The oldest segment that there was at the last commit.
+    /// Number of the oldest segment at the last commit.
     pub fn oldest(&self) -> u64 {
         self.oldest
     }
@@ -88,8 +88,8 @@ impl Ledger {
         &self.lengths
     }
 
-    /// Counts and position in one transaction. On an error nothing is changed, and the same counts can be
-    /// committed later.
+    /// Commits counts and position in one transaction. An error leaves the ledger unchanged, and the same counts
+    /// can be committed later.
     pub fn commit(
         &mut self,
         counts: &mut Counts,
@@ -115,14 +115,14 @@ impl Ledger {
                 Ok(())
             }
             Err(error) => {
-                // What it made was rolled back.
+                // The rollback removed rows whose ids are cached.
                 self.ids = Ids::default();
                 Err(LedgerError::of(&self.path, &error))
             }
         }
     }
 
-    /// One transaction of its own.
+    /// Runs `write` in a transaction and commits it.
     pub(super) fn within<T>(
         &mut self,
         write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
@@ -131,7 +131,7 @@ impl Ledger {
         written.map_err(|error| LedgerError::of(&self.path, &error))
     }
 
-    /// Turns one day that is older than what is kept in full detail into day rows; whether there was one.
+    /// Turns the periods of one day older than `keep` into day rows; false if there was no such day.
     pub fn keep_days(&mut self, now: i64) -> Result<bool, LedgerError> {
         let keep = i64::try_from(self.keep.as_secs()).unwrap_or(i64::MAX);
         let before = now.saturating_sub(keep);
@@ -145,8 +145,8 @@ impl Ledger {
         kept.map_err(|error| LedgerError::of(&self.path, &error))
     }
 
-    /// Leaves the periods that began before a moment, in seconds since 1970, to the ledger that was here before:
-    /// this one knows a part of them only, and what that one sent is not to be replaced.
+    /// Excludes periods that began up to a moment, in seconds since 1970, from sending. This ledger replaces a
+    /// damaged one and may know only a part of those periods; totals that the old one sent must stay.
     pub fn leave_before(&mut self, moment: i64) -> Result<(), LedgerError> {
         let since = self.lengths.at(moment).end;
         let sql = "INSERT OR REPLACE INTO own VALUES ('', ?)";
@@ -154,8 +154,8 @@ impl Ledger {
         left.map_err(|error| LedgerError::of(&self.path, &error))
     }
 
-    /// Takes disk space in advance, so that a full disk does not end the counting. Free pages are used before
-    /// the file grows, and the write-ahead log is written again from its beginning.
+    /// Reserves disk space, so that counting continues on a full disk. SQLite uses free pages before the file
+    /// grows, and reuses the space of the write-ahead log.
     pub fn reserve(&mut self) -> Result<(), LedgerError> {
         let free = "SELECT (SELECT freelist_count FROM pragma_freelist_count)
                         * (SELECT page_size FROM pragma_page_size)";
@@ -170,16 +170,16 @@ impl Ledger {
         };
         let reserved = reserve(&self.connection);
         if reserved.is_err() {
-            // The transaction is still open; it is the only thing to roll back.
+            // The failed batch left its transaction open.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
         reserved.map_err(|error| LedgerError::of(&self.path, &error))
     }
 
-    /// Whether the file is still the one that was opened, and begins as a database does.
+    /// Whether the path still leads to the opened file, and the file begins like a database.
     pub fn is_intact(&self) -> bool {
         let Ok(mut file) = File::open(&self.path) else {
-            // Want of file descriptors passes; a file that is gone does not come back.
+            // Opening can fail for lack of file descriptors, which passes; only a missing file is a loss.
             return self.path.exists();
         };
         let mut magic = [0; MAGIC.len()];
@@ -189,18 +189,18 @@ impl Ledger {
     }
 }
 
-/// Renames a ledger that cannot be used, with the time in its new name, and what belongs to it.
+/// Renames an unusable ledger and its `-wal` and `-shm` files. The new name has the time in it.
 pub fn set_aside(path: &Path, now: i64) -> io::Result<PathBuf> {
     let time = jiff::Timestamp::from_second(now).unwrap_or_default();
     let time = time.strftime("%Y-%m-%dT%H-%M-%SZ").to_string();
     let named = |number: u32| with_ending(path, &format!(".corrupt-{time}{}", ending(number)));
-    // Two in one second are two files.
+    // A second rename in the same second must not overwrite the first.
     let aside = (0..=u32::MAX)
         .map(named)
         .find(|aside| !aside.exists())
         .unwrap_or_else(|| named(0));
     for ending in ["-wal", "-shm"] {
-        // Of these there need not be any.
+        // These files may not exist.
         let _ = fs::rename(with_ending(path, ending), with_ending(&aside, ending));
     }
     fs::rename(path, &aside)?;
@@ -220,7 +220,8 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// A connection that may write, to a ledger with today's tables. `busy`: how long it waits for another writer.
+/// Opens a writable connection and migrates the tables to the current version. `busy` is the longest wait for
+/// another writer.
 pub(super) fn connect(path: &Path, busy: Duration) -> Result<Connection, LedgerError> {
     let failed = |error: rusqlite::Error| LedgerError::of(path, &error);
     let mut connection = Connection::open(path).map_err(failed)?;
@@ -234,7 +235,7 @@ pub(super) fn connect(path: &Path, busy: Duration) -> Result<Connection, LedgerE
     Ok(connection)
 }
 
-/// SQLite gives its other files the rights of this one.
+/// Creates the file before SQLite does, for its mode: SQLite gives `-wal` and `-shm` the same permissions.
 fn create(path: &Path) -> io::Result<(u64, u64)> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
@@ -258,8 +259,8 @@ fn identity(file: &File) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// With a write-ahead log, readers never wait for a commit nor it for them; `FULL`: a commit survives a loss of
-/// power, so that a segment can be deleted after it.
+/// Sets up the connection. With a write-ahead log, readers and commits do not wait for each other. `FULL` makes a
+/// commit survive a power cut, so that counted segments can be deleted after it.
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -283,7 +284,7 @@ pub(super) fn read_position(connection: &Connection) -> rusqlite::Result<(Positi
     })
 }
 
-/// The lengths with the query period in them; `None` where those that were kept make no sense.
+/// Reads the lengths of periods and adds the query period; `None` if the stored lengths are invalid.
 fn take_length(
     connection: &mut Connection,
     query_period: QueryPeriod,
@@ -337,7 +338,7 @@ pub(super) fn write_lengths(
     Ok(())
 }
 
-/// The write lock is taken at the beginning, where waiting for it does no harm.
+/// Runs `write` in a transaction that takes the write lock at its beginning, where waiting for it is safe.
 pub(super) fn in_transaction<T>(
     connection: &mut Connection,
     write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,

@@ -1,18 +1,18 @@
-//! The names of the keys that were left out of check-ins, from a request to the ledger: a small table in
-//! memory, which the counter thread empties into rows.
+//! A table in memory of the keys that were left out of check-ins. Requests fill it, and the counter thread writes
+//! it to the ledger.
 //!
-//! Architecture invariants: a request waits for nothing but a few look-ups of another one, never for the
-//! ledger. The table is bounded whatever keys strangers invent: those that more check-ins sent stay.
+//! Architecture invariants: a request waits at most for a few look-ups by another thread, never for the ledger. The
+//! table has a fixed limit, whatever keys clients invent. Over the limit, the keys of most check-ins stay.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Keys and reasons in the table at most, and how many stay when it is full.
+/// Limit of entries in the table, and the number that stays when the limit is reached.
 const MOST: usize = 1_000;
 const KEPT: usize = 500;
-/// Bytes of a key and of a version that are kept.
+/// Limit of the stored bytes of a key or version.
 pub const MAX_TEXT: usize = 64;
 
 /// The part of a check-in that a key belongs to.
@@ -28,16 +28,16 @@ pub enum Part {
 pub enum Reason {
     /// The schema does not list the key.
     NotInSchema,
-    /// `null`, an array, an object, or not the type the schema asks for.
+    /// The value is `null`, an array, an object, or not of the type in the schema.
     WrongType,
-    /// The value has more bytes than allowed.
+    /// The value is longer than allowed.
     TooLong,
-    /// The schema lists the values, or gives a pattern, and this is none of them.
+    /// The value is not in the schema's list, or does not match its pattern.
     NotAllowed,
-    /// Without a schema: the key is too long or has other characters than letters, digits, `_` and `-`, or
-    /// it is the 65th.
+    /// Without a schema: the key is too long, has other characters than letters, digits, `_` and `-`, or is over
+    /// the limit of keys.
     BadKey,
-    /// The key is one of the point's own, or another key has the same name in snake case.
+    /// The key is a reserved name, or another key has the same name in snake case.
     Reserved,
 }
 
@@ -101,22 +101,22 @@ impl Type {
     }
 }
 
-/// A key that one check-in left out.
+/// One key that was left out of one check-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note<'a> {
     pub part: Part,
     pub key: Cow<'a, str>,
     pub reason: Reason,
     pub value_type: Type,
-    /// Bytes of the value, of a string only.
+    /// Bytes of a string value; 0 for other types.
     pub length: usize,
 }
 
-/// The keys that were left out since the ledger took them.
+/// The keys that were left out, with the check-ins that are not in the ledger yet.
 #[derive(Debug, Default)]
 pub struct LeftOutTable {
     entries: Mutex<Entries>,
-    /// There is something that the ledger was not asked to take.
+    /// Something was noted or kept since the last call of `pending`.
     news: AtomicBool,
 }
 
@@ -124,8 +124,8 @@ pub struct LeftOutTable {
 struct Entries {
     by_key: HashMap<Box<str>, Vec<Entry>>,
     length: usize,
-    /// The greatest rank that ever lost its place. A new entry begins above it, as if it had been there
-    /// before: one that comes often then outlives those that strangers invent one by one.
+    /// Greatest rank that was ever removed. New entries start above it, so that a key sent often soon outranks
+    /// made-up keys that are sent once each.
     floor: u64,
 }
 
@@ -134,14 +134,14 @@ struct Entry {
     part: Part,
     reason: Reason,
     rank: u64,
-    /// Check-ins that the ledger has not taken.
+    /// Check-ins that are not in the ledger yet.
     check_ins: u64,
     since_version: Box<str>,
     value_type: Type,
     length: u64,
 }
 
-/// What the ledger is asked to take of one key and reason.
+/// Check-ins of one key and reason that are to be written to the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     pub part: Part,
@@ -154,7 +154,7 @@ pub struct Pending {
 }
 
 impl LeftOutTable {
-    /// Notes what one check-in left out.
+    /// Adds the keys that were left out of one check-in.
     pub fn note(&self, app_version: &str, notes: &[Note<'_>]) {
         let mut entries = self.lock();
         for note in notes {
@@ -163,7 +163,7 @@ impl LeftOutTable {
         self.news.store(true, Ordering::Relaxed);
     }
 
-    /// What waits for the ledger, most check-ins first; nothing where nothing came since the last time.
+    /// Entries to write to the ledger, most check-ins first; empty if nothing was noted since the last call.
     pub(super) fn pending(&self) -> Vec<Pending> {
         if !self.news.swap(false, Ordering::Relaxed) {
             return Vec::new();
@@ -173,7 +173,7 @@ impl LeftOutTable {
         pending
     }
 
-    /// The ledger has taken these.
+    /// Subtracts check-ins that were written to the ledger.
     pub(super) fn settle<'a>(&self, taken: impl Iterator<Item = &'a Pending>) {
         let mut entries = self.lock();
         for pending in taken {
@@ -183,7 +183,7 @@ impl LeftOutTable {
         }
     }
 
-    /// The ledger could not be written; it is asked again.
+    /// Makes `pending` return the entries again, after the ledger could not be written.
     pub(super) fn keep(&self) {
         self.news.store(true, Ordering::Relaxed);
     }
@@ -228,7 +228,7 @@ impl Entries {
         self.length += 1;
     }
 
-    /// Forgets the entries of the least ranks.
+    /// Removes the entries with the lowest ranks.
     fn trim(&mut self) {
         let all = self.by_key.values().flatten();
         let mut ranks: Vec<u64> = all.map(|entry| entry.rank).collect();
@@ -259,7 +259,7 @@ impl Entries {
     }
 }
 
-/// The beginning of a text that a client chose.
+/// The first [`MAX_TEXT`] bytes of a client's text, in whole characters.
 fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_TEXT)]
 }

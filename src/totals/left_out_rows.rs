@@ -1,5 +1,5 @@
-//! The rows of keys that were left out: a row a day for each key and reason, as many keys and reasons as an
-//! operator can read, and a WARN for each that is new today.
+//! Writes the keys that were left out to the ledger, one row a day for each key and reason, and reads them back.
+//! Logs a WARN for each key that is new on a day. The number of keys is limited to what an operator can read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use super::left_out::{LeftOutTable, Pending};
 use super::left_out_table::SINCE;
 use super::reader::LedgerReader;
 
-/// Keys and reasons at most, and over how many days it is added up which of them have more check-ins.
+/// Limit of keys and reasons, and the days over which their check-ins are added up to rank them.
 const MOST_KEYS: usize = 200;
 const RANKED_DAYS: i64 = 30;
-/// Days that rows are kept for.
+/// Days after which rows are deleted.
 const KEPT_DAYS: i64 = 400;
-/// Lines in the log a day.
+/// Limit of log lines a day for single keys.
 const MOST_LINES: usize = 20;
 
 /// A key and a reason over a span of days.
@@ -29,9 +29,9 @@ pub struct LeftOutRow {
     pub part: String,
     pub reason: String,
     pub check_ins: u64,
-    /// The start of the last day with such a check-in.
+    /// Start of the last day with such a check-in, in seconds since 1970.
     pub last_day: i64,
-    /// The version of the first check-in that is known.
+    /// `appVersion` of the first known check-in.
     pub since_version: String,
     /// `string`, `float`, `boolean` or `other`.
     pub value_type: String,
@@ -41,11 +41,11 @@ pub struct LeftOutRow {
 
 type Id = (String, String, String);
 
-/// Empties the table into the ledger, and tells the log about it.
+/// Moves entries from the table to the ledger, and logs new keys.
 pub(super) struct Keeper {
     table: Arc<LeftOutTable>,
     day: i64,
-    /// Keys that are new today.
+    /// Number of keys that were new today.
     today: usize,
 }
 
@@ -58,7 +58,7 @@ impl Keeper {
         }
     }
 
-    /// Writes what waits; `now` is in seconds since 1970.
+    /// Writes the pending entries; `now` is in seconds since 1970.
     pub(super) fn write(&mut self, ledger: &mut Ledger, now: i64) -> Result<(), LedgerError> {
         let pending = self.table.pending();
         if pending.is_empty() {
@@ -97,7 +97,7 @@ impl Keeper {
                  {since_version:?}; see report --left-out and check-config --suggest-schema"
             );
         }
-        // Later ones of the day are in the report.
+        // Logged once a day; keys after that are only in the report.
         if before <= MOST_LINES && self.today > MOST_LINES && new.len() > lines {
             log::warn!(
                 "{} more keys are left out today; see report --left-out",
@@ -110,7 +110,7 @@ impl Keeper {
 struct Written<'a> {
     taken: Vec<&'a Pending>,
     new_today: Vec<&'a Pending>,
-    /// Keys that the day had before.
+    /// Number of rows that the day had before.
     before: usize,
 }
 
@@ -156,7 +156,7 @@ fn write<'a>(
     Ok(written)
 }
 
-/// The keys and reasons of the table, with their check-ins of the last days.
+/// Keys and reasons in the ledger, with their check-ins of the last [`RANKED_DAYS`] days.
 fn known(transaction: &Transaction<'_>, day: i64) -> rusqlite::Result<HashMap<Id, u64>> {
     let sql = "SELECT key, part, reason, sum(CASE WHEN day > ? THEN check_ins ELSE 0 END)
                FROM left_out GROUP BY key, part, reason";
@@ -168,7 +168,7 @@ fn known(transaction: &Transaction<'_>, day: i64) -> rusqlite::Result<HashMap<Id
     rows.collect()
 }
 
-/// Adds to the row of a day; whether it is a new one.
+/// Adds to the row of a day; true if the row is new.
 fn add(
     transaction: &Transaction<'_>,
     day: i64,
@@ -199,7 +199,7 @@ fn add(
 }
 
 impl LedgerReader {
-    /// The keys that were left out in the days that a span touches, most check-ins first.
+    /// Keys that were left out on the days that a span touches, most check-ins first.
     pub fn left_out(&self, from: i64, to: i64) -> Result<Vec<LeftOutRow>, LedgerError> {
         if self.version()? < SINCE {
             return Ok(Vec::new());

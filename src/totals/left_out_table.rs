@@ -1,6 +1,6 @@
 //! The table of keys that were left out.
 
-/// Times are in seconds since 1970, lengths in bytes.
+/// SQL of the table; times are in seconds since 1970, lengths in bytes.
 pub(super) const TABLE: &str = "
 CREATE TABLE left_out (
     day INTEGER NOT NULL, key TEXT NOT NULL, part TEXT NOT NULL, reason TEXT NOT NULL,
@@ -8,5 +8,5 @@ CREATE TABLE left_out (
     PRIMARY KEY (day, key, part, reason)
 ) WITHOUT ROWID;
 ";
-/// The version of the ledger that has the table.
+/// First version of the ledger that has the table.
 pub(super) const SINCE: i64 = 3;

@@ -1,7 +1,8 @@
-//! Several servers' ledgers as one report: the sum of their totals, period by period.
+//! Merges the ledgers of several servers into one report: the sum of their totals, period by period. It never
+//! writes to a ledger.
 //!
-//! A period is covered as far as the server that was there longest covered it: a load balancer sends to those that
-//! are there. How much each server was there for is told beside it. It only reads.
+//! The coverage of a period is the greatest coverage of a single server, because a load balancer sends to the servers
+//! that are running. The coverage of each server is reported beside the sum.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -22,13 +23,13 @@ pub struct Merged {
     pub servers: Vec<Server>,
 }
 
-/// How much of the report's time a server was there for.
+/// Coverage of the report's time by one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     pub ledger: PathBuf,
-    /// Its own name, which the ledger does not have: for the caller to fill in.
+    /// The server's own name; the caller fills it in, because the ledger does not have it.
     pub instance: Option<String>,
-    /// Of the time that has passed, in seconds.
+    /// Time of the report that has passed, in seconds.
     pub seconds: u64,
     pub covered_seconds: u64,
 }
@@ -37,7 +38,7 @@ pub struct Server {
 #[derive(Debug)]
 pub enum MergeError {
     Ledger(LedgerError),
-    /// Periods of one begin or end within periods of another.
+    /// Periods of one ledger begin or end within periods of another.
     Periods(String),
 }
 
@@ -56,7 +57,7 @@ impl fmt::Display for MergeError {
     }
 }
 
-/// Adds up what the ledgers say. One that never counted by `query.by` adds to the totals alone.
+/// Adds up the ledgers. A ledger that never counted by `query.by` only adds to the totals.
 pub fn merged(ledgers: &[LedgerReader], query: &Query) -> Result<Merged, MergeError> {
     let spans = ledgers.iter().map(LedgerReader::span);
     let spans = spans.collect::<Result<Vec<_>, _>>()?;
@@ -70,7 +71,7 @@ pub fn merged(ledgers: &[LedgerReader], query: &Query) -> Result<Merged, MergeEr
         parts.push(ledger.periods(&asked)?);
     }
     let query_period_seconds = same_length(ledgers, query.now)?;
-    // Before that moment some ledger has days alone.
+    // Before that moment at least one ledger has only days.
     let days_end = |part: &Rows| {
         part.rows[..part.days]
             .last()
@@ -104,7 +105,7 @@ fn passed(row: &Row, now: i64) -> u64 {
     (now.saturating_sub(row.start).max(0) as u64).min(row.seconds)
 }
 
-/// The length of a period now, which all have to have.
+/// Current length of a period, in seconds; an error if it is not the same in all ledgers.
 fn same_length(ledgers: &[LedgerReader], now: i64) -> Result<u64, MergeError> {
     let mut length: Option<(u64, &LedgerReader)> = None;
     for ledger in ledgers {
@@ -112,7 +113,7 @@ fn same_length(ledgers: &[LedgerReader], now: i64) -> Result<u64, MergeError> {
         match length {
             Some((other, first)) if other != its => {
                 return Err(MergeError::Periods(format!(
-                    "{} has periods of {}, {} of {}, expected the same --query-period of all servers",
+                    "{} has periods of {}, but {} has periods of {}; use the same --query-period on all servers",
                     first.path().display(),
                     short(other),
                     ledger.path().display(),
@@ -126,7 +127,7 @@ fn same_length(ledgers: &[LedgerReader], now: i64) -> Result<u64, MergeError> {
     Ok(length.map_or(0, |(length, _)| length))
 }
 
-/// Periods before a moment as days, as the other ledgers have them.
+/// Groups the periods before a moment into days, because another ledger has only days there.
 fn with_days(part: Rows, detail_from: i64, now: i64) -> Rows {
     let split = part.rows.partition_point(|row| row.start < detail_from);
     if split <= part.days {
@@ -160,9 +161,9 @@ fn with_days(part: Rows, detail_from: i64, now: i64) -> Rows {
     }
 }
 
-/// Makes the means of kept days parts of a mean over the same periods: as many as the server that was there longest
-/// covered. A server that was down for half a day otherwise adds its mean as if it had been there for the whole day,
-/// beside what the others counted in its place.
+/// Scales the means of kept days to the same number of periods: that of the server that covered the most. Otherwise a
+/// server that was down for half a day would add its mean for the whole day, although the other servers counted
+/// check-ins in its place.
 fn weigh_days(parts: &mut [Rows]) {
     let mut most: HashMap<i64, i64> = HashMap::new();
     for part in parts.iter() {
@@ -193,7 +194,7 @@ fn scale(row: &mut Row, by: f64) {
     }
 }
 
-/// One row for each start, with the sums of all.
+/// Adds the rows of all ledgers up, one row for each start.
 fn summed(parts: &[Rows], ledgers: &[LedgerReader]) -> Result<Rows, MergeError> {
     let mut sums: BTreeMap<i64, Row> = BTreeMap::new();
     let mut days = 0;
@@ -231,8 +232,8 @@ fn summed(parts: &[Rows], ledgers: &[LedgerReader]) -> Result<Rows, MergeError> 
 
 fn unaligned(one: &Row, other: &Row, ledger: &LedgerReader) -> MergeError {
     MergeError::Periods(format!(
-        "{}: a period of {} begins at {}, where another ledger has one of {} from {}; expected the same periods of \
-         all servers; ask for a time after the change with --from",
+        "{}: a period of {} begins at {}, but another ledger has a period of {} that begins at {}; all servers need \
+         the same periods; set --from to a time after the last change of --query-period",
         ledger.path().display(),
         short(other.seconds),
         rfc3339(other.start),

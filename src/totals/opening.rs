@@ -1,4 +1,4 @@
-//! How the ledger is opened, again and again where it has to be.
+//! Parameters for opening the ledger, which the counter reopens after a fault.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use super::error::LedgerError;
 use super::ledger::{self, Ledger};
 use crate::units::duration::QueryPeriod;
 
-/// What it takes to open the ledger.
+/// Path and settings of the ledger.
 #[derive(Clone, Debug)]
 pub struct Opening {
     pub path: PathBuf,
@@ -23,7 +23,7 @@ impl Opening {
         Ledger::open(&self.path, self.query_period, self.keep, now)
     }
 
-    /// Renames a ledger that cannot be used; `None` where it is not there any more.
+    /// Renames an unusable ledger and returns its new path; `None` if the file does not exist any more.
     pub fn set_aside(&self, now: i64) -> io::Result<Option<PathBuf>> {
         match ledger::set_aside(&self.path, now) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -1,7 +1,7 @@
-//! Totals of finished periods as points for a time-series database, and which of them were sent.
+//! Makes points for a time-series database from the totals of finished periods, and records which periods were sent.
 //!
-//! What was sent is kept in the ledger, so no restart or outage forgets a period or repeats more than the one
-//! that was being sent. A point that is sent again says the same or a corrected total.
+//! The ledger stores which periods were sent, so a restart or an outage never skips a period, and repeats at most the
+//! one that was being sent. A repeated point has the same or a corrected total.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -15,20 +15,20 @@ use super::values::{APP_VERSION, COUNTRIES};
 use crate::delivery::{Line, PeriodPoints, TotalsSource};
 use crate::line::encode::{MEASUREMENT, escaped};
 
-/// The counter commits once a second at most, and this waits for it.
+/// Longest wait for a commit of the counter.
 const BUSY: Duration = Duration::from_secs(2);
 const NS: i64 = 1_000_000_000;
 
-/// Which totals become points.
+/// Selects the totals that become points.
 #[derive(Clone, Debug)]
 pub struct OutboxOptions {
-    /// The ledger.
+    /// Path of the ledger.
     pub path: PathBuf,
     /// The server's own name, a tag of each point.
     pub instance: String,
-    /// Extra tags, `city` and `country` that have a measurement of their own.
+    /// Names of extra tags, `city` or `country` that get a measurement of their own.
     pub tags: Vec<String>,
-    /// Numeric fields too, since nobody can work them out from raw points.
+    /// Whether numeric fields are sent too: without raw points the database cannot compute them.
     pub fields: bool,
 }
 
@@ -36,11 +36,11 @@ pub struct OutboxOptions {
 #[derive(Debug)]
 pub struct Outbox {
     options: OutboxOptions,
-    /// `None` before the first use, and after an error: the ledger may have been replaced.
+    /// `None` before the first use and after an error, because the ledger may have been replaced.
     connection: Option<Connection>,
 }
 
-/// A period that is due.
+/// A period that is due to be sent.
 struct Due {
     start: i64,
     seconds: i64,
@@ -57,7 +57,7 @@ impl Outbox {
         }
     }
 
-    /// Runs on the ledger. After an error it is opened again, as its file may be another one.
+    /// Runs `work` on the ledger. After an error, the next call opens the ledger again.
     fn with<T>(
         &mut self,
         work: impl FnOnce(&Connection, &OutboxOptions) -> rusqlite::Result<T>,
@@ -119,13 +119,13 @@ impl TotalsSource for Outbox {
     }
 }
 
-/// The ledger as the counter made it; the file is never created here.
+/// Opens the ledger; never creates it, which is the task of the counter.
 fn open(path: &Path) -> Result<Connection, String> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> rusqlite::Result<(Connection, i64)> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
-        // What was sent is sent again after a loss of power, which changes nothing.
+        // After a power cut a period may be sent twice, which is harmless.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "cache_size", -128)?;
         let version = schema::version(&connection)?;
@@ -142,8 +142,8 @@ fn open(path: &Path) -> Result<Connection, String> {
     }
 }
 
-/// The oldest period that is over, not sent as it is now, and known: a total, or 0 for all of it. An unknown one
-/// is passed over.
+/// The oldest finished period whose current revision was not sent. A period with an unknown total is marked as sent
+/// and skipped.
 fn due(connection: &Connection, before: i64) -> rusqlite::Result<Option<Due>> {
     let sql = "SELECT start, seconds, total, min(present_ms / 1000, seconds - disturbed), revision FROM period
                WHERE (sent IS NULL OR sent < revision) AND start + seconds <= ? ORDER BY start LIMIT 1";
@@ -161,7 +161,7 @@ fn due(connection: &Connection, before: i64) -> rusqlite::Result<Option<Due>> {
         let Some(due) = found.optional()? else {
             return Ok(None);
         };
-        // As in the views: a mean bears a restart of seconds, a zero does not.
+        // As in the views, a total of 0 is known only if the period is wholly covered.
         if due.total > 0 || due.covered >= due.seconds {
             return Ok(Some(due));
         }
@@ -172,7 +172,7 @@ fn due(connection: &Connection, before: i64) -> rusqlite::Result<Option<Due>> {
     }
 }
 
-/// Makes the points of a period.
+/// Builder of the points of one period.
 struct Points<'a> {
     connection: &'a Connection,
     options: &'a OutboxOptions,
@@ -205,10 +205,10 @@ impl Points<'_> {
         Ok(kept)
     }
 
-    /// The totals by a dimension. What has no value there is a point without the tag, as of the continuous
-    /// queries of the original.
+    /// Adds the totals of a dimension. Records without a value become a point without the tag, as with the original's
+    /// continuous queries.
     fn by(&mut self, name: &str, tag: &str, dimension: &str) -> rusqlite::Result<()> {
-        // A country's name stands beside its code.
+        // The ledger stores a country's code as the value, and its name beside it.
         let text = if tag == "country" {
             "coalesce(v.name, v.value)"
         } else {
@@ -243,7 +243,7 @@ impl Points<'_> {
         );
     }
 
-    /// Counts and sums of numeric fields.
+    /// Adds the counts and sums of numeric fields.
     fn fields(&mut self) -> rusqlite::Result<()> {
         let connection = self.connection;
         let mut statement = connection.prepare_cached(
@@ -265,7 +265,7 @@ impl Points<'_> {
         tags.sort_unstable();
         let mut text = measurement.to_owned();
         for (key, value) in tags.into_iter().filter(|(_, value)| !value.is_empty()) {
-            // A String takes every write.
+            // Writing to a String cannot fail.
             let _ = write!(text, ",{}={}", escaped(key), escaped(value));
         }
         let _ = write!(text, " {fields} {}", self.due.start.saturating_mul(NS));

@@ -1,8 +1,8 @@
-//! All that one page shows, read from a ledger: reports over a span, the newest period, and what it is
-//! compared with.
+//! Reads the data of one page from a ledger: reports over a span, the newest period, and earlier periods to compare
+//! it with.
 //!
-//! Values that too few installations have can be added up as `other` here, so that whoever draws a public page
-//! does not get to see them.
+//! Invariant: with a limit for rare values, this module adds them up as `other`, so the code that draws a public page
+//! never has them.
 
 use super::asked::Asked;
 use super::public::Least;
@@ -12,56 +12,56 @@ use super::{LedgerError, LedgerReader};
 
 const DAY: i64 = 86_400;
 const HOUR: i64 = 3_600;
-/// Points of a chart at most.
+/// Limit of points in a chart.
 const MOST_POINTS: i64 = 100;
-/// Lengths of a point that can be told as `--every`, in hours and in days.
+/// Time that a point may stand for, in hours and in days; each has a form for `--every`.
 const HOURS: [u32; 5] = [1, 2, 3, 6, 12];
 const DAYS: [u32; 9] = [1, 2, 3, 7, 14, 28, 56, 112, 224];
-/// Extra tags and fields that a page has room for.
+/// Limit of extra tags and fields on a page.
 const MOST_EXTRA: usize = 16;
 
-/// What an overview is asked for.
+/// Parameters of an overview.
 #[derive(Debug)]
 pub struct Wanted<'a> {
     pub asked: Asked,
     /// In seconds since 1970.
     pub now: i64,
-    /// Only these dimensions; `None`: all.
+    /// Dimensions to read; `None` for all.
     pub dimensions: Option<&'a [String]>,
-    /// Values that fewer installations have are added up as `other`.
+    /// Installations that a value needs; rarer values are added up as `other`. `None`: no limit.
     pub least: Option<Least>,
-    /// Since when versions are looked at for how they spread, in seconds since 1970.
+    /// Start of the report on the spread of versions, in seconds since 1970; `None` for no such report.
     pub spread_since: Option<i64>,
 }
 
-/// What one page shows.
+/// Data of one page.
 #[derive(Debug)]
 pub struct Overview {
     /// In seconds since 1970.
     pub now: i64,
-    /// The span that is shown, from the ledger's beginning at the earliest.
+    /// Span of the page, not before the ledger's first moment.
     pub asked: Asked,
     pub every: Every,
-    /// The length of a period now, in seconds.
+    /// Current length of a period, in seconds.
     pub period_seconds: u64,
-    /// Whether the ledger has anything.
+    /// Whether the ledger has neither periods nor days.
     pub is_empty: bool,
     /// All check-ins over the span.
     pub all: Report,
-    /// The last finished period, if its total is known.
+    /// Last finished period, if its total is known.
     pub finished: Option<Row>,
-    /// The period that runs.
+    /// Current period, not finished yet.
     pub running: Option<Row>,
-    /// The same period so many days before the last finished one.
+    /// Totals of the periods 7 and 30 days before the last finished one.
     pub week_before: Option<f64>,
     pub month_before: Option<f64>,
-    /// One for each dimension and field, `app_version` first.
+    /// Dimensions and fields, `app_version` first.
     pub dimensions: Vec<Dimension>,
-    /// Names of further ones.
+    /// Names of dimensions and fields over the limit of a page.
     pub not_shown: Vec<String>,
-    /// Versions day by day since the oldest release that is looked at.
+    /// Versions day by day, from `spread_since` on.
     pub spread: Option<Report>,
-    /// Seconds of the span that have passed, and how many of them the server was there for.
+    /// Seconds of the span that have passed, and how many of them are covered.
     pub seconds: u64,
     pub covered_seconds: u64,
 }
@@ -70,11 +70,11 @@ pub struct Overview {
 #[derive(Debug)]
 pub struct Dimension {
     pub name: String,
-    /// Over the span; without rows for places, of which only the last period is shown.
+    /// Report over the span; without rows for places, because the page shows only their last period.
     pub over_time: Report,
-    /// The period that tables show: the last finished one, or the running one where there is none.
+    /// Row of the period that tables show: the last finished one, or the current one if none is finished.
     pub current: Option<Row>,
-    /// The same period 30 days before.
+    /// Row of the period 30 days before the last finished one.
     pub before: Option<Row>,
 }
 
@@ -137,7 +137,7 @@ impl Overview {
     }
 }
 
-/// So much of a row's time has passed.
+/// Seconds of a row that have passed.
 fn passed(row: &Row, now: i64) -> u64 {
     let passed = now.saturating_sub(row.start).max(0) as u64;
     passed.min(row.seconds)
@@ -149,12 +149,12 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// The last periods, the one that runs included.
+    /// Report of the last periods, including the current one.
     fn recent(&self) -> Result<Report, LedgerError> {
         let now = self.wanted.now;
         let mut from = now - 2 * DAY;
         let report = self.query(ALL, Asked { from, to: now + 1 }, Every::Period)?;
-        // Longer periods are rare.
+        // Periods of more than a day are rare; only they need a second query.
         from = now.saturating_sub(report.query_period_seconds as i64 * 2);
         if from >= now - 2 * DAY {
             return Ok(report);
@@ -162,7 +162,7 @@ impl Reading<'_> {
         self.query(ALL, Asked { from, to: now + 1 }, Every::Period)
     }
 
-    /// The names that there is room for, and the others.
+    /// Names of the dimensions and fields within the limit of a page, and the names over it.
     fn names(&self) -> Result<(Vec<String>, Vec<String>), LedgerError> {
         let mut names = self.ledger.dimensions()?;
         names.retain(|name| name != ALL);
@@ -206,7 +206,7 @@ impl Reading<'_> {
         })
     }
 
-    /// The row of the period so many days before another.
+    /// Row of the period that is `days` before another.
     fn before(&self, by: &str, row: Option<&Row>, days: i64) -> Result<Option<Row>, LedgerError> {
         match row {
             Some(row) => self.at(by, row.start - days * DAY),
@@ -214,7 +214,7 @@ impl Reading<'_> {
         }
     }
 
-    /// The row of the period that a moment belongs to.
+    /// Row of the period that a moment belongs to; `None` if its total is unknown.
     fn at(&self, by: &str, moment: i64) -> Result<Option<Row>, LedgerError> {
         let asked = Asked {
             from: moment,
@@ -222,7 +222,7 @@ impl Reading<'_> {
         };
         let report = self.over(by, asked, Every::Period)?;
         let row = report.rows.into_iter().next();
-        // Nothing is known of the time before the ledger.
+        // Before the ledger's first moment, the report begins with a later row.
         Ok(row.filter(|row| row.start <= moment && row.total.is_some()))
     }
 
@@ -245,7 +245,7 @@ impl Reading<'_> {
     }
 }
 
-/// How much time a point of a chart stands for.
+/// Time that a point of a chart stands for: the shortest that keeps a chart within [`MOST_POINTS`].
 fn grain(asked: Asked, period: i64) -> Every {
     let span = asked.to.saturating_sub(asked.from);
     let fits = |length: i64| span / length.max(1) <= MOST_POINTS;
@@ -260,7 +260,7 @@ fn grain(asked: Asked, period: i64) -> Every {
         return Every::Hours(*hours);
     }
     let days = DAYS.iter().find(|&&days| fits(i64::from(days) * DAY));
-    // A century of weeks is more than anybody keeps.
+    // Longer spans than that get more points; 100 points of 224 days are 61 years.
     Every::Days(*days.unwrap_or(&DAYS[DAYS.len() - 1]))
 }
 

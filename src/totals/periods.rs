@@ -1,19 +1,19 @@
-//! Which period a moment belongs to.
+//! Finds the period that a moment belongs to.
 //!
 //! Periods are aligned to 1970 and follow each other without a gap. Their length may change: each length
-//! holds from a boundary of its own on, and the last period of the length before is cut there. So every
-//! moment is in exactly one period, whatever lengths there were.
+//! applies from a boundary on, and the last period of the previous length is cut there. So every
+//! moment is in exactly one period, however often the length changed.
 
-/// The longest length that is taken from a database, in seconds: Go's 292 years.
+/// Limit of the length of a period, in seconds: 292 years, the longest duration of Go.
 const LONGEST: i64 = 9_223_372_036;
-/// A common boundary of both lengths that is farther away than this, or than both, is not waited for.
+/// Longest wait for a common boundary of two lengths, in seconds, unless one of the lengths is longer.
 const DAY: i64 = 86_400;
 
 /// A span of time, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period {
     pub start: i64,
-    /// Not a part of it.
+    /// Exclusive end.
     pub end: i64,
 }
 
@@ -30,11 +30,11 @@ impl Period {
 /// The lengths of periods over time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lengths {
-    /// Oldest first, never empty; the first holds for all time before the second.
+    /// Oldest first, never empty; the first also applies to all time before it.
     lengths: Vec<Length>,
 }
 
-/// The length of periods from a moment on.
+/// Length of the periods from a moment on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Length {
     /// In seconds since 1970.
@@ -52,7 +52,7 @@ impl Lengths {
         }
     }
 
-    /// As they were kept, oldest first; `None` where that makes no sense.
+    /// From stored lengths, oldest first; `None` if they are invalid.
     pub fn from_kept(lengths: Vec<Length>) -> Option<Lengths> {
         let sound = |length: &Length| {
             (1..=LONGEST).contains(&length.seconds) && (0..=LONGEST * 4).contains(&length.since)
@@ -81,12 +81,12 @@ impl Lengths {
         Period { start, end }
     }
 
-    /// The length that holds at a moment, in seconds.
+    /// Length that applies at a moment, in seconds.
     pub fn seconds_at(&self, moment: i64) -> i64 {
         self.lengths[self.index_at(moment)].seconds
     }
 
-    /// The longest length that held within a span, in seconds.
+    /// Longest length that applies within a span, in seconds.
     pub fn longest_within(&self, from: i64, to: i64) -> i64 {
         let within = &self.lengths[self.index_at(from)..=self.index_at(to.max(from))];
         within
@@ -96,10 +96,10 @@ impl Lengths {
             .unwrap_or(1)
     }
 
-    /// The same lengths until soon, and `seconds` from then on: from the next moment at which periods of both
-    /// lengths begin, or, where that is far, from the next boundary of the new length. A length that has not
-    /// begun yet is forgotten. A length has begun, too, when periods up to `known` are known that it made:
-    /// the clock may have been set back.
+    /// Changes the length to `seconds` from a boundary after `now` on. The boundary is the next moment at which
+    /// periods of both lengths begin, or, if that is far, the next boundary of the new length. A length that has
+    /// not begun yet is removed. A length that begins before `known`, the newest known period, has begun even if
+    /// `now` is earlier: the clock may have been set back.
     pub fn change(&mut self, seconds: u64, now: i64, known: i64) {
         let begun = self.index_at(now.max(known)) + 1;
         self.lengths.truncate(begun);
@@ -175,7 +175,7 @@ mod tests {
         lengths.change(3601, NOW, 0);
         let since = lengths.iter().nth(1).unwrap().since;
         assert_eq!((since % 3601, since - NOW <= 3601), (0, true));
-        // The last old period is as long as it truly is.
+        // The last period of the old length ends at the change.
         let cut = lengths.at(NOW);
         assert_eq!((cut.start % (7 * 86_400), cut.end), (0, since));
     }
@@ -224,7 +224,7 @@ mod tests {
                 now += later;
                 let before = lengths.clone();
                 lengths.change(seconds, now, now);
-                // What has begun is never changed, but for the end of the period that runs.
+                // A change moves no start up to now; only the end of the current period may change.
                 for past in [0, moment.min(now), now] {
                     prop_assert_eq!(lengths.at(past).start, before.at(past).start);
                 }

@@ -1,5 +1,5 @@
-//! For how much of a period the server was there. A stop, a crash, a suspended machine, records that were
-//! dropped and a clock that was set leave a period partly covered; none of them may make it look whole.
+//! Measures how much of each period the server covered. A stop, a crash, a suspended machine, dropped records and a
+//! clock change leave a period partly covered, and must never let it count as wholly covered.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,18 +8,19 @@ use std::time::{Duration, Instant};
 use super::Counts;
 use crate::spool::clock::now_ns;
 
-/// A wall clock that differs by more from the one that nobody sets was set, or the machine was suspended.
+/// Greatest difference between the wall clock and the monotonic clock over one step. A greater one means that the
+/// clock was set or the machine was suspended.
 const TOLERANCE_MS: i64 = 500;
-/// A process that was stopped for longer was not there.
+/// Longest step that counts as covered; after a longer one, the process was stopped.
 const LONGEST_STEP: Duration = Duration::from_secs(30);
-/// A clock that was set by more than a day marks the periods at both ends alone: those in between are
-/// another time.
+/// Limit of a clock change, in ms, that marks all periods between the two times. A greater change marks only the
+/// periods at both ends.
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-/// Follows the clock while the server serves.
+/// Adds the covered time to the counts while the server accepts check-ins.
 #[derive(Debug)]
 pub struct Presence {
-    /// The server takes check-ins.
+    /// The server accepts check-ins.
     serving: Arc<AtomicBool>,
     losses: Arc<AtomicU64>,
     last: Option<Moment>,
@@ -34,7 +35,7 @@ struct Moment {
 }
 
 impl Presence {
-    /// `losses` counts the records that were dropped instead of written.
+    /// `losses` is the number of records that were dropped instead of written.
     pub fn new(serving: Arc<AtomicBool>, losses: Arc<AtomicU64>) -> Presence {
         Presence {
             serving,
@@ -52,7 +53,7 @@ impl Presence {
         };
         let serving = self.serving.load(Ordering::Relaxed);
         let last = std::mem::replace(&mut self.last, serving.then_some(now));
-        // The step in which serving ended still counts: it ended during the step at the earliest.
+        // The step in which serving ended still counts: serving ended within it.
         if let Some(last) = last {
             add_step(last, now, counts);
         }

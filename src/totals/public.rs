@@ -1,19 +1,19 @@
-//! What strangers may see of a report: no value that so few installations have that somebody could be picked
-//! out.
+//! Removes from a report what the public must not see: values of so few installations that a single one could be
+//! identified.
 
 use super::report::{Part, Report, Row, ValueTotal};
 use super::rows::sort;
 
-/// Where values end that too few installations have.
+/// Value that rare values are added to.
 pub const OTHER: &str = "other";
 
-/// So many installations a value must have to be shown.
+/// Number of installations that a value needs to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Least(pub u32);
 
 impl Least {
-    /// The report with rarer values added up as `other`, row by row. Figures of fields that fewer records have
-    /// are left out, and so are the least and the greatest: either is the figure of one installation.
+    /// Adds rarer values up as `other`, row by row. Removes the figures of fields that fewer records have. Removes
+    /// every least and greatest figure too, because each of them is the figure of one installation.
     pub(super) fn applied(self, mut report: Report) -> Report {
         for row in &mut report.rows {
             self.apply(row);

@@ -1,5 +1,5 @@
-//! The ledger as others read it: the command `report`, beside the server or without one, and the page. It
-//! never changes the file, and no commit waits for it.
+//! Reads the ledger for the page and for the command `report`, whether the server is running or not. Never changes
+//! the file, and never makes a commit wait.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,27 +15,28 @@ use super::values::{ALL, APP_VERSION, CITIES, COUNTRIES};
 use super::{ledger, schema, untouched};
 use crate::spool::Position;
 
-/// How long a reader waits for a ledger that is being opened or recovered.
+/// Longest wait for a ledger that another process opens or recovers.
 const BUSY: Duration = Duration::from_secs(2);
 
-/// A ledger that is only read.
+/// A ledger, opened only for reading.
 #[derive(Debug)]
 pub struct LedgerReader {
     path: PathBuf,
     pub(super) connection: Connection,
 }
 
-/// What a name stands for.
+/// Meaning of a name that a report is asked for.
 enum By {
     All,
-    /// Values of this dimension.
+    /// Values of the dimension with this id.
     Values(i64),
-    /// Figures of this field.
+    /// Figures of the field with this id.
     Numbers(i64),
 }
 
 impl LedgerReader {
-    /// Opens a ledger. One on a medium that cannot be written is read as it is.
+    /// Opens a ledger. If SQLite cannot create its files beside it, as on a read-only disk, the ledger is read without
+    /// its write-ahead log.
     pub fn open(path: &Path) -> Result<LedgerReader, LedgerError> {
         let failed = |error: rusqlite::Error| LedgerError::of(path, &error);
         exists(path)?;
@@ -51,7 +52,7 @@ impl LedgerReader {
         }
     }
 
-    /// The same without writing to its directory, for copies of ledgers.
+    /// Opens a ledger without writing to its directory, for copies of ledgers.
     pub fn open_untouched(path: &Path) -> Result<LedgerReader, LedgerError> {
         exists(path)?;
         let connection = untouched::open(path)?;
@@ -60,7 +61,7 @@ impl LedgerReader {
         LedgerReader::of(path, connection)
     }
 
-    /// Refuses a ledger of a newer program.
+    /// Rejects a ledger that a newer program wrote.
     fn of(path: &Path, connection: Connection) -> Result<LedgerReader, LedgerError> {
         let version = schema::version(&connection);
         let version = version.map_err(|error| LedgerError::of(path, &error))?;
@@ -73,18 +74,18 @@ impl LedgerReader {
         })
     }
 
-    /// The version of the tables.
+    /// Version of the tables.
     pub(super) fn version(&self) -> Result<i64, LedgerError> {
         schema::version(&self.connection).map_err(|error| self.failed(&error))
     }
 
-    /// How far the server has counted.
+    /// Position in the spool up to which the server has counted.
     pub fn position(&self) -> Result<Position, LedgerError> {
         let position = ledger::read_position(&self.connection);
         Ok(position.map_err(|error| self.failed(&error))?.0)
     }
 
-    /// The first moment that is known, and the end of the last period, in seconds since 1970.
+    /// Start of the first day or period, and end of the last, in seconds since 1970.
     pub fn span(&self) -> Result<Option<(i64, i64)>, LedgerError> {
         let sql = "SELECT min(coalesce((SELECT min(start) FROM day), 1 << 62),
                               coalesce((SELECT min(start) FROM period), 1 << 62)),
@@ -94,7 +95,7 @@ impl LedgerReader {
         Ok(span.filter(|(first, last): &(i64, i64)| first < last))
     }
 
-    /// What can be asked for: the built-in dimensions, then tags and fields by name.
+    /// Names that a report can be asked for: the built-in dimensions, then tags and fields by name.
     pub fn dimensions(&self) -> Result<Vec<String>, LedgerError> {
         let mut names: Vec<String> = [ALL, APP_VERSION, COUNTRIES, CITIES]
             .map(str::to_owned)
@@ -108,7 +109,7 @@ impl LedgerReader {
         Ok(names)
     }
 
-    /// The totals of a span. The error names what can be asked for where `by` is none of it.
+    /// The totals of a span. If nothing is counted by `by`, the error lists the known names.
     pub fn report(&self, query: &Query) -> Result<Report, LedgerError> {
         let by = self.by(&query.by)?;
         let rows = self.rows(query, &by)?;
@@ -119,7 +120,7 @@ impl LedgerReader {
         })
     }
 
-    /// The same before periods are grouped. Where nothing was counted by `by`, the rows have their totals alone.
+    /// The rows of a report before they are grouped. If nothing is counted by `by`, the rows have only totals.
     pub(super) fn periods(&self, query: &Query) -> Result<Rows, LedgerError> {
         let is_known = self.dimensions()?.contains(&query.by);
         let by = if is_known {
@@ -130,18 +131,18 @@ impl LedgerReader {
         self.rows(query, &by)
     }
 
-    /// The length of the period that holds a moment, in seconds.
+    /// Length of periods at a moment, in seconds.
     pub(super) fn period_seconds(&self, moment: i64) -> Result<u64, LedgerError> {
         Ok(self.lengths()?.seconds_at(moment) as u64)
     }
 
-    /// The ledger's file.
+    /// Path of the ledger.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     fn rows(&self, query: &Query, by: &By) -> Result<Rows, LedgerError> {
-        // One state of the ledger for all statements.
+        // The transaction gives all statements one consistent state of the ledger.
         let transaction = self.connection.unchecked_transaction();
         let _transaction = transaction.map_err(|error| self.failed(&error))?;
         let lengths = self.lengths()?;
@@ -167,7 +168,7 @@ impl LedgerReader {
                 Ok(By::Numbers(id))
             }
             Some((id, _)) => Ok(By::Values(id)),
-            // Nothing was counted by it yet.
+            // Nothing was counted by this built-in dimension yet.
             None if [APP_VERSION, COUNTRIES, CITIES].contains(&name) => Ok(By::Values(0)),
             None => {
                 let known = self.dimensions()?.join(", ");
@@ -180,7 +181,7 @@ impl LedgerReader {
     fn lengths(&self) -> Result<Lengths, LedgerError> {
         let kept = ledger::kept_lengths(&self.connection).map_err(|error| self.failed(&error))?;
         Lengths::from_kept(kept).ok_or_else(|| {
-            let what = "lengths of periods that make no sense".to_owned();
+            let what = "invalid period lengths".to_owned();
             LedgerError::new(&self.path, Fault::Corrupt(what))
         })
     }
@@ -206,7 +207,7 @@ impl LedgerReader {
         })
     }
 
-    /// Adds what was asked for to the rows, of which the first `days` are kept days.
+    /// Adds values or figures to the rows, of which the first `days` are kept days.
     fn fill(&self, rows: &mut Rows, by: &By) -> Result<(), LedgerError> {
         let (days, periods) = rows.rows.split_at_mut(rows.days);
         match *by {
@@ -331,7 +332,7 @@ fn exists(path: &Path) -> Result<(), LedgerError> {
     if path.exists() {
         return Ok(());
     }
-    let what = "there is no ledger yet; a server writes it with the first check-in".to_owned();
+    let what = "the ledger does not exist; the server creates it at its first start".to_owned();
     Err(LedgerError::new(path, Fault::Missing(what)))
 }
 

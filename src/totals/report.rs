@@ -1,35 +1,35 @@
-//! What the ledger knows about a span of time: the totals of a dimension, or the figures of a field, period
-//! by period. The command `report`, the page and the exports are drawn from it.
+//! The types of a report: the totals of a dimension, or the figures of a field, over a span of time, period by
+//! period. The command `report`, the page and the exports use them.
 
 use std::fmt;
 
-/// What a report is asked for.
+/// Parameters of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// `all`, `app_version`, `country`, `city`, or an extra tag or field as it is stored (snake case).
+    /// `all`, `app_version`, `country`, `city`, or the stored name (snake case) of an extra tag or field.
     pub by: String,
     /// The first moment of the span, in seconds since 1970.
     pub from: i64,
-    /// The end of the span, in seconds since 1970; not a part of it.
+    /// Exclusive end of the span, in seconds since 1970.
     pub to: i64,
     pub every: Every,
-    /// The moment of asking, in seconds since 1970: periods that end later are unfinished.
+    /// Current time, in seconds since 1970; periods that end later are unfinished.
     pub now: i64,
 }
 
-/// How much time a row stands for.
+/// Time that a row stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Every {
-    /// A period; a day where the ledger keeps days only.
+    /// A period; a day where the ledger has only days.
     Period,
-    /// So many hours, counted from the first midnight (UTC); a day where the ledger keeps days only.
+    /// A number of hours, counted from the first midnight (UTC); a day where the ledger has only days.
     Hours(u32),
-    /// So many days, in UTC.
+    /// A number of days, in UTC.
     Days(u32),
 }
 
 impl Every {
-    /// In seconds; `None` for periods as they are.
+    /// Length in seconds; `None` for periods, which may differ in length.
     pub fn seconds(self) -> Option<i64> {
         match self {
             Every::Period => None,
@@ -39,7 +39,7 @@ impl Every {
     }
 }
 
-/// As `--every` takes it.
+/// The syntax of `--every`.
 impl fmt::Display for Every {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -53,10 +53,10 @@ impl fmt::Display for Every {
 /// Totals over a span.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// The length of a period now, in seconds.
+    /// Current length of a period, in seconds.
     pub query_period_seconds: u64,
     pub by: String,
-    /// Oldest first, without gaps: a time of which nothing is known has a row that says so.
+    /// Oldest first, without gaps: time without data has rows with an unknown total.
     pub rows: Vec<Row>,
 }
 
@@ -67,22 +67,22 @@ pub struct Row {
     pub start: i64,
     /// The length, in seconds.
     pub seconds: u64,
-    /// For how much of it the server was there, in seconds.
+    /// Covered time, in seconds.
     pub covered_seconds: u64,
-    /// Its end has passed.
+    /// The end of the row has passed.
     pub finished: bool,
-    /// Check-ins of the period, or the mean over the covered periods of several. `None`: unknown.
+    /// Check-ins of the period, or the mean over several covered periods; `None` if unknown.
     pub total: Option<f64>,
-    /// What the row knows of the dimension or field that was asked for.
+    /// Values of the dimension, or figures of the field, of the query.
     pub part: Part,
 }
 
-/// The part of a row that depends on what was asked for.
+/// The part of a row that depends on the query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
-    /// Of a dimension, or a boolean field: its values, greatest total first.
+    /// Values of a dimension or a boolean field, greatest total first.
     Values(Vec<ValueTotal>),
-    /// Of a numeric field; `None`: no record had it.
+    /// Figures of a numeric field; `None` if no record had it.
     Numbers(Option<Numbers>),
 }
 
@@ -95,7 +95,7 @@ pub struct ValueTotal {
     pub name: Option<String>,
     /// The ISO code of a city's country.
     pub country: Option<String>,
-    /// As [`Row::total`].
+    /// Check-ins with the value, or their mean, like [`Row::total`].
     pub total: f64,
 }
 
@@ -108,8 +108,8 @@ pub struct Numbers {
     pub greatest: f64,
 }
 
-/// Whether a period is covered well enough for a mean: at least 99 % of it, so that a restart of seconds does
-/// not make a day unknown.
+/// Whether a period is covered well enough to be part of a mean: at least 99 %, so that a restart of seconds does
+/// not exclude it.
 pub fn counts_as_covered(seconds: u64, covered_seconds: u64) -> bool {
     u128::from(covered_seconds) * 100 >= u128::from(seconds) * 99
 }

@@ -1,4 +1,5 @@
-//! Rows of a report: a row for each period or kept day of a span, known or not, and several of them as one.
+//! Makes the rows of a report, one for each period or kept day of a span, even without data, and groups them into
+//! hours or days.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -7,13 +8,13 @@ use super::days::DAY;
 use super::periods::{Lengths, Period};
 use super::report::{Every, Numbers, Part, Row, ValueTotal, counts_as_covered};
 
-/// What the ledger knows of periods and days, by their starts.
+/// Data of periods and days in the ledger, by their starts.
 pub(super) struct Known {
     /// Covered periods, covered seconds, and the mean.
     pub days: HashMap<i64, (i64, i64, Option<f64>)>,
     /// Covered seconds and the total.
     pub periods: HashMap<i64, (i64, i64)>,
-    /// Before that moment only days are known.
+    /// Before that moment the ledger has only days.
     pub detail_from: i64,
 }
 
@@ -21,13 +22,13 @@ pub(super) struct Known {
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     pub rows: Vec<Row>,
-    /// So many of them, at the beginning, are kept days; the others are periods.
+    /// Number of rows at the beginning that are kept days; the others are periods.
     pub days: usize,
-    /// How many covered periods the mean of each kept day is over.
+    /// Number of covered periods in the mean of each kept day.
     pub day_periods: Vec<i64>,
 }
 
-/// A row for each day that is kept as a day, and then for each period, up to `to`.
+/// Makes a row for each kept day, then for each period, up to `to`.
 pub(super) fn base(lengths: &Lengths, known: &Known, from: i64, to: i64, now: i64) -> Rows {
     let (mut rows, mut day_periods) = (Vec::new(), Vec::new());
     let mut at = from;
@@ -62,7 +63,7 @@ fn period(start: i64, end: i64, known: &Known, now: i64) -> Row {
         seconds,
         covered_seconds,
         finished: end <= now,
-        // A total of 0 is known only where the server was there all the time.
+        // A total of 0 is known only if the period is wholly covered.
         total: (total > 0 || covered_seconds >= seconds).then_some(total as f64),
         part: Part::Values(Vec::new()),
     }
@@ -80,7 +81,7 @@ fn day(start: i64, known: &Known, now: i64) -> Row {
     }
 }
 
-/// Greatest first.
+/// Sorts by total, greatest first.
 pub(super) fn sort(values: &mut [ValueTotal]) {
     values.sort_by(|a, b| {
         let by_total = b.total.partial_cmp(&a.total).unwrap_or(Ordering::Equal);
@@ -88,7 +89,7 @@ pub(super) fn sort(values: &mut [ValueTotal]) {
     });
 }
 
-/// Hours or days together, as means over what counts as covered in them.
+/// Groups rows into hours or days, as means over the rows that count as covered.
 pub(super) fn grouped(
     Rows {
         rows, days: kept, ..
@@ -120,7 +121,7 @@ pub(super) fn grouped(
         .collect()
 }
 
-/// A row of a group, and whether its total goes into the mean.
+/// A row of a group, and whether its total is part of the mean.
 struct Member {
     row: Row,
     has_mean: bool,
@@ -144,7 +145,7 @@ fn together(start: i64, length: i64, members: &[Member], now: i64) -> Row {
         Some(Part::Numbers(_)) => Part::Numbers(numbers(&covered)),
         _ => Part::Values(values(&covered)),
     };
-    // A kept day, and a long period, are not cut into hours.
+    // A kept day or a long period is not split into hours.
     let longest = members.iter().map(|member| member.row.seconds).max();
     let seconds = longest.unwrap_or(0).max(length as u64);
     Row {
@@ -157,7 +158,7 @@ fn together(start: i64, length: i64, members: &[Member], now: i64) -> Row {
     }
 }
 
-/// A kept day has one where any of its periods was covered.
+/// Whether the row's total can be part of a mean. A kept day has a total if any of its periods was covered.
 pub(super) fn has_mean(row: &Row, is_day: bool) -> bool {
     let covered = is_day || counts_as_covered(row.seconds, row.covered_seconds);
     covered && row.finished && row.total.is_some()

@@ -1,15 +1,15 @@
-//! The tables of the ledger and its views, and how an older ledger becomes one of today.
+//! Tables and views of the ledger, and the migration of older ledgers.
 //!
-//! The views are an interface (docs/totals.md): their columns stay.
+//! The views are an interface (docs/totals.md): their columns must stay.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::left_out_table;
 
-/// The version of the tables, in `PRAGMA user_version`. A higher one is a newer program's.
+/// Version of the tables, in `PRAGMA user_version`. A ledger with a higher one was written by a newer program.
 pub(super) const VERSION: i64 = 4;
 
-/// Times are in seconds since 1970, `present_ms` is wall time in milliseconds.
+/// Version 1. Times are in seconds since 1970; `present_ms` is the covered time in milliseconds.
 const TABLES: &str = "
 CREATE TABLE length (since INTEGER PRIMARY KEY, seconds INTEGER NOT NULL);
 CREATE TABLE reader (
@@ -71,10 +71,10 @@ CREATE VIEW daily AS
         JOIN value v ON v.id = t.value;
 ";
 
-/// Version 2: what was sent to a time-series database. `revision` counts the commits that added records to a
-/// period, and `sent` is the revision that was sent. `own` has the measurements that somebody else fills, or the
-/// empty name for all of them, with the first period that is this server's to send. Periods from before version 2
-/// were sent by continuous queries.
+/// Version 2: the state of sending to a time-series database. `revision` counts the commits that added records to a
+/// period, and `sent` is the revision that was sent. `own` has the start of the first period that this server sends
+/// to a measurement; the empty name stands for all measurements. Continuous queries, or a ledger that was replaced,
+/// filled the periods before it. Continuous queries sent the periods from before version 2.
 const SENDING: &str = "
 ALTER TABLE period ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE period ADD COLUMN sent INTEGER;
@@ -83,8 +83,8 @@ CREATE INDEX unsent ON period (start) WHERE sent IS NULL OR sent < revision;
 CREATE TABLE own (measurement TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
-/// Periods and days that were imported, with the total that they came with: one that was counted on top of it
-/// since is this server's own.
+/// Version 4: imported periods and days, with their imported total. If the total is higher now, this server has added
+/// records, and an import does not replace it.
 const IMPORTED: &str = "
 CREATE TABLE imported (
     is_day INTEGER NOT NULL, start INTEGER NOT NULL, source TEXT NOT NULL, total REAL NOT NULL,
@@ -92,17 +92,18 @@ CREATE TABLE imported (
 ) WITHOUT ROWID;
 ";
 
-/// The version of a ledger; 0 of an empty file.
+/// Version of a ledger; 0 for an empty file.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", (), |row| row.get(0))
 }
 
-/// Brings an older ledger, or an empty file, to today's tables.
+/// Migrates an older ledger or an empty file to the current tables.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     if version(connection)? == VERSION {
         return Ok(());
     }
-    // The write lock from the beginning: whoever reads first and writes then is refused beside another writer.
+    // Takes the write lock at the beginning: SQLite rejects a transaction that reads first if another process has
+    // written before its first write.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let before = version(&transaction)?;
     for (version, sql) in [

@@ -1,4 +1,4 @@
-//! The ledger against a plain recount: by commit, by reopening, by day, and with a damaged file.
+//! Compares the ledger with a simple recount: over commits, after reopening, by day, and with a damaged file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ const DAY: i64 = 24 * HOUR;
 const START: i64 = 1_800_057_600;
 const KEEP: Duration = Duration::from_secs(92 * 86_400);
 
-/// A folder of its own, which goes with it.
+/// A temporary folder, deleted when dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -60,7 +60,7 @@ struct Record {
 }
 
 impl Record {
-    /// Tags in their order, with characters that the format escapes.
+    /// Line of the record, with sorted tags and with characters that line protocol escapes.
     fn line(&self, stamp: i64) -> String {
         let mut line = format!("upgrade_request,app_version=v1.{}\\ rc", self.version);
         if let Some(country) = self.country {
@@ -125,7 +125,7 @@ fn counts(ledger: &Ledger) -> Counts {
     Counts::new(&["host_arch".to_owned()], ledger.lengths().clone())
 }
 
-/// By hour and value; a city's value has its country behind it.
+/// Totals by hour and value; a city's value is followed by its country.
 fn found(path: &Path, by: &str) -> BTreeMap<(i64, String), u64> {
     let mut found = BTreeMap::new();
     for row in report(path, by, Every::Period).rows {
@@ -150,7 +150,7 @@ fn expected(records: &[Record], by: &str) -> BTreeMap<(i64, String), u64> {
     expected
 }
 
-/// Adds records and commits in between, some commits on a ledger that was opened again.
+/// Adds records, commits in between, and reopens the ledger after some commits.
 fn write(folder: &Folder, records: &[Record], commits: &[(usize, bool)]) -> Ledger {
     let mut ledger = folder.open();
     let mut adding = counts(&ledger);
@@ -264,7 +264,7 @@ proptest! {
         prop_assert_eq!(rounded(&before[0]), rounded(&after[0]));
     }
 
-    /// Wherever a file is damaged: an error, or figures that may be wrong, but no panic and no endless loop.
+    /// A damaged file may cause an error or wrong figures, but no panic and no endless loop.
     #[test]
     fn a_damaged_file_is_an_error_and_never_a_panic(
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..200),
@@ -333,7 +333,7 @@ fn values_beyond_the_cap_of_a_period_are_added_up_as_other() {
     let Part::Values(values) = &day.rows[0].part else {
         panic!("{day:?}")
     };
-    // With `other`.
+    // 1,000 values and `other`.
     assert_eq!(values.len(), 1_001);
     let sum: f64 = values.iter().map(|value| value.total).sum();
     assert!((sum - 2_100.0 / 24.0).abs() < 1e-6, "{sum}");

@@ -1,7 +1,7 @@
-//! Opens a ledger without writing to its directory: not even the files that SQLite makes beside it.
+//! Opens a ledger without writing to its directory.
 //!
-//! A reader of a write-ahead log makes `-wal` and `-shm` where there are none. A copy of a state directory stays as
-//! it is: its owner may compare it, or start a server with it later.
+//! By default, SQLite creates `-wal` and `-shm` beside the file even for a reader. A copy of a state directory must not
+//! change: its owner may compare it, or start a server with it later.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::{Fault, LedgerError};
 
-/// Opens a ledger, of a running server or a copy.
+/// Opens the ledger of a running server, or a copy of a ledger.
 pub(super) fn open(path: &Path) -> Result<Connection, LedgerError> {
     let failed = |error: rusqlite::Error| LedgerError::of(path, &error);
     let log_size = match fs::metadata(beside(path, "-wal")) {
@@ -19,23 +19,23 @@ pub(super) fn open(path: &Path) -> Result<Connection, LedgerError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
         Err(error) => return Err(LedgerError::new(path, Fault::Disk(error.to_string()))),
     };
-    // Nothing is in the log, so all is in the file.
+    // The log is empty, so the file is complete.
     if log_size == 0 {
         return immutable(path).map_err(failed);
     }
     let index = beside(path, "-shm");
     if !index.exists() {
         let what = format!(
-            "{} is missing, but the file with -wal is there; copy the whole directory again",
+            "{} is missing, but the -wal file exists; copy the whole directory again",
             index.display()
         );
         return Err(LedgerError::new(path, Fault::Missing(what)));
     }
-    // Where no server keeps the index right, SQLite makes one in memory.
+    // If no server maintains the index, SQLite builds one in memory.
     with(path, "readonly_shm=1").map_err(failed)
 }
 
-/// Opens a file that nobody writes, where SQLite may create no file beside it. The log is not read.
+/// Opens a file that no process writes, without creating files beside it. The write-ahead log is not read.
 pub(super) fn immutable(path: &Path) -> rusqlite::Result<Connection> {
     with(path, "immutable=1")
 }

@@ -1,39 +1,39 @@
-//! How many records have which value of a dimension.
+//! Counts records by the values of dimensions.
 //!
-//! Most records repeat a few tag sets, so those are counted as they stand in the lines, and taken apart
-//! once, when the counts are committed or take too much memory.
+//! Most records repeat a few tag sets. So tag sets are counted as written in the lines, and are split into values
+//! only when the counts are committed or take too much memory.
 
 use std::collections::HashMap;
 
 use crate::line::parse;
 
-/// The tag of a country's name, which is not counted by itself.
+/// Tag with a country's name, which is stored with the country and not counted by itself.
 const COUNTRY_NAME: &[u8] = b"country";
-/// The tag of a country.
+/// Tag with a country's ISO code, by which countries are counted.
 const COUNTRY: &[u8] = b"country_isocode";
 const CITY: &[u8] = b"city";
-/// Between a city and the ISO code of its country. No tag's value has a comma without a backslash.
+/// Separator between a city and the ISO code of its country. A comma within a value has a backslash before it.
 const BETWEEN: u8 = b',';
-/// Memory of an entry beside its text.
+/// Approximate bytes of memory of an entry, without its text.
 const ENTRY: usize = 64;
 
-/// The dimensions that every ledger has, beside `all`; the others are extra tags.
+/// Built-in dimensions of every ledger; the others are extra tags.
 pub const APP_VERSION: &str = "app_version";
 pub const COUNTRIES: &str = "country";
 pub const CITIES: &str = "city";
 pub const ALL: &str = "all";
-/// Positions of the built-in ones among the dimensions.
+/// Positions of built-in dimensions in `Dimensions::names`.
 const AT_COUNTRY: usize = 1;
 const AT_CITY: usize = 2;
 
-/// A number for each text.
+/// Numbers of records, by text.
 #[derive(Clone, Debug, Default)]
 pub struct Numbers {
     numbers: HashMap<Box<[u8]>, u64>,
 }
 
 impl Numbers {
-    /// Adds to the number of a text. Returns how many bytes of memory that took, about.
+    /// Adds to the number of a text. Returns the approximate bytes of memory that this took.
     pub fn add(&mut self, text: &[u8], number: u64) -> usize {
         if let Some(present) = self.numbers.get_mut(text) {
             *present += number;
@@ -52,7 +52,7 @@ impl Numbers {
     }
 }
 
-/// A value as the ledger keeps it.
+/// A value as stored in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Value {
     pub text: String,
@@ -60,14 +60,14 @@ pub struct Value {
     pub country: String,
 }
 
-/// What is counted of a tag set.
+/// The dimensions by which tag sets are counted.
 #[derive(Debug)]
 pub struct Dimensions {
-    /// All that were counted since the last commit, the built-in ones first.
+    /// Names of the dimensions counted so far, built-in ones first.
     names: Vec<String>,
-    /// The extra tags that are counted now, and their positions in `names`; sorted.
+    /// Extra tags that are counted now, with their positions in `names`; sorted.
     tags: Vec<(Vec<u8>, usize)>,
-    /// Names of countries by ISO code, both as they stand in the lines.
+    /// Names of countries by ISO code, both as written in the lines.
     countries: HashMap<Box<[u8]>, Box<[u8]>>,
     scratch: Vec<u8>,
 }
@@ -84,7 +84,7 @@ impl Dimensions {
         dimensions
     }
 
-    /// Counts these extra tags from now on. What was counted stays.
+    /// Sets the extra tags that are counted from now on; counts of other tags remain.
     pub fn set(&mut self, extra: &[String]) {
         self.tags.clear();
         for name in extra.iter().filter(|name| !is_built_in(name)) {
@@ -99,23 +99,23 @@ impl Dimensions {
         self.tags.dedup();
     }
 
-    /// A commit has taken what was counted.
+    /// Clears the names of countries after a commit.
     pub fn forget(&mut self) {
         self.countries.clear();
     }
 
-    /// All that were counted since the last commit.
+    /// Names of the dimensions, by position.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The name of a country, by its ISO code as it stands in the lines.
+    /// Name of a country, by its ISO code as written in the lines.
     pub fn country(&self, code: &[u8]) -> Option<String> {
         self.countries.get(code).map(|name| parse::unescaped(name))
     }
 
-    /// Counts the values of a tag set, which so many records have, by the dimensions' positions. Returns how
-    /// many bytes of memory that took, about.
+    /// Counts the values of a tag set that `number` records have; `values` is indexed by the dimensions' positions.
+    /// Returns the approximate bytes of memory that this took.
     pub fn expand(&mut self, series: &[u8], number: u64, values: &mut Vec<Numbers>) -> usize {
         values.resize_with(self.names.len(), Numbers::default);
         let (mut bytes, mut name, mut code, mut city) = (0, None, None, None);
@@ -162,9 +162,9 @@ impl Dimensions {
     }
 }
 
-/// A value as it was counted, taken apart: a city has its country behind it.
+/// Splits a counted value: a city is followed by its country.
 pub fn value(counted: &[u8]) -> Value {
-    // Only a comma that separates has no backslash before it.
+    // Only a separating comma has no backslash before it.
     let text = parse::measurement(counted);
     let country = counted.get(text.len() + 1..).unwrap_or_default();
     Value {
@@ -173,7 +173,7 @@ pub fn value(counted: &[u8]) -> Value {
     }
 }
 
-/// Whether a name cannot be that of an extra tag.
+/// Whether the name is reserved, so that an extra tag cannot have it.
 fn is_built_in(name: &str) -> bool {
     [ALL, APP_VERSION, COUNTRIES, CITIES, "country_isocode"].contains(&name)
 }

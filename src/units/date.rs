@@ -1,12 +1,12 @@
-//! Dates as operators write them. Of a release, only what Go reads is a date: the original and its clients
-//! parse the same text.
+//! Parses dates that operators write. A release date must be one that Go parses too: the original and the clients
+//! read the same text.
 
 use jiff::Timestamp;
 
-/// Reads an RFC 3339 date-time (section 5.6), `T` and `Z` in upper case as Go wants them. `None`
-/// where it is none.
+/// Parses an RFC 3339 date-time (section 5.6), with `T` and `Z` in upper case, as Go requires. `None` if the text is
+/// not one.
 pub fn parse_date(text: &str) -> Option<Timestamp> {
-    // The date library reads more than RFC 3339, so the shape is checked first.
+    // The date library accepts more than RFC 3339, so the shape is checked first.
     let (date_time, rest) = text.split_at_checked(19)?;
     let offset = match rest.strip_prefix('.') {
         Some(fraction) => fraction.trim_start_matches(|c: char| c.is_ascii_digit()),
@@ -19,8 +19,8 @@ pub fn parse_date(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
-/// Reads a moment: a date-time as [`parse_date`] does, or a date alone, which stands for its first moment in
-/// UTC. In seconds since 1970, without a fraction.
+/// Parses a moment: a date-time like [`parse_date`], or a date alone, which means its first moment in UTC. Returns
+/// whole seconds since 1970.
 pub fn parse_moment(text: &str) -> Option<i64> {
     let date_time = if has_shape(text, "0000-00-00") {
         parse_date(&format!("{text}T00:00:00Z"))
@@ -30,8 +30,7 @@ pub fn parse_moment(text: &str) -> Option<i64> {
     Some(date_time?.as_second())
 }
 
-/// A moment as RFC 3339 writes it, in UTC. The library's years end before those of `seconds` do; there the
-/// number itself has to do.
+/// A moment in RFC 3339, in UTC. A moment outside the library's range of years is written as the number of seconds.
 pub fn rfc3339(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.to_string())
 }

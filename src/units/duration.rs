@@ -1,10 +1,10 @@
-//! Durations as the original's operators write them: Go's syntax (`90m`, `1h30m`, `1.5h`). Errors say
-//! what is expected; naming the flag and what was found is left to the caller.
+//! Parses durations in Go's syntax (`90m`, `1h30m`, `1.5h`), as the original does. Errors say what is expected; the
+//! caller adds the flag and the text that was found.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Units of Go's `time.ParseDuration` and their length in nanoseconds. Both micro signs are Go's.
+/// Units of Go's `time.ParseDuration`, with their length in nanoseconds. Go accepts both micro signs.
 const UNITS: [(&str, u64); 8] = [
     ("ns", 1),
     ("us", 1_000),
@@ -16,10 +16,10 @@ const UNITS: [(&str, u64); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// Go's limit of a duration, in whole seconds: about 292 years.
+/// Limit of a duration in Go, in whole seconds: about 292 years.
 const LONGEST_SPAN: u64 = i64::MAX as u64 / 1_000_000_000;
 
-/// Reads a duration in Go's syntax, up to Go's limit of 2^63 - 1 ns (about 292 years). Parts of a
+/// Parses a duration in Go's syntax, up to Go's limit of 2^63 - 1 ns (about 292 years). Fractions of a
 /// nanosecond are cut off. The error says what is expected.
 pub fn parse_go_duration(text: &str) -> Result<Duration, String> {
     let invalid = || "a duration such as 90m, 1h30m or 1.5h".to_owned();
@@ -36,7 +36,7 @@ pub fn parse_go_duration(text: &str) -> Result<Duration, String> {
     let mut total: u128 = 0;
     while !rest.is_empty() {
         let (part, after) = first_part(rest).ok_or_else(invalid)?;
-        // Each part is below 10^32, and the total never gets past one part over the limit.
+        // Cannot overflow: each part is below 10^32, and the total before it is within the limit.
         total += part;
         if total > i64::MAX as u128 {
             return Err("a duration of at most 292 years".to_owned());
@@ -47,8 +47,8 @@ pub fn parse_go_duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_nanos(nanos))
 }
 
-/// Reads a span as people write it: days, then a duration in Go's syntax, and either alone: `30d`, `12h`,
-/// `1d12h`. The error says what is expected.
+/// Parses a span: days, a duration in Go's syntax, or both, such as `30d`, `12h` or `1d12h`. The error says what is
+/// expected.
 pub fn parse_span(text: &str) -> Result<Duration, String> {
     let expected = || "a span such as 30d, 12h or 1d12h".to_owned();
     let (digits, rest) = split_digits(text);
@@ -69,7 +69,7 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
     Ok(span)
 }
 
-/// A length of time as people write it: `7d`, `1h30m`, `45s`.
+/// A length of time in short form: `7d`, `1h30m`, `45s`.
 pub fn short(seconds: u64) -> String {
     if seconds > 0 && seconds.is_multiple_of(86_400) {
         return format!("{}d", seconds / 86_400);
@@ -90,13 +90,13 @@ pub fn short(seconds: u64) -> String {
     }
 }
 
-/// The period of the continuous queries, which is also the interval between an application's
-/// check-ins: whole seconds, at least one minute, at most Go's 292 years.
+/// The length of a period, which is also the interval between the check-ins of an installation: whole seconds, at
+/// least one minute, at most 292 years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueryPeriod(u64);
 
 impl QueryPeriod {
-    /// Reads a query period in Go's duration syntax.
+    /// Parses a query period in Go's duration syntax.
     pub fn parse(text: &str) -> Result<QueryPeriod, String> {
         let period = parse_go_duration(text)?;
         if period < Duration::from_secs(60) {
@@ -119,7 +119,7 @@ impl QueryPeriod {
     }
 }
 
-/// As an operator would write it: `1h30m`.
+/// In Go's syntax: `1h30m`.
 impl fmt::Display for QueryPeriod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
@@ -134,7 +134,7 @@ impl fmt::Display for QueryPeriod {
     }
 }
 
-/// Splits the first `<number><unit>` off `text`: its length in nanoseconds, and what follows.
+/// Splits the first `<number><unit>` off `text`: its length in nanoseconds, and the rest.
 fn first_part(text: &str) -> Option<(u128, &str)> {
     let (whole, rest) = split_digits(text);
     let (fraction, rest) = match rest.strip_prefix('.') {
@@ -149,7 +149,7 @@ fn first_part(text: &str) -> Option<(u128, &str)> {
         .unwrap_or(rest.len());
     let (name, rest) = rest.split_at(end);
     let (_, unit) = UNITS.iter().find(|(unit, _)| *unit == name)?;
-    // A number too large for u64 is over the limit in any unit: u64::MAX ns is already.
+    // A number too large for u64 is over the limit in any unit: even u64::MAX ns is.
     let whole = match whole {
         "" => 0,
         digits => digits.parse::<u64>().unwrap_or(u64::MAX),
@@ -158,7 +158,7 @@ fn first_part(text: &str) -> Option<(u128, &str)> {
     Some((nanos, rest))
 }
 
-/// `0.<digits>` of `unit`, rounded down. The first 18 digits are more than a nanosecond's worth.
+/// `0.<digits>` of `unit`, in nanoseconds, rounded down. Digits after the 18th are less than a nanosecond.
 fn fraction_of(digits: &str, unit: u64) -> u128 {
     let (value, scale) = digits
         .bytes()

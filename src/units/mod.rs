@@ -1,4 +1,4 @@
-//! Values as operators and clients write them: durations, dates and versions.
+//! Parses and formats values that operators and clients write: durations, dates, versions, and text to show.
 
 pub mod date;
 pub mod duration;

@@ -1,10 +1,10 @@
-//! Version numbers as operators write them. Whatever the original took as a version must be taken
-//! here, so that a config that worked there works here.
+//! Parses version numbers that operators write. Every version that the original accepts must be accepted, so that
+//! its response configs keep working.
 
 use semver::{BuildMetadata, Prerelease, Version};
 
-/// Reads a semantic version as leniently as the original did (Masterminds/semver v1): a leading `v`,
-/// a missing minor or patch number, and leading zeros are allowed. `None` where it is no version.
+/// Parses a semantic version as leniently as the original (Masterminds/semver v1): a leading `v`, a missing
+/// minor or patch number, and leading zeros are allowed. `None` if the text is not a version.
 pub fn parse_version(text: &str) -> Option<Version> {
     let text = text.strip_prefix('v').unwrap_or(text);
     let (text, build) = split_at_sign(text, '+');
@@ -20,7 +20,7 @@ pub fn parse_version(text: &str) -> Option<Version> {
     numbers.next().is_none().then_some(version)
 }
 
-/// What stands before `sign`, and what follows it where it occurs.
+/// The text before `sign`, and the text after it if it occurs.
 fn split_at_sign(text: &str, sign: char) -> (&str, Option<&str>) {
     match text.split_once(sign) {
         Some((before, after)) => (before, Some(after)),
@@ -29,12 +29,12 @@ fn split_at_sign(text: &str, sign: char) -> (&str, Option<&str>) {
 }
 
 fn number(digits: &str) -> Option<u64> {
-    // `u64::from_str` alone would take a sign, too.
+    // `u64::from_str` alone would accept a sign too.
     let only_digits = digits.bytes().all(|b| b.is_ascii_digit());
     only_digits.then(|| digits.parse().ok()).flatten()
 }
 
-/// Without the leading zeros of numeric identifiers, which semantic versioning forbids.
+/// Removes leading zeros of numeric identifiers, which semantic versioning forbids.
 fn prerelease(text: &str) -> Option<Prerelease> {
     let identifiers: Vec<&str> = text.split('.').map(without_leading_zeros).collect();
     Prerelease::new(&identifiers.join("."))

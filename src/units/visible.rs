@@ -1,11 +1,11 @@
-//! Text of strangers as something that can be looked at: characters that show nothing themselves and change how
-//! others are shown have no place in it.
+//! Makes a client's text safe to show: control characters, and invisible ones that change how other characters are
+//! shown, are replaced.
 
-/// Stands for a character that is not simply shown.
+/// Replacement for a character that must not be shown.
 pub const REPLACED: char = '\u{fffd}';
 
-/// Characters that show nothing themselves and change how others are shown: joiners, directions, fillers,
-/// variants, tags.
+/// Whether a character is invisible and may change how others are shown: joiners, directions, fillers, variant
+/// selectors, tags.
 pub fn is_invisible(c: char) -> bool {
     matches!(
         u32::from(c),
@@ -28,7 +28,7 @@ pub fn is_invisible(c: char) -> bool {
     )
 }
 
-/// The text in at most so many characters, with `…` for the rest and [`REPLACED`] for control and invisible ones.
+/// The text in at most `most` characters: `…` for the rest, [`REPLACED`] for control and invisible characters.
 pub fn visible(text: &str, most: usize) -> String {
     let show = |c: char| {
         if c.is_control() || is_invisible(c) {

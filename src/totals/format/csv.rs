@@ -1,7 +1,7 @@
-//! A report as CSV, for spreadsheets and scripts. Its columns are a promise.
+//! Writes a report as CSV, for spreadsheets and scripts. The columns are an interface: they stay.
 //!
-//! Quoted as RFC 4180 has it, lines end in a newline alone. A period without values has one line with an empty
-//! value, so that no period is missing; and so have the check-ins of a period that have no value. The lines of a
+//! Cells are quoted as in RFC 4180, but lines end in a newline alone. A period without values has one line with an
+//! empty value, so that no period is missing. Check-ins without a value have such a line too, so the lines of a
 //! period add up to its total.
 
 use std::io::{self, Write};
@@ -10,10 +10,10 @@ use super::figures::{exact, total};
 use crate::totals::report::{Part, Report, Row};
 use crate::units::date::rfc3339;
 
-/// Less is what adding up means leaves.
+/// Smallest remainder that gets a line; a smaller one is a rounding error of added means.
 const LEAST_REST: f64 = 0.05;
 
-/// Writes a heading and a line for each value of each row.
+/// Writes the heading, and one line for each value of each row.
 pub fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let is_field = matches!(
         report.rows.first().map(|row| &row.part),
@@ -65,7 +65,7 @@ fn lines(row: &Row, values: &[(&str, Option<f64>)], out: &mut impl Write) -> io:
     Ok(())
 }
 
-/// The columns that every line has.
+/// Columns that begin every line.
 fn start(row: &Row) -> String {
     format!(
         "{},{},{},{}",
@@ -76,8 +76,8 @@ fn start(row: &Row) -> String {
     )
 }
 
-/// A value as a cell. Strangers choose values, and a spreadsheet takes what begins like a formula for one, so
-/// such a value gets an apostrophe in front; JSON has it as it is.
+/// A value as a cell. Clients choose values, and a spreadsheet runs a value that begins like a formula. Such a
+/// value gets an apostrophe in front.
 pub fn cell(value: &str) -> String {
     let formula =
         |c: char| matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠') || c.is_control();

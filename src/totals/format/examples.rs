@@ -1,4 +1,4 @@
-//! Made-up reports for the tests of the formats. Rows are hours of 2026-11-23, by their number.
+//! Sample reports for the tests of the formats. Each row is an hour of 2026-11-23.
 
 use crate::totals::report::{Numbers, Part, Report, Row, ValueTotal};
 
@@ -26,7 +26,7 @@ pub fn row(hour: i64, total: f64, values: Vec<ValueTotal>) -> Row {
     }
 }
 
-/// An hour that the server was not there for.
+/// An hour that is not covered.
 pub fn unknown(hour: i64) -> Row {
     Row {
         covered_seconds: 0,
@@ -35,7 +35,7 @@ pub fn unknown(hour: i64) -> Row {
     }
 }
 
-/// A covered hour of five check-ins with count, sum, least and greatest of a field.
+/// A covered hour of five check-ins, with count, sum, least and greatest of a field.
 pub fn numbers(hour: i64, figures: Option<[f64; 4]>) -> Row {
     let numbers = figures.map(|[count, sum, least, greatest]| Numbers {
         count,

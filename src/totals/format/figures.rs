@@ -1,19 +1,19 @@
-//! Figures as every format writes them, and what a row says about a value that it does not have.
+//! Figures in the form that all formats use, and the figure of a value that a row does not list.
 
 use serde_json::Number;
 
 use crate::totals::report::{Every, Row};
 
-/// From here on a float does not hold every whole number.
+/// Limit of whole numbers that a float holds exactly.
 const WHOLE_UP_TO: f64 = 9_007_199_254_740_992.0;
 
-/// A total: without a fraction if it is whole, else (it is a mean) with one decimal.
+/// A total, rounded to one decimal; without a fraction if it is whole then.
 pub fn total(total: f64) -> Number {
     exact((total * 10.0).round() / 10.0)
 }
 
-/// A figure of a field as it is: without a fraction if it is whole. Zero in place of what is no number,
-/// which no check-in can bring.
+/// A figure of a field, not rounded; without a fraction if it is whole. Infinity and NaN become zero, as JSON has
+/// no form for them.
 pub fn exact(figure: f64) -> Number {
     if figure.fract() == 0.0 && figure.abs() < WHOLE_UP_TO {
         return Number::from(figure as i64);
@@ -21,22 +21,22 @@ pub fn exact(figure: f64) -> Number {
     Number::from_f64(figure).unwrap_or_else(|| Number::from(0))
 }
 
-/// What a row knows of a value that is not in it: nobody had it, if the row was covered from beginning to end
-/// or is a mean over periods that were; else it is unknown.
+/// Figure of a value that the row does not list: zero if the row is wholly covered or a mean over covered periods;
+/// otherwise unknown.
 pub fn absent(row: &Row, every: Every, query_period: u64) -> Option<f64> {
     row.total?;
     let covered = row.covered_seconds >= row.seconds;
     (covered || is_mean(row, every, query_period)).then_some(0.0)
 }
 
-/// Whether a row stands for the time that it has, so that it can be compared: a period that the server was
-/// there for but for a hundredth, or a mean over such ones.
+/// Whether the row can be compared with others: its period is covered to at least 99 %, or it is a mean over such
+/// periods.
 pub fn is_comparable(row: &Row, every: Every, query_period: u64) -> bool {
     let covered = row.covered_seconds.saturating_mul(100) >= row.seconds.saturating_mul(99);
     row.total.is_some() && (covered || is_mean(row, every, query_period))
 }
 
-/// A row of days has means, also where the ledger keeps only days of older periods.
+/// Whether the row is a mean over periods; kept days are means even if the report is by period.
 fn is_mean(row: &Row, every: Every, query_period: u64) -> bool {
     const DAY: u64 = 86_400;
     every != Every::Period || (row.seconds == DAY && query_period < DAY)

@@ -1,4 +1,4 @@
-//! A report as one JSON object. Its names are a promise.
+//! Writes a report as one JSON object. The names are an interface: they stay.
 
 use std::io::{self, Write};
 
@@ -15,7 +15,7 @@ struct Object<'a> {
     application: &'a str,
     by: &'a str,
     query_period_seconds: u64,
-    /// Of a report of several servers.
+    /// Empty unless the report is of several servers.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     servers: &'a [ObjectServer],
     rows: Vec<ObjectRow<'a>>,
@@ -69,7 +69,7 @@ pub fn write(application: &str, report: &Report, out: &mut impl Write) -> io::Re
     write_object(application, report, &[], out)
 }
 
-/// The same of several servers, with how much each was there for.
+/// Writes the merged report of several servers, with the time that each of them covered.
 pub fn write_merged(application: &str, merged: &Merged, out: &mut impl Write) -> io::Result<()> {
     let servers = merged.servers.iter().map(|server| ObjectServer {
         ledger: server.ledger.display().to_string(),
@@ -106,7 +106,7 @@ fn object<'a>(report: &Report, row: &'a Row) -> ObjectRow<'a> {
         finished: row.finished,
         total: row.total.map(total),
         part: match &row.part {
-            // Of all check-ins there are no values but the total itself.
+            // The only value would be the total itself.
             Part::Values(_) if report.by == "all" => ObjectPart::Values { values: Vec::new() },
             Part::Values(values) => ObjectPart::Values {
                 values: values.iter().map(value).collect(),

@@ -1,4 +1,4 @@
-//! Reports for other programs: CSV and JSON, the same for the command `report` and over HTTP.
+//! Writes reports for other programs, as CSV and JSON. The command `report` and HTTP use the same formats.
 
 pub mod csv;
 #[cfg(test)]
