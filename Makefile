@@ -1,18 +1,18 @@
 # make          builds ./bin/upgrade-responder
 # make run      builds and starts it with the sample configuration, and prints a check-in and a report to try
-# make demo     shows the page with two made-up years of an application; make pictures takes docs/page-*.png of it
+# make demo     shows the page with two years of invented totals; make pictures writes screenshots to docs/page-*.png
 # make test     installs what the tests need (Debian), then runs the format check, lints and all tests
 # make soak     10 minutes of random faults against the store; SOAK_SECONDS and SOAK_SEED change them
-# make bench    measures the whole program beside a bare listener, and says which targets are met; minutes
-# make bench-check  counts the instructions of a check-in; fails where they are over 5 % more than before
-# make bench-ledger  five years of totals: their size, and the time of reports; takes minutes
-# make tried    runs the tests and writes tests/TRIED.md: what was tried on the server, what came of it
+# make bench    measures the server and a bare listener, and prints which targets are met; takes minutes
+# make bench-check  counts the instructions of a check-in; fails if they are over 5 % more than the saved number
+# make bench-ledger  measures a ledger of five years: its size, and the time of reports; takes minutes
+# make tried    runs the tests and writes tests/TRIED.md: what was tried on the server, with the results
 # make fuzz     runs every fuzz target for SECONDS=600 each, or those in FUZZ; needs cargo-fuzz
 # make deny     checks licences, sources, versions and advisories of all dependencies; needs cargo-deny
 # make deb      builds the Debian package
-# make copyright  writes packaging/copyright again, from the licences of all crates in the program
-# make vm-test  installs it on a Debian with systemd, in a container, and tries it; takes minutes, needs root
-# make clean    removes what was built
+# make copyright  recreates packaging/copyright from the licences of all crates in the program
+# make vm-test  installs the package on a Debian with systemd in a container, and tests it; takes minutes, needs root
+# make clean    deletes the results of builds
 
 PORT ?= 8314
 PAGE_PORT ?= 8315
@@ -31,7 +31,7 @@ build:
 	cargo build --release --locked
 	install -D $(RELEASE) bin/upgrade-responder
 
-# With the profile of the server, so that a new clone builds the dependencies once.
+# The sample is built with the server's profile, so that a new clone builds the dependencies only once.
 run: SAMPLE_PROFILE := --release
 run: build $(SAMPLE_GEODB)
 	@printf '%s\n' '' \
@@ -50,12 +50,12 @@ run: build $(SAMPLE_GEODB)
 	  --geodb $(SAMPLE_GEODB) \
 	  --state-dir ./upgrade-responder-data
 
-# Elsewhere not as a release: the tests have built it already, and optimising it takes longer than running it.
+# Other targets use the debug profile: the tests have built it already, and optimising takes longer than the run.
 $(SAMPLE_GEODB): examples/sample-geodb.rs
 	@mkdir -p $(@D)
 	cargo run $(SAMPLE_PROFILE) --locked --example sample-geodb -- $@
 
-# Replaces what is there.
+# Replaces the data of an earlier demo.
 demo-data: build
 	cargo run --release --locked --example demo-fleet -- $(DEMO)
 	rm -rf $(DEMO)/state
@@ -82,14 +82,14 @@ test:
 	cargo clippy --bench load --bench instructions --bench ledger --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --package upgrade-responder-client --no-deps --locked
 	RUSTDOCFLAGS='-D warnings' cargo doc --package upgrade-responder --lib --no-deps --document-private-items --locked
-	# Tests wait more than they work: with two for each core they take 8 minutes on two cores, with one 13.
+	# Tests mostly wait. On two cores they take 8 minutes with two threads for each core, and 13 with one.
 	RUST_TEST_THREADS=$$((2 * $$(nproc))) cargo test --workspace --locked
 
 soak:
 	tests/install-debian-packages
 	cargo test --locked --test main -- --ignored --exact --nocapture soak::random_faults_lose_and_double_nothing
 
-# SAVE=--save writes benches/README.md and what later runs are compared with.
+# SAVE=--save writes the results to benches/, where later runs are compared with them.
 bench:
 	tests/install-debian-packages wrk:wrk gnuplot:gnuplot-nox
 	cargo bench --locked --bench load -- $(SAVE)
@@ -106,8 +106,8 @@ tried:
 	$(MAKE) test
 	tests/collect-tried $(TARGET)/tmp/tried >tests/TRIED.md
 
-# RUSTC_BOOTSTRAP: coverage for the fuzzer is a flag of nightly compilers, which the stable one has too.
-# No sanitizer: there is no unsafe code of ours, and without one it is twice as fast.
+# RUSTC_BOOTSTRAP lets the stable compiler accept the nightly flag for the fuzzer's coverage.
+# No sanitizer: this repository has no unsafe code, and fuzzing is twice as fast without one.
 fuzz:
 	@command -v cargo-fuzz >/dev/null || { echo 'make fuzz needs cargo-fuzz: cargo install --locked cargo-fuzz' >&2; exit 1; }
 	for target in $(FUZZ); do \

@@ -1,6 +1,6 @@
-//! `make bench-ledger`: five years of hourly totals of 500 values, and what they cost: bytes, opening,
-//! reports, commits. Prints the figures with their limits, fails where one is missed, and with `--save` keeps
-//! them in benches/ledger.txt.
+//! `make bench-ledger`: the size of a ledger with five years of hourly totals of 500 values, and the time of opening it,
+//! of reports and of commits. The benchmark prints the figures with their limits, and fails if one exceeds its limit.
+//! With `--save` it writes the figures to benches/ledger.txt.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ fn main() -> Result<()> {
         None,
     );
     row(
-        "a commit, 99 of 100",
+        "a commit, 99th percentile",
         ms(commits[commits.len() * 99 / 100]),
         "ms",
         None,
@@ -90,7 +90,7 @@ fn main() -> Result<()> {
     }
     match missed {
         0 => Ok(()),
-        missed => Err(format!("{missed} limits are missed").into()),
+        missed => Err(format!("{missed} limits exceeded").into()),
     }
 }
 
@@ -98,7 +98,7 @@ fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// Commits hour by hour, and turns old periods into days as the server does. Returns how long commits took.
+/// Commits hour by hour, and turns old periods into days as the server does. Returns the sorted durations of the commits.
 fn fill(path: &Path, period: QueryPeriod) -> Result<Vec<Duration>> {
     let mut ledger = Ledger::open(path, period, KEEP, START)?;
     let mut counts = Counts::new(&["kubernetes_version".to_owned()], ledger.lengths().clone());
@@ -122,7 +122,7 @@ fn fill(path: &Path, period: QueryPeriod) -> Result<Vec<Duration>> {
     Ok(commits)
 }
 
-/// Versions come and go over the years, so that their number grows.
+/// Writes a line of a check-in. Its versions change over the years, so that the number of versions grows.
 fn write_line(lines: &mut String, second: i64, hour: i64, client: i64) -> std::fmt::Result {
     let version = hour / (90 * 24) + client % VERSIONS;
     let kubernetes = hour / (180 * 24) + client % KUBERNETES;

@@ -1,7 +1,6 @@
-//! The parts of a check-in by themselves, in the order of its way: `cargo bench --bench micro`.
+//! Benchmarks of the separate parts of a check-in, in the order of processing: `cargo bench --bench micro`.
 //!
-//! Times depend on the machine and on what else it does; to see whether a change costs something,
-//! count instructions (`make bench-check`).
+//! Times depend on the machine and its load. To see the cost of a change, count instructions (`make bench-check`).
 
 mod common;
 
@@ -24,15 +23,15 @@ use upgrade_responder::line::{Record, encode as line};
 use upgrade_responder::spool::cardinality::{Limiter, Limits, Listed};
 use upgrade_responder::spool::segment::OpenSegment;
 
-// Run as an example it has a `main`, which nobody calls here.
+// The `main` of the example is not used here.
 #[allow(dead_code)]
 #[path = "../examples/sample-geodb.rs"]
 mod sample_geodb;
 
-/// Networks of the large database, about as many as GeoLite2-City has.
+/// Networks in the large database, about as many as in GeoLite2-City.
 const NETWORKS: u32 = 3_000_000;
 const CITIES: u32 = 50_000;
-/// Records in one append: a group at 20,000 check-ins a second.
+/// Records in one append, as at 20,000 check-ins per second.
 const GROUP: u64 = 100;
 
 fn main() {
@@ -76,7 +75,7 @@ fn look_up_in_the_sample(bencher: Bencher) {
 #[divan::bench]
 fn look_up_among_3_million(bencher: Bencher) {
     static LARGE: LazyLock<PathBuf> = LazyLock::new(large_geodb);
-    // All over the database, as clients are.
+    // Spread over the whole database, as clients are.
     look_up(bencher, &LARGE, |n| {
         network(n.wrapping_mul(2_654_435_761) % NETWORKS)
             .addr()
@@ -101,7 +100,7 @@ fn record_to_line(bencher: Bencher, name: &str) {
     bencher.bench_local(|| Record::new(&black_box(&check_in).parts(location, id), &mut scratch));
 }
 
-/// What rules add to a check-in that none of them fits, which costs most.
+/// The cost of rules for a check-in that none of them fits, which is the most expensive case.
 #[divan::bench(args = [0, 10, 100])]
 fn rules_for_a_check_in(bencher: Bencher, count: usize) {
     let config = response::parse(&common::with_rules(count)).unwrap();
@@ -117,7 +116,7 @@ fn rules_for_a_check_in(bencher: Bencher, count: usize) {
     });
 }
 
-/// What the writer thread does with a group: limits, timestamps, one write.
+/// The work of the writer thread for a group of records: limits, timestamps, one write.
 #[divan::bench]
 fn writer_appends_100(bencher: Bencher) {
     let dir = file("spool");
@@ -168,7 +167,7 @@ fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{name}"))
 }
 
-/// Made once and kept beside the build: it takes some time.
+/// The path of the large database, which is created once in the target folder because that takes time.
 fn large_geodb() -> PathBuf {
     let path = file("3-million.mmdb");
     if path.exists() {
@@ -183,11 +182,11 @@ fn large_geodb() -> PathBuf {
 }
 
 fn network(n: u32) -> Ipv4Net {
-    // From 1.0.0.0 on, every other /24, so that none of two neighbours can be merged.
+    // Every other /24 from 1.0.0.0 on, so that no two networks are adjacent and get merged.
     Ipv4Net::new((0x0100_0000 + (n << 9)).into(), 24).unwrap()
 }
 
-/// Laid out as in GeoLite2-City, with its eight languages.
+/// A record with the layout of GeoLite2-City and its eight languages.
 fn city(n: u32) -> Value {
     let languages = ["de", "en", "es", "fr", "ja", "pt-BR", "ru", "zh-CN"];
     let names = |what: &str| Value::map(languages.map(|l| (l, format!("{what} {n} ({l})"))));

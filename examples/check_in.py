@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A check-in from Python, once per period, with the standard library alone: check_in.py URL VERSION
+"""A check-in from Python, once per period, with only the standard library: check_in.py URL VERSION
 
 Prints the name of the version that is tagged "latest", and the minutes until the next check-in.
 """

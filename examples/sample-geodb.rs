@@ -1,8 +1,8 @@
-//! Writes a small city database in the MaxMind DB format, for trying the server out and for its
+//! Writes a small city database in the MaxMind DB format, for a first look at the server and for its
 //! tests: `sample-geodb PATH`.
 //!
-//! The networks are those reserved for documentation (RFC 5737, RFC 3849), the places are real
-//! but were assigned to them at will: the file holds nobody's data. The records are laid out as in
+//! The networks are those reserved for documentation (RFC 5737, RFC 3849). The places are real, but
+//! their networks are invented, so the file contains no real data. The records have the layout of
 //! GeoLite2-City, without the GeoNames numbers. `SOURCE_DATE_EPOCH` sets the build time; with it
 //! the bytes are always the same.
 
@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ipnet::IpNet;
 use mmdb_writer::{Value, Writer};
 
-/// A network and where its addresses are. Networks that are not listed (203.0.113.224/27,
+/// Networks with their places. Networks that are not listed (203.0.113.224/27,
 /// 2001:db8:8000::/33) are unknown to the database.
 #[rustfmt::skip]
 const PLACES: &[(&str, Place)] = &[
@@ -51,7 +51,7 @@ const PLACES: &[(&str, Place)] = &[
     ("2001:db8:7000::/36", RegisteredOnly("DE")),
 ];
 
-/// Code, English and German name, continent's code, latitude and longitude of about its middle.
+/// Code, English and German name, the continent's code, and latitude and longitude near the centre.
 #[rustfmt::skip]
 const COUNTRIES: &[(&str, &str, &str, &str, f64, f64)] = &[
     ("BR", "Brazil",        "Brasilien",          "SA", -10.0,  -55.0),
@@ -79,9 +79,9 @@ const CONTINENTS: &[(&str, &str, &str)] = &[
 enum Place {
     /// English name, German name, country.
     City(&'static str, &'static str, &'static str),
-    /// Country alone.
+    /// Only a country.
     Country(&'static str),
-    /// The network's owner is known, the place of its addresses is not.
+    /// The country in which the network is registered; the place of its addresses is unknown.
     RegisteredOnly(&'static str),
 }
 use Place::{City, Country, RegisteredOnly};
@@ -106,7 +106,7 @@ pub fn write(path: &Path) -> Result<(), String> {
     fs::write(path, database).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Now, or what `SOURCE_DATE_EPOCH` says in seconds since 1970.
+/// The build time: `SOURCE_DATE_EPOCH` in seconds since 1970 if it is set, else now.
 fn build_time() -> Result<SystemTime, String> {
     let Some(text) = env::var_os("SOURCE_DATE_EPOCH") else {
         return Ok(SystemTime::now());
@@ -117,7 +117,7 @@ fn build_time() -> Result<SystemTime, String> {
         .ok_or_else(|| format!("SOURCE_DATE_EPOCH is {text:?}; expected seconds since 1970"))
 }
 
-/// The file's bytes: an IPv6 tree with the IPv4 networks in it, as all makers' databases are.
+/// The file's bytes: an IPv6 tree that contains the IPv4 networks, as in the databases of all vendors.
 fn database(build_time: SystemTime) -> Result<Vec<u8>, String> {
     let mut writer = Writer::builder("Sample-City")
         .description(&[("en", "Invented places for the documentation networks")])

@@ -1,12 +1,12 @@
-//! What every benchmark sends and answers: check-ins of two sizes, and response configs of any.
+//! The check-ins and response configs of all benchmarks.
 //!
-//! The bodies are made, not recorded, but have the shape of real ones: `realistic` is what most
-//! applications send, `longhorn` has the number and the kind of keys that Longhorn has.
+//! The bodies are generated in the form of real ones: `realistic` is what most applications send, `longhorn` has as many
+//! keys, of the same types, as Longhorn's check-ins.
 
-// Each benchmark uses a part of it.
+// Each benchmark uses only a part of this module.
 #![allow(dead_code)]
 
-/// Where the check-ins come from: ten addresses of the sample geo database.
+/// The clients' addresses: ten addresses of the sample geo database.
 pub const ADDRESSES: [&str; 10] = [
     "192.0.2.7",
     "192.0.2.130",
@@ -20,14 +20,14 @@ pub const ADDRESSES: [&str; 10] = [
     "203.0.113.140",
 ];
 
-/// Check-ins of one kind, and what the operator has set for them.
+/// Check-ins of one kind, and the server's settings for them.
 pub struct Workload {
     pub name: &'static str,
-    /// In the order in which they are sent, again and again.
+    /// The bodies, which are sent repeatedly in this order.
     pub bodies: Vec<String>,
-    /// The request schema, where there is one.
+    /// The request schema, if the server has one.
     pub schema: Option<String>,
-    /// How many versions the response config has.
+    /// Number of versions in the response config.
     pub versions: usize,
 }
 
@@ -51,7 +51,7 @@ pub fn realistic() -> Workload {
     }
 }
 
-/// The same check-ins, answered from a response config of 60 versions: several KiB.
+/// The same check-ins with a response config of 60 versions, whose answer has several KiB.
 pub fn sixty_versions() -> Workload {
     Workload {
         name: "60 versions",
@@ -69,7 +69,7 @@ pub fn longhorn() -> Workload {
     }
 }
 
-/// `tags` and `fields`, without a schema.
+/// Check-ins with so many extra tags and fields, without a schema.
 pub fn extra_keys(name: &'static str, tags: usize, fields: usize) -> Workload {
     let body = |n: usize| {
         let tags: Vec<String> = (0..tags).map(|k| tag(k, n)).collect();
@@ -128,7 +128,7 @@ fn schema(tags: usize, fields: usize) -> String {
     )
 }
 
-/// A response config of so many versions.
+/// A response config with so many versions.
 pub fn response_config(versions: usize) -> String {
     let version = |n: usize| {
         let tag = if n + 1 == versions {
@@ -144,7 +144,7 @@ pub fn response_config(versions: usize) -> String {
     format!(r#"{{"versions":[{}]}}"#, versions.join(","))
 }
 
-/// The same with so many rules, of which none fits a check-in of these workloads.
+/// A response config with so many rules, none of which fits a check-in of these workloads.
 pub fn with_rules(rules: usize) -> String {
     let rule = |n: usize| {
         format!(

@@ -1,4 +1,4 @@
-//! Check-ins in process: the handler that the connection threads call, and a store without InfluxDB.
+//! Check-ins within this process: the handler that connection threads call, and the pipeline without InfluxDB.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ use upgrade_responder::units::duration::QueryPeriod;
 use crate::common::{self, ADDRESSES, Workload};
 use crate::{Result, sample_geodb};
 
-/// A folder that is removed in the end.
+/// A temporary folder, which is removed on drop.
 struct Folder(PathBuf);
 
 impl Drop for Folder {
@@ -58,7 +58,7 @@ pub fn run(workload: &Workload, count: u64) -> Result<()> {
         Arc::clone(&metrics),
         None,
     );
-    // TestRequest takes only texts that live for ever.
+    // TestRequest takes only `&'static str`.
     let bodies: Vec<&'static str> = workload
         .bodies
         .iter()
@@ -79,7 +79,7 @@ pub fn run(workload: &Workload, count: u64) -> Result<()> {
     }
 }
 
-/// What nginx passes on.
+/// A request with the headers that nginx passes on.
 fn request(body: &'static str, address: &str) -> Result<Request> {
     let header =
         |name: &str, value: &str| Header::from_str(name, value).map_err(|error| error.to_string());

@@ -1,17 +1,17 @@
-//! How many instructions a check-in takes, counted by valgrind's callgrind: the same number on a busy
-//! machine as on a quiet one, so that a change of a few percent shows.
+//! The number of instructions of a check-in, counted by valgrind's callgrind. The machine's load does not change the
+//! number, so changes of a few percent can be seen.
 //!
 //! `cargo bench --bench instructions` counts, compares with `benches/instructions.txt`, and fails if
-//! a case takes over 5 % more than is written there; with `-- --save` it writes the file anew.
+//! a case takes over 5 % more than the saved number; with `-- --save` it overwrites the file.
 //!
-//! The program runs itself under callgrind: once with few check-ins and once with many, and only the
-//! difference counts, so start and stop are left out. All is in it but the sockets and tiny_http's
-//! own reading: routing, parsing, schema, location, record, answer, and the writer thread's work.
+//! The program runs itself under callgrind once with few check-ins and once with many. The difference excludes start and
+//! stop. It includes routing, parsing, schema, location, record, answer, and the writer thread, but neither sockets nor
+//! the request parser of tiny_http.
 
+mod check_ins;
 #[path = "../common/mod.rs"]
 mod common;
-// Only the sample geo database is needed of it.
-mod check_ins;
+// Only the function that writes the sample geo database is used.
 #[allow(dead_code)]
 #[path = "../../examples/sample-geodb.rs"]
 mod sample_geodb;
@@ -25,10 +25,10 @@ use std::{env, fs};
 use common::Workload;
 
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
-/// Check-ins of the two runs.
+/// Number of check-ins in each of the two runs.
 const FEW: u64 = 1_000;
 const MANY: u64 = 5_000;
-/// How much more than what is written down is too much.
+/// Limit on the ratio of a count to the saved one.
 const TOLERANCE: f64 = 1.05;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             .parse()
             .map_err(Into::into)
             .and_then(|count| check_ins::run(&workload(name), count).map(|()| true)),
-        // cargo adds --bench.
+        // cargo adds the argument --bench.
         args => compare(args.contains(&"--save")),
     };
     match done {
@@ -69,18 +69,18 @@ fn workload(name: &str) -> Workload {
     found.unwrap_or_else(common::realistic)
 }
 
-/// Counts all cases; false if one takes too many.
+/// Counts the instructions of all cases; false if a case exceeds the limit.
 fn compare(save: bool) -> Result<bool> {
     let kept = fs::read_to_string(KEPT).unwrap_or_default();
     let mut text = String::from("# instructions per check-in, by `make bench-check`\n");
     let mut good = true;
-    println!("{:<14} {:>12} {:>12}", "check-in", "instructions", "kept");
+    println!("{:<14} {:>12} {:>12}", "check-in", "instructions", "saved");
     for Workload { name, .. } in workloads() {
         let counted = (count(name, MANY)? - count(name, FEW)?) / (MANY - FEW);
         let before = kept_count(&kept, name);
         let over = before.is_some_and(|before| counted as f64 > before as f64 * TOLERANCE);
         let verdict = match (before, over) {
-            (None, _) => "not kept yet: --save writes it",
+            (None, _) => "not saved yet; --save writes it",
             (_, true) => "over 5 % more",
             (_, false) => "",
         };
@@ -102,7 +102,7 @@ fn kept_count(kept: &str, name: &str) -> Option<u64> {
     line.parse().ok()
 }
 
-/// Instructions of the whole program with so many check-ins.
+/// Number of instructions of a run with so many check-ins.
 fn count(name: &str, check_ins: u64) -> Result<u64> {
     let out = env::temp_dir().join(format!("callgrind-{}-{check_ins}", std::process::id()));
     let run = Command::new("valgrind")

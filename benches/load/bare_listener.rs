@@ -1,5 +1,5 @@
-//! The least a check-in can cost: the server's own accept path and its way to send an answer, with
-//! constant bytes. The benchmark runs itself as this program and compares the server with it.
+//! The lower limit of the cost of a check-in: a listener that accepts connections and answers with the server's own
+//! code, but with constant bytes. The benchmark runs itself as this listener and compares the server with it.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -18,8 +18,8 @@ use crate::Result;
 struct Constant(Answer);
 
 thread_local! {
-    /// As much at once as the server reads. Kept: to zero it for each request costs the listener more than
-    /// to read most bodies.
+    /// Buffer of the size that the server reads with. It is reused, because zeroing it for each request costs more than
+    /// reading most bodies.
     static BODY: RefCell<[u8; 8 * 1024]> = const { RefCell::new([0; 8 * 1024]) };
 }
 
@@ -34,7 +34,7 @@ impl Handler for Constant {
     }
 }
 
-/// Listens on `address` and answers `size` bytes, until it is killed.
+/// Listens on `address` and answers with `size` bytes, until the process is killed.
 pub fn run(address: &str, size: &str) -> Result<()> {
     let address: SocketAddr = address.parse()?;
     let handler = Arc::new(Constant(Answer::of_config(

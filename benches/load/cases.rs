@@ -1,5 +1,5 @@
-//! The cases of the table: the server with everything included, InfluxDB too, against the bare
-//! listener in turn, so that both meet the same machine.
+//! The cases of the table. The server, with InfluxDB, and the bare listener are measured in turn, so that both see the
+//! same state of the machine.
 
 use std::time::{Duration, Instant};
 
@@ -12,28 +12,28 @@ use crate::support::server::{DATABASE, Running};
 use crate::wrk::Wrk;
 use crate::{Pace, Result, median, progress};
 
-/// As many as the issue of all this was measured with.
 const CONNECTIONS: usize = 32;
 const MANY: u64 = 1_000_000;
 const FIRST: u64 = 100_000;
 const STARTS: usize = 5;
 
-/// One kind of check-in, round by round.
+/// The results of one kind of check-in.
 pub struct Case {
     pub name: &'static str,
     pub rounds: Vec<Pair>,
-    /// Points in InfluxDB, and check-ins that the server has recorded.
+    /// Points in InfluxDB; all recorded check-ins must be there.
     pub points: u64,
+    /// Check-ins that the server has recorded.
     pub recorded: u64,
-    /// KiB at most.
+    /// Peak memory of the server in KiB.
     pub peak: u64,
 }
 
-/// A round of each.
+/// A round of the bare listener and one of the server.
 pub struct Pair {
     pub bare: Round,
     pub server: Round,
-    /// The bare listener while InfluxDB stores as many points as it did beside the server.
+    /// A round of the bare listener while InfluxDB stores as many points as in the server's round.
     pub beside: Option<Round>,
 }
 
@@ -43,7 +43,7 @@ impl Case {
     }
 }
 
-/// All cases.
+/// Measures all cases.
 pub fn run(pace: &Pace) -> Result<Vec<Case>> {
     let workloads = [
         common::realistic(),
@@ -101,19 +101,21 @@ fn case(workload: &Workload, pace: &Pace) -> Result<Case> {
     })
 }
 
-/// What a million check-ins leave behind.
+/// Memory and requests to InfluxDB after a million check-ins.
 pub struct Long {
     pub check_ins: u64,
-    /// KiB at most, after the first 100,000 and in the end.
+    /// Peak memory after the first 100,000 check-ins, in KiB.
     pub peak_first: u64,
+    /// Peak memory after all check-ins, in KiB.
     pub peak: u64,
-    /// Write requests that InfluxDB has got, and how many it may get: one a second or for 5000 points,
-    /// whichever is more, round by round, since each round ends with what is left.
+    /// Write requests to InfluxDB.
     pub writes: u64,
+    /// Limit on the write requests: one per second or one per 5000 points, whichever is more. It is the sum over the
+    /// rounds, because each round ends with a partial batch.
     pub writes_allowed: f64,
 }
 
-/// A million check-ins with the sample geo database, in parts of the length of a round.
+/// Sends a million check-ins with the sample geo database, in rounds of two seconds.
 pub fn long(pace: &Pace) -> Result<Long> {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
@@ -133,7 +135,7 @@ pub fn long(pace: &Pace) -> Result<Long> {
             peak_first = server.memory().1;
         }
         progress(&format!(
-            "{check_ins} check-ins, {} KiB at most",
+            "{check_ins} check-ins, peak memory {} KiB",
             server.memory().1
         ));
     }
@@ -146,7 +148,7 @@ pub fn long(pace: &Pace) -> Result<Long> {
     })
 }
 
-/// The slowest of a few starts, from the command to the log line that says ready, in milliseconds.
+/// The time from the command to the log line "ready", in milliseconds: the slowest of a few starts.
 pub fn start_to_ready() -> f64 {
     let scratch = Scratch::new();
     let workload = common::sixty_versions();

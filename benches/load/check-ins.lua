@@ -1,5 +1,5 @@
--- Sends the check-ins of a file again and again: each line is an address, a tab and a body.
--- In the end one line says what came of it, for the benchmark to read.
+-- Sends the check-ins of a file repeatedly. A line of the file is an address, a tab and a body.
+-- The last line of the output has the results, which the benchmark reads.
 
 local requests, sent = {}, 0
 

@@ -1,5 +1,5 @@
-//! What the cost of a check-in grows with, and what not. Without InfluxDB: the records stay in the
-//! spool, so that nothing but the server is measured.
+//! The CPU time of a check-in in various conditions, such as the number of connections. There is no InfluxDB: the
+//! records stay in the spool, so that only the server is measured.
 
 use std::fs;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::{Pace, Result, median, progress};
 const CONNECTIONS: usize = 32;
 const SEGMENT: usize = 8 * 1024 * 1024;
 
-/// One axis: what is varied, and the CPU time of a check-in in µs at each value.
+/// A condition that is varied, and the CPU time of a check-in in µs at each of its values.
 pub struct Axis {
     pub name: &'static str,
     pub points: Vec<(u64, f64)>,
@@ -60,7 +60,7 @@ fn plain(workload: &Workload, connections: usize, pace: &Pace) -> Result<f64> {
     cost(&scratch, &server, workload, connections, pace)
 }
 
-/// The median of a few rounds.
+/// The CPU time of a check-in in µs, as the median of a few rounds.
 fn cost(
     scratch: &Scratch,
     server: &Measured,
@@ -76,7 +76,7 @@ fn cost(
     Ok(median(rounds.iter().map(|round| round.cpu)))
 }
 
-/// With segments that an earlier run left.
+/// The cost with a spool that already has so many MiB of segments.
 fn backlog(mib: u64, pace: &Pace) -> Result<f64> {
     let scratch = Scratch::new();
     let workload = common::realistic();

@@ -1,12 +1,11 @@
-//! The benchmark of the whole program, under a real load and with a real InfluxDB: `make bench`.
+//! The benchmark of the whole program with a real InfluxDB: `make bench`.
 //!
-//! It drives the server and a bare listener in turn with Debian's `wrk`, and says which of the
-//! targets are met. All goes over loopback and ends by itself after some minutes. Beside other work
-//! the figures are those of the machine, not of the program.
+//! It sends check-ins to the server and to a bare listener in turn with Debian's `wrk`, over loopback, and prints which
+//! targets are met. It takes some minutes. Other work on the machine distorts the figures.
 //!
 //! `cargo bench --bench load [-- PART…] [--short] [--save]`: the parts are `cases`, `long`, `start` and
-//! `growth`; without any, all. `--save` writes the tables and the plot in `benches/`, and
-//! `benches/results.json`, which a later run is compared with.
+//! `growth`; the default is all of them. `--save` writes the tables and the plot in `benches/`, and
+//! `benches/results.json`, with which later runs are compared.
 
 mod bare_listener;
 mod cases;
@@ -31,7 +30,7 @@ use report::Report;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// How much is measured.
+/// Number and length of the rounds.
 pub struct Pace {
     rounds: usize,
     round: Duration,
@@ -44,7 +43,7 @@ const WHOLE: Pace = Pace {
     growth_rounds: 3,
 };
 
-/// For trying the benchmark itself.
+/// For a quick test of the benchmark itself.
 const SHORT: Pace = Pace {
     rounds: 1,
     round: Duration::from_secs(1),

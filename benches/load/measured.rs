@@ -1,4 +1,4 @@
-//! The programs that are measured: how much CPU and memory they take, and what the server counts.
+//! The processes that are measured, with their CPU time, their memory and the server's counters.
 
 use std::fs;
 use std::process::Command;
@@ -17,15 +17,15 @@ use crate::{Result, wrk::Answers, wrk::Wrk};
 /// Time for all records to be stored in InfluxDB.
 const DELIVERED: Duration = Duration::from_secs(120);
 
-/// A round of check-ins and what it took.
+/// The result of a round of check-ins.
 #[derive(Clone, Copy, Debug)]
 pub struct Round {
     pub answers: Answers,
-    /// CPU time of the process by answer, in microseconds, with what came after the last answer.
+    /// CPU time of the process per answer in microseconds, including the delivery after the last answer.
     pub cpu: f64,
 }
 
-/// The server with its own counters at hand.
+/// A running server with its metrics.
 pub struct Measured {
     running: Running,
     metrics: Address,
@@ -67,12 +67,12 @@ impl Measured {
         self.running.addr()
     }
 
-    /// Sends check-ins and waits until all of them are stored, where there is an InfluxDB.
+    /// Sends check-ins and, with an InfluxDB, waits until all of them are stored.
     pub fn round(&self, wrk: &Wrk) -> Result<Round> {
         round(self.running.pid(), wrk, self.address(), || self.settle())
     }
 
-    /// Waits until no record is on its way any more.
+    /// Waits until all records are delivered, if the server has an InfluxDB.
     pub fn settle(&self) {
         if self.delivers {
             wait_for(DELIVERED, "all records to be stored", || {
@@ -81,26 +81,26 @@ impl Measured {
         }
     }
 
-    /// A counter without labels, or with them as they are written.
+    /// The value of a metric; `name` includes the labels.
     pub fn metric(&self, name: &str) -> u64 {
         metrics::value(&self.metrics, name)
     }
 
-    /// Resident memory now and at most, in KiB.
+    /// Current and peak resident memory in KiB.
     pub fn memory(&self) -> (u64, u64) {
         let pid = self.running.pid();
         (proc_status(pid, "VmRSS"), proc_status(pid, "VmHWM"))
     }
 }
 
-/// The bare listener as a process of its own.
+/// The bare listener as a separate process.
 pub struct Bare {
     process: Process,
     address: Address,
 }
 
 impl Bare {
-    /// Answers as many bytes as the server does.
+    /// Starts a listener whose answers are as long as those of the server.
     pub fn start(scratch: &Scratch, like: &Measured) -> Result<Bare> {
         let mut connection = Connection::open(like.address())?;
         let answer = connection.post_checkin("{}", &[])?;
@@ -128,10 +128,10 @@ fn round(pid: u32, wrk: &Wrk, address: &Address, settle: impl Fn()) -> Result<Ro
     Ok(Round { answers, cpu })
 }
 
-/// User and system time of a process with all its threads, those that have ended too.
+/// User and system time of a process with all its threads, including threads that have ended.
 fn cpu(pid: u32) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name, in brackets, may hold spaces.
+    // The name, in parentheses, may contain spaces.
     let (_, fields) = stat.rsplit_once(')').ok_or("no /proc/PID/stat")?;
     let mut fields = fields.split_whitespace().skip(11);
     let mut ticks = 0.0;

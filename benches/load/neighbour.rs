@@ -1,4 +1,4 @@
-//! The load of a busy InfluxDB without a server: what of a bare listener's figures is the neighbour's share.
+//! The load of a busy InfluxDB on a bare listener, to separate InfluxDB's effect on latencies from the server's.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -16,7 +16,7 @@ use crate::support::influx::Influx;
 use crate::support::scratch::Scratch;
 
 const DATABASE: &str = "neighbour";
-/// Points in a request, as the server sends them.
+/// Points in a request, as many as the server sends by default.
 const BATCH: usize = 5000;
 
 /// The points of a workload, as the server stores them.
@@ -41,7 +41,7 @@ impl Points {
         bodies.map(record).collect::<Result<_>>().map(Points)
     }
 
-    /// Does something while InfluxDB stores so many points a second.
+    /// Calls `doing` while InfluxDB stores `per_second` points per second.
     pub fn stored_beside<T>(
         &self,
         influx: &Influx,

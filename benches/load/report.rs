@@ -1,4 +1,4 @@
-//! What was measured, for people (a table in Markdown, a plot) and for comparing two runs (JSON).
+//! The output of the benchmark: tables in Markdown and a plot for readers, and JSON for comparison with later runs.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -26,7 +26,7 @@ pub struct Report {
     pub growth: Vec<Axis>,
 }
 
-/// A promise, and whether it is kept.
+/// A limit on a figure, and whether the figure meets it.
 struct Target {
     what: &'static str,
     found: String,
@@ -46,10 +46,10 @@ impl Target {
 }
 
 impl Report {
-    /// The tables.
+    /// The tables in Markdown.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        // A String takes every write.
+        // Writing to a String never fails.
         let _ = self.write_cases(&mut text);
         let _ = self.write_targets(&mut text);
         let _ = self.write_growth(&mut text);
@@ -63,7 +63,7 @@ impl Report {
         let kept = kept();
         writeln!(
             text,
-            "| check-in | a second | p50 ms | p99 ms | CPU µs | bare µs | ratio | kept ratio | peak MiB | points = check-ins |\n\
+            "| check-in | per second | p50 ms | p99 ms | CPU µs | bare µs | ratio | earlier ratio | peak MiB | points = check-ins |\n\
              |---|---|---|---|---|---|---|---|---|---|"
         )?;
         for case in &self.cases {
@@ -92,7 +92,7 @@ impl Report {
         if targets.is_empty() {
             return Ok(());
         }
-        writeln!(text, "| target | found | at most | |\n|---|---|---|---|")?;
+        writeln!(text, "| target | measured | limit | |\n|---|---|---|---|")?;
         for target in targets {
             let met = if target.met { "met" } else { "**missed**" };
             let Target {
@@ -112,14 +112,14 @@ impl Report {
                 1.3
             };
             let what = match case.name {
-                "realistic" => "CPU to the bare listener's, realistic",
-                "longhorn" => "CPU to the bare listener's, Longhorn's size",
-                _ => "CPU to the bare listener's, 60 versions",
+                "realistic" => "CPU relative to the bare listener, realistic",
+                "longhorn" => "CPU relative to the bare listener, longhorn",
+                _ => "CPU relative to the bare listener, 60 versions",
             };
             targets.push(Target::at_most(what, "", case.ratio(), most));
             if case.name == common::realistic().name {
                 let ratio = case.median(|pair| pair.server.answers.p99 / pair.bare.answers.p99);
-                let what = "p99 to the bare listener's, realistic";
+                let what = "p99 relative to the bare listener, realistic";
                 targets.push(Target::at_most(what, "", ratio, 1.5));
                 let beside = |value: fn(&Round) -> f64| {
                     case.median(|pair| {
@@ -129,13 +129,13 @@ impl Report {
                 };
                 targets.extend([
                     Target::at_most(
-                        "... the listener's beside an InfluxDB that is as busy",
+                        "... beside an equally busy InfluxDB",
                         "",
                         beside(|round| round.answers.p99),
                         1.5,
                     ),
                     Target::at_most(
-                        "CPU to the bare listener's beside such an InfluxDB",
+                        "CPU relative to the bare listener beside such an InfluxDB",
                         "",
                         beside(|round| round.cpu),
                         1.3,
@@ -143,7 +143,7 @@ impl Report {
                 ]);
             }
             targets.push(Target {
-                what: "points that are not in InfluxDB",
+                what: "points missing in InfluxDB",
                 found: case.recorded.abs_diff(case.points).to_string(),
                 most: "0".to_owned(),
                 met: case.recorded == case.points,
@@ -154,10 +154,10 @@ impl Report {
             let grown = long.peak.saturating_sub(long.peak_first) as f64 / 1024.0;
             let writes = long.writes as f64 / long.writes_allowed;
             targets.extend([
-                Target::at_most("memory after a million check-ins", " MiB", peak, 16.0),
-                Target::at_most("... more than after 100,000", " MiB", grown, 1.0),
+                Target::at_most("peak memory after a million check-ins", " MiB", peak, 16.0),
+                Target::at_most("... growth since the first 100,000", " MiB", grown, 1.0),
                 Target::at_most(
-                    "requests to InfluxDB, to one a second or 5000 points",
+                    "requests to InfluxDB, relative to one per second or 5000 points",
                     "",
                     writes,
                     1.0,
@@ -219,7 +219,7 @@ impl Report {
         all
     }
 
-    /// Writes what is kept in the repository.
+    /// Writes the files that are part of the repository.
     pub fn save(&self) -> Result<()> {
         let folder = Path::new(FOLDER);
         let json = serde_json::to_string_pretty(&self.json())? + "\n";
@@ -252,7 +252,10 @@ impl Report {
             .stdin(Stdio::piped())
             .spawn()
             .map_err(|error| format!("gnuplot: {error}; install gnuplot"))?;
-        let input = gnuplot.stdin.take().ok_or("gnuplot takes no script")?;
+        let input = gnuplot
+            .stdin
+            .take()
+            .ok_or("gnuplot has no standard input")?;
         { input }.write_all(script.as_bytes())?;
         match gnuplot.wait()? {
             status if status.success() => Ok(()),
@@ -267,7 +270,7 @@ impl Case {
     }
 }
 
-/// What an earlier run has saved.
+/// The results that an earlier run has saved.
 fn kept() -> Value {
     let text = fs::read_to_string(Path::new(FOLDER).join("results.json")).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Debian's `wrk` as the client: so many connections, each with one request at a time.
+//! Debian's `wrk` as the client. Each of its connections sends one request at a time.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::support::scratch::Scratch;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/load/check-ins.lua");
 
-/// What to send, and how.
+/// The check-ins to send, the number of connections, and the time.
 #[derive(Clone)]
 pub struct Wrk {
     check_ins: PathBuf,
@@ -19,10 +19,10 @@ pub struct Wrk {
     time: Duration,
 }
 
-/// What came of it.
+/// The number of answers and their latencies.
 #[derive(Clone, Copy, Debug)]
 pub struct Answers {
-    /// Whole answers; up to one more a connection was under way when the time was over.
+    /// Complete answers; at the end, each connection may have had one more in flight.
     pub count: u64,
     pub seconds: f64,
     /// In milliseconds.
@@ -34,7 +34,7 @@ pub struct Answers {
 impl Wrk {
     pub fn new(scratch: &Scratch, workload: &Workload, connections: usize, time: Duration) -> Wrk {
         let lines = workload.bodies.iter().enumerate();
-        // As many addresses as there are, whatever the number of bodies.
+        // Addresses are assigned in turn.
         let lines = lines.map(|(n, body)| format!("{}\t{body}\n", ADDRESSES[n % ADDRESSES.len()]));
         let file = scratch.write("check-ins", lines.collect::<String>());
         Wrk {
@@ -51,7 +51,7 @@ impl Wrk {
         }
     }
 
-    /// Sends until the time is over. Any answer but a 200 is an error.
+    /// Sends check-ins until the time is over. An answer other than 200 is an error.
     pub fn send(&self, to: &Address) -> Result<Answers> {
         let output = Command::new("wrk")
             .args(["-t", "1", "-c", &self.connections.to_string()])
@@ -78,7 +78,7 @@ impl Wrk {
             Some(_) => Err(format!("some check-ins got no answer of 200:\n{text}").into()),
             None => {
                 let said = String::from_utf8_lossy(&output.stderr);
-                Err(format!("wrk said\n{text}{said}").into())
+                Err(format!("wrk printed no result:\n{text}{said}").into())
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The files that are written of the fleet.
+//! Writes the totals and the response config of the fleet.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -10,17 +10,18 @@ use serde_json::json;
 use super::fleet::{DAY, Fleet, HOUR, Part, RELEASES, Told};
 
 const COLUMNS: &str = "kind,start,seconds,covered_seconds,periods,dimension,type,value,name,country,total,least,greatest,count,sum";
-/// Days before now from which on each period is kept, as a ledger does by default, and days before now on which
-/// periods of two hours gave way to such of one.
+/// Days for which there is a total for each period; before them there are totals for days, as in a real ledger.
 const DETAIL: i64 = 88;
+/// Days since the period was changed from two hours to one.
 const PERIOD_CHANGE: i64 = 60;
+/// Days for which there are totals.
 const HISTORY: i64 = 730;
-/// An outage from an hour before a midnight to an hour after the next one, so many days before now.
+/// Days since an outage, which lasts from an hour before a midnight to an hour after the next one.
 const OUTAGE: i64 = 19;
-/// Moments of a day that its least and greatest figures are taken from.
+/// Number of moments in a day from which its least and greatest figures are taken.
 const LOOKS_A_DAY: i64 = 4;
 
-/// Writes `totals.csv` and `response-config.json` into the folder, for a fleet at that moment (seconds since 1970).
+/// Writes `totals.csv` and `response-config.json` into the folder; `now` is in seconds since 1970.
 pub fn write(folder: &Path, now: i64) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let hour = now - now.rem_euclid(HOUR);
@@ -45,7 +46,7 @@ pub fn write(folder: &Path, now: i64) -> io::Result<()> {
         } else {
             HOUR
         };
-        // Of the hour that runs, so much has passed.
+        // The current hour is covered only up to now.
         let covered = seconds.min(now - start);
         if !outage.contains(&start) && covered > 0 {
             let part = covered as f64 / seconds as f64;
@@ -60,7 +61,7 @@ pub fn write(folder: &Path, now: i64) -> io::Result<()> {
     out.flush()
 }
 
-/// Means over some moments, with the least and the greatest figure among them.
+/// The mean of each figure over some moments, with its least and greatest values.
 fn together(looks: &[Vec<Told>]) -> Vec<Told> {
     let count = looks.len() as f64;
     let mut means = looks[0].clone();
@@ -77,7 +78,7 @@ fn together(looks: &[Vec<Told>]) -> Vec<Told> {
                 *least = totals.clone().fold(f64::MAX, f64::min);
                 *greatest = totals.fold(0.0, f64::max);
             }
-            // A mean of them changes too little to be seen.
+            // The figures of the first moment stand for the day: a mean would hardly differ.
             Part::Numbers { .. } => {}
         }
     }
@@ -87,7 +88,7 @@ fn together(looks: &[Vec<Told>]) -> Vec<Told> {
 fn line(out: &mut impl Write, head: &str, told: &Told) -> io::Result<()> {
     let [dimension, kind, value, name, country] = &told.names;
     match &told.part {
-        // Nobody had it.
+        // No installation has the value, so the ledger would not have the line.
         Part::Total { greatest, .. } if *greatest < 0.5 => Ok(()),
         Part::Total {
             total,

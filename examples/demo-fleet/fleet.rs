@@ -1,9 +1,10 @@
-//! The fleet that is made up: how many installations there are at a moment, and what they are.
+//! The invented fleet: the number of installations at a moment, and their versions, places and tags.
 
 pub const HOUR: i64 = 3_600;
 pub const DAY: i64 = 86_400;
 
-/// A release, when it was, how much of the older ones it takes in the end, and in how many days most of that.
+/// A release with its age, the share of older installations that change to it in the end, and the days in which most of
+/// these do.
 pub struct Release {
     pub name: &'static str,
     pub days_ago: i64,
@@ -27,7 +28,7 @@ pub const RELEASES: [Release; 5] = [
     release("v1.7.1", 140, 0.76, 40.0),
     release("v1.8.0", 28, 0.82, 26.0),
 ];
-/// What ran before them.
+/// The version that installations have before these releases.
 const OLDER: &str = "v1.3.2";
 
 /// Countries: ISO code, name, share in thousandths.
@@ -59,7 +60,7 @@ const CITIES: [(&str, &str, f64); 24] = [
     ("Nürnberg", "DE", 4.0), ("תל אביב", "IL", 2.5), ("القاهرة", "EG", 1.2), ("Reykjavík", "IS", 0.4),
 ];
 
-/// Versions of Kubernetes; a new one begins to be used so many days before now.
+/// Versions of Kubernetes, with the number of days since their first use.
 const KUBERNETES: [(&str, i64); 10] = [
     ("v1.34", 75),
     ("v1.33", 190),
@@ -73,7 +74,7 @@ const KUBERNETES: [(&str, i64); 10] = [
     ("v1.25", 1160),
 ];
 
-/// A line of a period: dimension, type, value, the country's name, a city's country, and its figures.
+/// A line of a period: the columns dimension, type, value, name and country, and its figures.
 #[derive(Clone)]
 pub struct Told {
     pub names: [&'static str; 5],
@@ -117,7 +118,7 @@ impl Told {
         }
     }
 
-    /// What of it has checked in when a part of the period has passed.
+    /// The line as it is when a part of the period has passed.
     pub fn of_part(mut self, passed: f64) -> Told {
         if passed >= 1.0 {
             return self;
@@ -128,7 +129,7 @@ impl Told {
                 least,
                 greatest,
             } => {
-                // Rounded down, so that the parts add up to no more than all of them.
+                // Rounded down, so that the totals of values do not exceed the total of all check-ins.
                 let whole = (*total * passed).floor();
                 (*total, *least, *greatest) = (whole, whole, whole);
             }
@@ -139,12 +140,12 @@ impl Told {
 }
 
 pub struct Fleet {
-    /// The beginning of the hour that runs, in seconds since 1970.
+    /// The beginning of the current hour, in seconds since 1970.
     pub now: i64,
 }
 
 impl Fleet {
-    /// All totals of a period that begins at that moment; the one of all check-ins first.
+    /// All lines of a period that begins at `start`; that of all check-ins is the first.
     pub fn at(&self, start: i64) -> Vec<Told> {
         let days = (start - self.now) as f64 / DAY as f64;
         let all = installations(days, start).round();
@@ -202,12 +203,12 @@ impl Fleet {
     }
 }
 
-/// Growth, a week, a day, and some noise.
+/// The number of installations: growth, a weekly and a daily wave, and noise.
 fn installations(days: f64, start: i64) -> f64 {
     let grown = 27_000.0 + 21_500.0 * (1.0 + days / 730.0).max(0.0).powf(1.2);
     let turn = std::f64::consts::TAU;
     let weeks = start as f64 / (7.0 * DAY as f64);
-    // No two weeks and no two days are alike; each begins and ends at zero.
+    // The heights of the waves differ, but each wave begins and ends at zero.
     let week = 0.011 * (1.0 + 0.6 * noise(weeks.floor() as i64, "week"));
     let week = week * ((weeks * turn).sin() + 0.3 * (2.0 * weeks * turn).sin());
     let day = 0.006 * (1.0 + 0.7 * noise(start.div_euclid(DAY), "day"));
@@ -215,7 +216,7 @@ fn installations(days: f64, start: i64) -> f64 {
     grown * (1.0 + week + day + 0.004 * noise(start, "all"))
 }
 
-/// Each release takes from all older ones.
+/// The share of each release, which grows at the cost of all older ones.
 fn versions(days: f64) -> Vec<(&'static str, f64)> {
     let mut left = 1.0;
     let mut shares = Vec::new();
@@ -226,7 +227,7 @@ fn versions(days: f64) -> Vec<(&'static str, f64)> {
             shares.push((release.name, share));
             left -= share;
         } else {
-            // So that each moment has the same lines.
+            // `together` needs the same lines at each moment.
             shares.push((release.name, 0.0));
         }
     }
@@ -249,13 +250,13 @@ fn kubernetes(days: f64) -> Vec<(&'static str, f64)> {
     shares
 }
 
-/// A slow change of a share, and some noise.
+/// A factor near 1 that changes a share slowly, with some noise.
 fn wave(start: i64, name: &str) -> f64 {
     let phase = noise(0, name) * std::f64::consts::PI;
     1.0 + 0.05 * (start as f64 / (160.0 * DAY as f64) + phase).sin() + 0.01 * noise(start, name)
 }
 
-/// From -1 to 1, the same for the same moment and name (splitmix64 over FNV-1a).
+/// A pseudo-random number from -1 to 1 that depends only on moment and name (splitmix64 over FNV-1a).
 fn noise(moment: i64, name: &str) -> f64 {
     let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let mut state = name.bytes().fold(0xcbf2_9ce4_8422_2325, hash);

@@ -1,7 +1,7 @@
-//! Makes up two years of totals of an application, for looking at the page: `demo-fleet FOLDER` writes `totals.csv`
-//! as `export-totals` does, and `response-config.json` with the releases in it.
+//! Writes two years of invented totals of an application, to demonstrate the page. `demo-fleet FOLDER` writes
+//! `totals.csv` in the format of `export-totals`, and `response-config.json` with the releases.
 //!
-//! Nothing of it was counted anywhere. The same hour gives the same files.
+//! Runs within the same hour write the same releases and the same totals of finished periods.
 
 mod files;
 mod fleet;

@@ -1,4 +1,5 @@
-//! The top of the page: whose installations, over which range; and what to do where there are none yet.
+//! The top of the page: the application's name and the choice of a range; and what the page shows before the first
+//! check-in.
 
 use maud::{Markup, html};
 
@@ -8,7 +9,7 @@ use super::{Audience, RANGES, Shown, value};
 pub fn head(shown: &Shown<'_>) -> Markup {
     let length = period(shown.overview.period_seconds);
     html! {
-        // Hatching, for what is unknown, wherever on the page it is.
+        // The hatching of unknown figures, which all charts of the page refer to.
         svg.unseen aria-hidden="true" {
             defs {
                 pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
@@ -30,7 +31,7 @@ pub fn head(shown: &Shown<'_>) -> Markup {
     }
 }
 
-/// In place of charts, while the ledger is empty.
+/// The section that replaces the charts while the ledger is empty.
 pub fn nothing_yet(shown: &Shown<'_>) -> Markup {
     let Audience::Operator { check_in_url, .. } = shown.audience else {
         return html! { section.card.full { h2 { "No check-in yet" } p { "Figures appear here with the first one." } } };

@@ -1,6 +1,6 @@
-//! Where installations are: the world in five steps of colour, and tables of countries and cities.
+//! The world map of installations in five steps of colour, and the tables of countries and cities.
 //!
-//! The outlines are Natural Earth's; `map/make-outlines.py` made the file and says how.
+//! The outlines are Natural Earth's; `map/make-outlines.py` has the commands that generate the file.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -13,9 +13,9 @@ use crate::totals::overview::values;
 use crate::totals::report::ValueTotal;
 
 const OUTLINES: &str = include_str!("map/outlines.txt");
-/// Steps of colour, on a logarithmic scale.
+/// Number of steps of colour; their scale is logarithmic.
 const STEPS: usize = 5;
-/// Half the side of the dot that stands for a small country.
+/// Radius of the dot that stands for a small country, in units of the drawing.
 const DOT: f64 = 2.5;
 
 /// The drawing: its size, and the shape of each country by its ISO code.
@@ -47,7 +47,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     }
 });
 
-/// The map and the tables; nothing where places are not shown.
+/// The map and the tables, or nothing if the page shows no places.
 pub fn cards(shown: &Shown<'_>) -> Markup {
     let countries = shown.overview.dimension("country");
     let cities = shown.overview.dimension("city");
@@ -84,7 +84,7 @@ fn world(totals: &[ValueTotal], whole: f64) -> Markup {
     let scale = Steps::of(somebody.iter().map(|(_, one)| one.total));
     html! {
         svg.map viewBox={ "0 0 " (WORLD.width) " " (WORLD.height) } role="img" aria-label="installations by country" {
-            // Small countries are seen where somebody is there.
+            // Dots are drawn only for small countries that have installations.
             path d=(nobody) {}
             @for (shape, one) in somebody {
                 g.(scale.class(one.total)) {
@@ -106,7 +106,7 @@ fn drawing(shape: &Shape) -> Markup {
     }
 }
 
-/// From a figure to its step of colour.
+/// The scale that assigns a step of colour to a figure.
 struct Steps {
     greatest: f64,
 }
@@ -118,7 +118,7 @@ impl Steps {
         }
     }
 
-    /// The greatest figure of each step: roots of the greatest of all.
+    /// The upper bound of each step: the greatest figure of all to the power of 1/5, 2/5 and so on.
     fn bounds(&self) -> [f64; STEPS] {
         std::array::from_fn(|step| self.greatest.powf((step + 1) as f64 / STEPS as f64))
     }
@@ -140,7 +140,7 @@ impl Steps {
         let mut lower = 1.0;
         let mut steps = Vec::new();
         for (step, bound) in self.bounds().into_iter().enumerate() {
-            // Steps that no whole number falls into are left out.
+            // Steps that contain no whole number are left out.
             let upper = bound.floor();
             if upper >= lower {
                 let text = if upper > lower {

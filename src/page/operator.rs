@@ -1,4 +1,4 @@
-//! What only the operator sees: keys that were left out of check-ins, and what the rules did.
+//! The sections that only the operator sees: keys that were left out of check-ins, and the counters of the rules.
 
 use maud::{Markup, html};
 
@@ -7,15 +7,15 @@ use super::scale::moment;
 use super::{Shown, figures, value};
 use crate::totals::LeftOutRow;
 
-/// Keys at most; the others are in the command's table.
+/// Limit of the keys shown; the command `report --left-out` prints the others too.
 const MOST_KEYS: usize = 50;
 
-/// A rule of the response config and what it did since the start.
+/// A rule of the response config and its counters since the start of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleCounts {
-    /// From 1.
+    /// Position in the response config, from 1.
     pub number: usize,
-    /// The operator's name of it; may be empty.
+    /// The rule's `name`; may be empty.
     pub name: String,
     pub decided: u64,
     pub let_through: u64,

@@ -1,7 +1,7 @@
-//! Which value has which colour: the same one in every chart and table of a page.
+//! The colour of each value, which is the same in the charts and tables of a page.
 //!
-//! The colours are told apart with any of the common colour blindnesses, and neighbours differ in brightness
-//! too; the style sheet has them, for light and for dark.
+//! The colours can be told apart with any of the common colour blindnesses, and neighbours differ in brightness
+//! too. The style sheet defines them, for light and for dark.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -13,21 +13,21 @@ use crate::totals::overview::{Dimension, values};
 use crate::totals::public::OTHER;
 use crate::units::version::parse_version;
 
-/// Colours beside the grey of `other`.
+/// Number of colours, without the grey of `other`.
 const COLOURS: usize = 8;
-/// Releases that are compared.
+/// Number of releases whose adoption is compared.
 pub const RELEASES: usize = 5;
 
 /// The values that have a colour, in the order in which they are shown.
 #[derive(Debug)]
 pub struct Palette {
     shown: Vec<String>,
-    /// Classes by value.
+    /// Index of each value's colour.
     colours: HashMap<String, usize>,
 }
 
 impl Palette {
-    /// Versions, newest first: those with the most installations, and the last releases.
+    /// The palette of the versions with the most installations, newest first. The last releases have colours too.
     pub fn of(versions: Option<&Dimension>, releases: &[Release]) -> Palette {
         let mut shown = versions.map_or_else(Vec::new, greatest);
         shown.sort_by(|a, b| newest_first(a, b));
@@ -37,7 +37,7 @@ impl Palette {
         let mut coloured = [shown.clone(), unseen].concat();
         coloured.sort_by(|a, b| newest_first(a, b));
         let mut palette = Palette::new(shown, &coloured);
-        // What clients write in another way than the release has the release's colour.
+        // A release has the colour of its version in check-ins, even if the two are written differently.
         for release in releases {
             let same = coloured.iter().position(|value| is_release(value, release));
             if let Some(at) = same {
@@ -47,7 +47,7 @@ impl Palette {
         palette
     }
 
-    /// Values of a tag, the one with the most installations first.
+    /// The palette of a tag's values, the one with the most installations first.
     pub fn plain(dimension: &Dimension) -> Palette {
         let shown = greatest(dimension);
         Palette::new(shown.clone(), &shown)
@@ -55,7 +55,7 @@ impl Palette {
 
     fn new(shown: Vec<String>, coloured: &[String]) -> Palette {
         let colours = coloured.iter().enumerate();
-        // More than there are colours begin again; only releases that nobody uses can be so many.
+        // Colours repeat after the last one, which only releases outside the most frequent versions can cause.
         let colours = colours.map(|(at, value)| (value.clone(), at % COLOURS));
         Palette {
             shown,
@@ -63,7 +63,7 @@ impl Palette {
         }
     }
 
-    /// The values that have a place of their own, in their order.
+    /// The values that charts and tables show by name, in order.
     pub fn shown(&self) -> &[String] {
         &self.shown
     }
@@ -77,7 +77,7 @@ impl Palette {
     }
 }
 
-/// The values with the most installations now; then of the whole span.
+/// The values with the most installations, now or on average over the span; those with the most now come first.
 fn greatest(dimension: &Dimension) -> Vec<String> {
     let mut sums: HashMap<&str, (f64, f64)> = HashMap::new();
     for value in dimension.current.iter().flat_map(values) {
@@ -106,7 +106,7 @@ fn greatest(dimension: &Dimension) -> Vec<String> {
         .collect()
 }
 
-/// By precedence where both are versions; what is none comes last.
+/// Order by precedence, newest first; values that are not versions come last.
 fn newest_first(a: &str, b: &str) -> Ordering {
     let read = |text: &str| -> Option<Version> { parse_version(text) };
     match (read(a), read(b)) {
@@ -117,7 +117,7 @@ fn newest_first(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// Whether a client's version is this release, however either writes it.
+/// Whether a client's version is this release, even if the two are written differently.
 pub fn is_release(value: &str, release: &Release) -> bool {
     value == release.name || parse_version(value).is_some_and(|version| version == release.version)
 }

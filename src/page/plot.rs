@@ -1,32 +1,33 @@
-//! The frame that all charts over time share: lines with figures at the left, dates below, and layers of SVG
-//! between them. Shapes are stretched to the width of the page; texts and what is hovered over are not, so they
-//! are in a layer of their own, in percent.
+//! The frame of all charts over time: horizontal lines with figures at the left, dates below, and two layers of SVG.
+//!
+//! The layer of shapes is stretched to the width of the page. Texts and tooltips must not be stretched, so their
+//! layer has positions in percent.
 
 use maud::{Markup, html};
 
 use super::scale::Scale;
 
-/// Shapes are drawn on so many units.
+/// Width and height of the layer of shapes, in units of its drawing.
 pub const WIDTH: f64 = 1000.0;
 pub const HEIGHT: f64 = 240.0;
 
-/// A text below the chart, and where, from 0 to 1.
+/// A text below the chart, and its horizontal position from 0 to 1.
 pub struct Mark {
     pub at: f64,
     pub text: String,
 }
 
-/// A chart.
+/// A chart over time.
 pub struct Plot<'a> {
-    /// What the chart is, for those who cannot see it.
+    /// The chart's description for screen readers.
     pub label: &'a str,
     pub scale: Scale,
-    /// How a figure at a line is written.
+    /// The format of the figures at the lines.
     pub figure: fn(f64) -> String,
     pub marks: Vec<Mark>,
-    /// Stretched.
+    /// The layer that is stretched.
     pub shapes: Markup,
-    /// Not stretched.
+    /// The layer that is not stretched.
     pub over: Markup,
 }
 
@@ -57,7 +58,7 @@ impl Plot<'_> {
     }
 }
 
-/// At either end, a text must not leave the chart.
+/// The anchor of a text, which keeps a text at either end inside the chart.
 pub fn anchor(at: f64) -> &'static str {
     match at {
         at if at < 0.04 => "start",
@@ -66,19 +67,19 @@ pub fn anchor(at: f64) -> &'static str {
     }
 }
 
-/// A coordinate, with as few digits as can be seen.
+/// A coordinate with at most one decimal; further ones cannot be seen.
 pub fn px(at: f64) -> String {
     let text = format!("{at:.1}");
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
 
-/// A tenth of a percent is less than a pixel.
+/// A part in percent with at most one decimal, which is about a pixel.
 pub fn percent(part: f64) -> String {
     let text = format!("{:.1}", part * 100.0);
     text.trim_end_matches('0').trim_end_matches('.').to_owned() + "%"
 }
 
-/// A line through points, as the data of a path. Across, a unit is less than a pixel or two.
+/// A line through points, as the data of a path. Horizontal positions are whole units, of two pixels at most.
 pub fn line(points: &[(f64, f64)]) -> String {
     let mut data = String::new();
     for (at, (x, y)) in points.iter().enumerate() {
@@ -88,7 +89,7 @@ pub fn line(points: &[(f64, f64)]) -> String {
     data
 }
 
-/// What is between a line and the bottom.
+/// The area between a line and the bottom, as the data of a path.
 pub fn filled(points: &[(f64, f64)]) -> String {
     let (Some((first, _)), Some((last, _))) = (points.first(), points.last()) else {
         return String::new();

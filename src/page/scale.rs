@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
-/// Dates under a chart at most.
+/// Limit that the step between the dates under a chart is chosen for.
 const MOST_DATES: i64 = 7;
 
 /// A vertical scale from zero.
@@ -17,7 +17,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// Three to six round steps that hold the greatest figure and a little room over it.
+    /// A scale of at most six round steps, with 5 % of room above the greatest figure.
     pub fn for_greatest(greatest: f64) -> Scale {
         let wanted = if greatest.is_finite() && greatest > 0.0 {
             greatest * 1.05
@@ -34,7 +34,7 @@ impl Scale {
         }
     }
 
-    /// Shares, which end at a hundred percent.
+    /// A scale of shares, which does not go beyond 100 percent.
     pub fn for_greatest_share(greatest: f64) -> Scale {
         let scale = Scale::for_greatest(greatest.min(1.0) * 100.0);
         let step = scale.step / 100.0;
@@ -56,7 +56,7 @@ impl Scale {
             .map(move |n| self.step * f64::from(n))
     }
 
-    /// Where a figure is from the top, as a part of the height.
+    /// The distance of a figure from the top, as a part of the height.
     pub fn down(self, figure: f64) -> f64 {
         (1.0 - figure / self.top()).clamp(0.0, 1.0)
     }
@@ -65,7 +65,7 @@ impl Scale {
 /// A moment under a chart, in seconds since 1970, and its text.
 pub type Mark = (i64, String);
 
-/// Dates for a span, in seconds since 1970.
+/// The dates under a chart of a span, whose ends are in seconds since 1970.
 pub fn dates(from: i64, to: i64) -> Vec<Mark> {
     let span = to.saturating_sub(from).max(1);
     let fits = |step: i64| span / step <= MOST_DATES;
@@ -94,7 +94,7 @@ pub fn dates(from: i64, to: i64) -> Vec<Mark> {
     every_months(from, to, months.unwrap_or(120))
 }
 
-/// `2026-11-26 14:00`, without the time of a midnight where `whole_days` are meant.
+/// A moment in UTC such as `2026-11-26 14:00`, without the time of day if `whole_days` is set.
 pub fn moment(seconds: i64, whole_days: bool) -> String {
     written(
         seconds,
@@ -106,7 +106,7 @@ pub fn moment(seconds: i64, whole_days: bool) -> String {
     )
 }
 
-/// A moment as `strftime` has it, in UTC.
+/// A moment in UTC in a format of `strftime`.
 pub fn written(seconds: i64, format: &str) -> String {
     Timestamp::from_second(seconds).map_or_else(
         |_| seconds.to_string(),
@@ -128,7 +128,7 @@ fn every_months(from: i64, to: i64, step: i64) -> Vec<Mark> {
         return Vec::new();
     };
     let start: DateTime = TimeZone::UTC.to_datetime(start);
-    // Months since the year 0, so that steps of a year end at Januaries.
+    // Counted in months since the year 0, so that steps of whole years fall on January.
     let month = i64::from(start.year()) * 12 + i64::from(start.month()) - 1;
     let first = month + (-month).rem_euclid(step);
     let at = |month: i64| {

@@ -1,4 +1,4 @@
-//! From a report to the lines and areas of a chart.
+//! The figures of a report as series, one for each line or area of a chart.
 
 use crate::totals::format::figures::absent;
 use crate::totals::overview::{Dimension, values};
@@ -7,9 +7,9 @@ use crate::totals::report::{Every, Row};
 /// One value over time.
 #[derive(Debug)]
 pub struct Series {
-    /// `None`: the values that have no place of their own, and check-ins without a value.
+    /// `None` stands for all values that the chart does not show by name, and for check-ins without a value.
     pub value: Option<String>,
-    /// One for each row; `None` is unknown.
+    /// One figure for each row; `None` is unknown.
     pub figures: Vec<Option<f64>>,
 }
 
@@ -19,7 +19,7 @@ impl Series {
     }
 }
 
-/// The rows that a chart shows: a total that has only begun would be drawn as a fall.
+/// The rows that a chart shows. The total of an unfinished period is left out, because it would look like a fall.
 pub fn drawn(rows: &[Row], every: Every) -> &[Row] {
     match rows.split_last() {
         Some((last, before))
@@ -31,7 +31,7 @@ pub fn drawn(rows: &[Row], every: Every) -> &[Row] {
     }
 }
 
-/// The values in this order, and the rest of each total behind them where there is any.
+/// One series for each of the shown values, in this order, and one for the rest of the totals if there is any.
 pub fn series(dimension: &Dimension, shown: &[String], every: Every) -> Vec<Series> {
     let report = &dimension.over_time;
     let rows = drawn(&report.rows, every);
@@ -58,7 +58,7 @@ pub fn series(dimension: &Dimension, shown: &[String], every: Every) -> Vec<Seri
                 .iter()
                 .filter_map(|one| one.figures.last().copied().flatten());
             let rest = total - known.sum::<f64>();
-            // Less is what means leave when they are added up.
+            // A smaller rest is a rounding error of added means.
             if rest < 0.05 { 0.0 } else { rest }
         }));
     }
@@ -75,7 +75,7 @@ fn of(value: Option<String>, rows: usize) -> Series {
     }
 }
 
-/// Stretches of rows of which something is known, as positions.
+/// The ranges of consecutive known rows, as indexes.
 pub fn known_stretches(known: impl Iterator<Item = bool>) -> Vec<std::ops::Range<usize>> {
     let mut stretches: Vec<std::ops::Range<usize>> = Vec::new();
     for (at, known) in known.enumerate() {

@@ -1,5 +1,5 @@
-//! The values of a dimension now: figure, share, change and trend; the same order and colours as the chart beside
-//! it. And places, with bars in place of colours.
+//! The table of a dimension's current values with figure, share, change and trend, in the order and the colours of the
+//! chart beside it; and the table of places, which has bars instead of colours.
 
 use std::collections::HashMap;
 
@@ -16,8 +16,9 @@ use crate::totals::overview::{Dimension, values};
 use crate::totals::public::OTHER;
 use crate::totals::report::{Row, ValueTotal};
 
-/// Values behind "all" at most, and rows of a table of places.
+/// Limit of the values in the list of all values.
 const MOST_VALUES: usize = 100;
+/// Limit of the rows in a table of places; the list of all places has the others.
 const PLACES: usize = 12;
 
 /// The table beside the chart of a dimension.
@@ -74,7 +75,7 @@ fn rows<'a>(dimension: &Dimension, all: &'a [Series]) -> Vec<Line<'a>> {
         let known = |value: &&ValueTotal| named.contains(&value.value.as_str());
         Some(match one.value {
             Some(_) => values(row).iter().filter(of).map(|value| value.total).sum(),
-            // Whatever has no row of its own, check-ins without a value included.
+            // All values without a row of their own, and check-ins without a value.
             None => {
                 total
                     - values(row)
@@ -119,7 +120,7 @@ fn head(change: &str) -> Markup {
     }
 }
 
-/// All values of the current period, where there are more than the table has rows.
+/// The list of all values of the current period, if there are more than the table has rows.
 fn all(dimension: &Dimension) -> Markup {
     let Some(current) = dimension
         .current
@@ -143,7 +144,7 @@ fn all(dimension: &Dimension) -> Markup {
     }
 }
 
-/// A table of places, the one with the most installations first; `countries` has names by code.
+/// A table of places, the one with the most installations first; `countries` has the names of countries by code.
 pub fn places(dimension: &Dimension, countries: &HashMap<String, String>) -> Markup {
     let Some(current) = &dimension.current else {
         return html! { p.note { "No finished period yet." } };

@@ -1,4 +1,4 @@
-//! The figures that answer first: how many installations, whether they become more, and who runs the latest.
+//! The tiles at the top: the number of installations, its changes, and the share of the latest release.
 
 use maud::{Markup, html};
 
@@ -46,7 +46,7 @@ fn running(shown: &Shown<'_>) -> Markup {
         minutes @ 0..120 => format!("{minutes} minutes in"),
         _ => format!("{} in", short(passed - passed % 60)),
     };
-    // Nothing so far is a fact only where the server was there from the beginning; a tile need not tell the two apart.
+    // An unknown total is shown as 0: the tile does not distinguish it from a period without check-ins so far.
     tile(
         "running",
         &title,
@@ -64,7 +64,7 @@ fn change(id: &str, title: &str, now: Option<f64>, before: Option<f64>) -> Marku
     tile(id, title, change.text(), &below)
 }
 
-/// The share of the versions that are tagged `latest`.
+/// The tile with the share of the releases that are tagged `latest`.
 fn latest(shown: &Shown<'_>) -> Markup {
     let versions = shown.overview.dimension("app_version");
     let latest: Vec<&Release> = shown
@@ -96,7 +96,7 @@ fn latest(shown: &Shown<'_>) -> Markup {
     )
 }
 
-/// The length of a period as a word, where there is one.
+/// The length of a period in words, such as `hour`.
 pub fn period(seconds: u64) -> String {
     match seconds {
         60 => "minute".to_owned(),
@@ -107,7 +107,7 @@ pub fn period(seconds: u64) -> String {
     }
 }
 
-/// `17:00–18:00 UTC`, or with the day where it lasts a day or more.
+/// A span such as `17:00–18:00 UTC`, with dates if it lasts a day or more.
 fn span(start: i64, seconds: u64) -> String {
     let end = start.saturating_add(seconds as i64);
     if seconds >= DAY as u64 {

@@ -8,7 +8,7 @@ public domain; as TopoJSON in the npm package world-atlas 2.0.2. Codes: Debian's
     ./make-outlines.py package >outlines.txt
 
 A line is an ISO 3166-1 alpha-2 code, a tab, and the data of an SVG path in a drawing that is 1000 wide. Countries that
-are too small for 1:110m have a dot: a code, a tab, and "x,y". Antarctica is left out. The first line has the height.
+are too small for 1:110m have a dot: a code, a tab, and "x,y". Antarctica is left out. The first line has width and height.
 """
 import json
 import math
@@ -18,7 +18,8 @@ WIDTH = 1000
 NORTH, SOUTH = 84.0, -56.5
 # Points closer than this to the line between their neighbours are left out, in units of the drawing.
 TOLERANCE = 0.6
-# Of two areas that Natural Earth draws apart, the code of the country that holds them in ISO 3166-1.
+# Codes for areas that Natural Earth draws separately without a code of ISO 3166-1: the code of the country that they
+# are part of there, or the unofficial XK.
 UNCODED = {"N. Cyprus": "CY", "Somaliland": "SO", "Kosovo": "XK"}
 ISO = "/usr/share/iso-codes/json/iso_3166-1.json"
 
@@ -45,7 +46,7 @@ def project(longitude, latitude):
 
 
 def simplified(points):
-    """Douglas and Peucker's way, from end to end, as it looks in the drawing."""
+    """The points that the Ramer-Douglas-Peucker algorithm keeps; distances are measured in the drawing."""
     if len(points) < 3:
         return points
     flat = [project(*point) for point in points]
@@ -65,7 +66,7 @@ def simplified(points):
 
 
 def near(longitude, other):
-    """The same meridian, at most half the world away from another; it may lie beyond 180 degrees."""
+    """The same meridian as a longitude within 180 degrees of another one; it may be beyond 180."""
     return longitude - 360 * round((longitude - other) / 360)
 
 
@@ -103,7 +104,7 @@ def clipped(ring, meridian, side):
 
 
 def rings_of(geometry, arcs):
-    """In the drawing; a ring across the 180th meridian is cut there."""
+    """The rings of a country in units of the drawing, cut at the 180th meridian."""
     polygons = geometry["arcs"] if geometry["type"] == "MultiPolygon" else [geometry["arcs"]]
     for polygon in polygons:
         for indexes in polygon:
