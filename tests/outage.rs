@@ -1,5 +1,5 @@
-//! InfluxDB is down, hangs, or starts late. If these tests fail, an outage of the database delays answers, loses records,
-//! or fills the log.
+//! InfluxDB is down, hangs, or starts late. If these tests fail, an outage of the database delays answers, loses
+//! records, or fills the log.
 
 use std::fs;
 use std::thread;

@@ -1,5 +1,5 @@
-//! The page in a real browser. If these tests fail, its figures differ from the report's, it loads something from another
-//! server, or text from a check-in runs as code in the operator's browser.
+//! The page in a real browser. If these tests fail, its figures differ from the report's, it loads something from
+//! another server, or text from a check-in runs as code in the operator's browser.
 
 mod browser;
 mod demo;

@@ -64,7 +64,8 @@ fn settled(scratch: &Scratch, running: Running) -> (Totals, String) {
     (totals, log)
 }
 
-/// Delivers 8 records to a simulated server; returns the counters, the log, the rejected lines and the number of writes.
+/// Delivers 8 records to a simulated server; returns the counters, the log, the rejected lines and the number of
+/// writes.
 #[track_caller]
 fn deliver(
     reply: impl FnMut(&str) -> Option<Reply> + Send + 'static,

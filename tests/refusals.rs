@@ -1,6 +1,6 @@
 //! Each answer that InfluxDB gives to a write, and what the server does with the records. A real InfluxDB answers where
-//! it can be made to; otherwise a simulated server. If these tests fail, an operator loses records, or counts them twice,
-//! when InfluxDB refuses a write. Here: refusals that last until the database or the user exists.
+//! it can be made to; otherwise a simulated server. If these tests fail, an operator loses records, or counts them
+//! twice, when InfluxDB refuses a write. Here: refusals that last until the database or the user exists.
 
 mod field_types;
 mod lines;

@@ -1,5 +1,5 @@
-//! Reloads of the configuration files. If these tests fail, a release does not reach clients, a reload fails requests, or
-//! an invalid file replaces a valid one. Here: helpers, and the log line of a successful reload.
+//! Reloads of the configuration files. If these tests fail, a release does not reach clients, a reload fails requests,
+//! or an invalid file replaces a valid one. Here: helpers, and the log line of a successful reload.
 
 mod refused;
 mod under_load;
@@ -58,8 +58,8 @@ struct Swapped {
 enum Way {
     InPlace,
     Rename,
-    /// As Kubernetes does: the file is a link through `..data`, which links to a folder. A rename replaces `..data`, and
-    /// the old folder is deleted.
+    /// As Kubernetes does: the file is a link through `..data`, which links to a folder. A rename replaces `..data`,
+    /// and the old folder is deleted.
     Symlink,
 }
 

@@ -1,5 +1,5 @@
-//! `upgrade-responder report`. If these tests fail, an operator gets wrong numbers, a format that another program cannot
-//! read, or text from a client that a terminal or spreadsheet executes.
+//! `upgrade-responder report`. If these tests fail, an operator gets wrong numbers, a format that another program
+//! cannot read, or text from a client that a terminal or spreadsheet executes.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,6 +1,6 @@
-//! The ledger. A total is the number of records of its period that reached the spool. If these tests fail, the number of
-//! installations on the page and in reports is wrong. Here: segments from elsewhere, the metrics of counting, and the
-//! documented SQL queries.
+//! The ledger. A total is the number of records of its period that reached the spool. If these tests fail, the number
+//! of installations on the page and in reports is wrong. Here: segments from elsewhere, the metrics of counting, and
+//! the documented SQL queries.
 
 mod kills;
 mod ledger;

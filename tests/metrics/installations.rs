@@ -1,5 +1,5 @@
-//! /metrics/installations: the last finished period for Prometheus. If these tests fail, dashboards show wrong numbers of
-//! installations, or rare values create series without limit.
+//! /metrics/installations: the last finished period for Prometheus. If these tests fail, dashboards show wrong numbers
+//! of installations, or rare values create series without limit.
 
 use std::fs;
 

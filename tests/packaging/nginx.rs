@@ -1,5 +1,6 @@
-//! The nginx site that the package installs. If these tests fail, check-ins do not reach the server through it, a client
-//! forges its location or gets past the rate limit, client addresses are logged, or refused requests fill the disk.
+//! The nginx site that the package installs. If these tests fail, check-ins do not reach the server through it, a
+//! client forges its location or gets past the rate limit, client addresses are logged, or refused requests fill the
+//! disk.
 
 use std::fs;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The downloads of the page. If these tests fail, a download differs from the output of `report`, or an error echoes text
-//! from the request.
+//! The downloads of the page. If these tests fail, a download differs from the output of `report`, or an error echoes
+//! text from the request.
 
 use super::Shown;
 use crate::support::server::{APPLICATION, run};

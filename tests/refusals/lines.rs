@@ -1,5 +1,5 @@
-//! Single lines that InfluxDB refuses. If these tests fail, one bad record holds up or loses the good ones in its batch,
-//! or the operator finds rejected records twice or not at all.
+//! Single lines that InfluxDB refuses. If these tests fail, one bad record holds up or loses the good ones in its
+//! batch, or the operator finds rejected records twice or not at all.
 
 use std::fs;
 

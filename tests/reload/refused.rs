@@ -1,5 +1,5 @@
-//! Files that cannot be loaded: invalid, missing, not regular, or impossible to open for a while. If these tests fail, a
-//! mistake in a file stops the answers, or the operator does not learn what is wrong with it.
+//! Files that cannot be loaded: invalid, missing, not regular, or impossible to open for a while. If these tests fail,
+//! a mistake in a file stops the answers, or the operator does not learn what is wrong with it.
 
 use std::fs;
 use std::os::unix::fs::symlink;

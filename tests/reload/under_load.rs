@@ -1,5 +1,5 @@
-//! Reloads under load. If these tests fail, a reload fails requests, mixes old and new answers, loses locations or leaks
-//! memory, or many SIGHUPs stop the server.
+//! Reloads under load. If these tests fail, a reload fails requests, mixes old and new answers, loses locations or
+//! leaks memory, or many SIGHUPs stop the server.
 
 use std::collections::BTreeSet;
 use std::fs;

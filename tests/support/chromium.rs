@@ -1,5 +1,5 @@
-//! A real browser for the tests of the page: Debian's Chromium without a window, controlled over a pipe with the DevTools
-//! protocol (<https://chromedevtools.github.io/devtools-protocol/>).
+//! A real browser for the tests of the page: Debian's Chromium without a window, controlled over a pipe with the
+//! DevTools protocol (<https://chromedevtools.github.io/devtools-protocol/>).
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

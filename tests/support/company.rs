@@ -1,5 +1,5 @@
-//! The rule which tests may run at the same time. Nearly all may; a test that asserts a time limit must run alone, or it
-//! would measure the other tests too.
+//! The rule which tests may run at the same time. Nearly all may; a test that asserts a time limit must run alone, or
+//! it would measure the other tests too.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -1,5 +1,5 @@
-//! A real InfluxDB 1.x (Debian's `influxdb`) with a folder and ports of its own. It keeps its port when it is killed and
-//! restarted.
+//! A real InfluxDB 1.x (Debian's `influxdb`) with a folder and ports of its own. It keeps its port when it is killed
+//! and restarted.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -12,8 +12,8 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// Creates the folder and mounts a file system of that kind (`tmpfs`, `ramfs`) on it; `None` if this process may not
-    /// mount and the test may be skipped.
+    /// Creates the folder and mounts a file system of that kind (`tmpfs`, `ramfs`) on it; `None` if this process may
+    /// not mount and the test may be skipped.
     #[track_caller]
     pub fn new(path: PathBuf, kind: &str, options: &str) -> Option<Mount> {
         if !skip::is_root("mounting takes root") {

@@ -26,8 +26,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` in `folder`, with its output in two files there. The environment has only PATH and the variables
-    /// that `command` sets.
+    /// Starts `command` in `folder`, with its output in two files there. The environment has only PATH and the
+    /// variables that `command` sets.
     #[track_caller]
     pub fn start(folder: &Path, command: Command) -> Process {
         let program = Path::new(command.get_program());

@@ -1,5 +1,5 @@
-//! Tests that cannot run everywhere. libtest knows only "passed", so a test that cannot run must fail, unless skipping is
-//! allowed: with MAY_SKIP=1, without root, or without systemd. A skipped test writes that to stderr, because libtest
+//! Tests that cannot run everywhere. libtest knows only "passed", so a test that cannot run must fail, unless skipping
+//! is allowed: with MAY_SKIP=1, without root, or without systemd. A skipped test writes that to stderr, because libtest
 //! hides the output of passed tests.
 
 use std::io::{Write, stderr};
@@ -28,6 +28,7 @@ pub fn is_root(otherwise: &str) -> bool {
 pub fn say(why: &str) {
     let test = thread::current();
     let test = test.name().unwrap_or_default();
-    // One write, so that the lines of two tests do not mix. Without stderr nobody reads the line, so an error is ignored.
+    // One write, so that the lines of two tests do not mix. Without stderr nobody reads the line, so an error is
+    // ignored.
     let _ = stderr().write_all(format!("skipped: {test}: {why}\n").as_bytes());
 }

@@ -1,5 +1,5 @@
-//! Totals of a server that is killed again and again under load. If these tests fail, a crash or a loss of power counts a
-//! check-in twice, or leaves out one that was stored.
+//! Totals of a server that is killed again and again under load. If these tests fail, a crash or a loss of power counts
+//! a check-in twice, or leaves out one that was stored.
 
 use std::time::Duration;
 
