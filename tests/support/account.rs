@@ -66,7 +66,7 @@ pub fn rejected(scratch: &Scratch) -> Vec<String> {
         .collect()
 }
 
-/// The `x_request_id` of a line of the spool, as the load generator made it.
+/// The `x_request_id` of a line from the load generator.
 pub fn id_of(line: &str) -> String {
     let (_, rest) = line.split_once("x_request_id=\"").expect("a line with id");
     rest.split('"').next().unwrap().to_string()

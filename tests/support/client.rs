@@ -26,7 +26,7 @@ impl Address {
     }
 }
 
-/// As `--listen` takes it.
+/// The form that `--listen` expects.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
