@@ -47,7 +47,7 @@ fn a_ledger_overwritten_with_garbage_is_set_aside_and_counting_starts_again() {
     wait_for(SOON, "the totals", || total(&scratch) == 8);
     let ended = running.terminate();
     assert_eq!(
-        lines_with(&ended.stderr, "was renamed to"),
+        lines_with(&ended.stderr, "renamed the file to"),
         1,
         "{}",
         ended.stderr
@@ -133,7 +133,7 @@ fn a_ledger_locked_by_another_process_delays_only_counting() {
     wait_for(SOON, "the totals", || total(&scratch) == 51);
     let ended = running.terminate();
     assert_eq!(
-        lines_with(&ended.stderr, "the ledger can be written again"),
+        lines_with(&ended.stderr, "INFO  the ledger can be written again"),
         1,
         "{}",
         ended.stderr
