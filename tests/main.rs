@@ -1,9 +1,9 @@
-//! All integration tests in one binary, so that they are linked once: the real server, a real InfluxDB,
-//! a real nginx. What they share is in `support`.
+//! All integration tests in one binary, so that they are linked once. They use the real server, InfluxDB and nginx; shared
+//! code is in `support`.
 //!
-//! A test that cannot run where it is, for want of a program or of a right, fails. MAY_SKIP=1 lets it pass
-//! instead; those that take root are left out without it, and that of the units without systemd-analyze.
-//! Each says "skipped:" and why, in the midst of libtest's output, which counts it as passed all the same.
+//! A test that lacks a program or a permission fails; with MAY_SKIP=1 it is skipped. Tests that need root are skipped
+//! without root, and the test of the units without systemd-analyze. A skipped test prints "skipped:" and the reason;
+//! libtest counts it as passed.
 #![forbid(unsafe_code)]
 
 mod abuse;

@@ -1,4 +1,4 @@
-//! /metrics is what Prometheus takes, has what an operator is promised, and counts.
+//! The page /metrics. If these tests fail, Prometheus rejects the page, or an operator misses a documented count.
 
 mod installations;
 
@@ -45,7 +45,7 @@ fn the_page_passes_promtool_and_has_every_count_and_gauge() {
         let answer = connection.post_checkin(body, &from).unwrap();
         assert_eq!(answer.status, status);
     }
-    // So that the age of the second snapshot is not that of the server.
+    // The second snapshot must be visibly younger than the server.
     wait_for(NOTICED, "the server to be 2 s old", || {
         value(&page(&metrics), "uptime_seconds") >= 2.0
     });
@@ -54,11 +54,15 @@ fn the_page_passes_promtool_and_has_every_count_and_gauge() {
         let page = page(&metrics);
         value(&page, "snapshot_generation") == 2.0 && value(&page, "spool_oldest_age_seconds") > 0.0
     });
-    // Which is in whole seconds, so may be almost one too small.
-    wait_for(NOTICED, "the snapshot to be younger than that", || {
-        let page = page(&metrics);
-        value(&page, "snapshot_age_seconds") <= value(&page, "uptime_seconds") - 1.0
-    });
+    // The age is in whole seconds, so it may be almost 1 s too small.
+    wait_for(
+        NOTICED,
+        "the snapshot to be younger than the server",
+        || {
+            let page = page(&metrics);
+            value(&page, "snapshot_age_seconds") <= value(&page, "uptime_seconds") - 1.0
+        },
+    );
     let page = page(&metrics);
     for (series, expected) in [
         ("requests_total{status=\"400\"}", 1.0),
@@ -81,7 +85,7 @@ fn the_page_passes_promtool_and_has_every_count_and_gauge() {
 }
 
 #[test]
-fn an_influxdb_that_was_never_reached_shows() {
+fn attempts_to_reach_an_absent_influxdb_are_counted() {
     let scratch = Scratch::new();
     let metrics = Address::local(free_port());
     let server = Server::new(&scratch)
@@ -91,7 +95,7 @@ fn an_influxdb_that_was_never_reached_shows() {
             format!("http://127.0.0.1:{}", free_port()),
         )
         .start();
-    // Nobody checks in, so there is nothing to write.
+    // There is no check-in, so the attempts are not writes of records.
     wait_for(NOTICED, "two attempts", || {
         value(
             &page(&metrics),
@@ -110,14 +114,17 @@ fn promtool_agrees(page: &str) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It reads everything before it says anything, and dropping the pipe is the end of the page.
+    // promtool reads the whole page before it prints anything; the dropped pipe is the end of the page.
     promtool
         .stdin
         .take()
         .unwrap()
         .write_all(page.as_bytes())
         .unwrap();
-    let said = promtool.wait_with_output().unwrap();
-    assert!(said.status.success(), "{said:?}\n{page}");
-    assert!(said.stdout.is_empty() && said.stderr.is_empty(), "{said:?}");
+    let output = promtool.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}\n{page}");
+    assert!(
+        output.stdout.is_empty() && output.stderr.is_empty(),
+        "{output:?}"
+    );
 }

@@ -1,4 +1,5 @@
-//! Check-ins that the original answers though they are odd: what is answered, and what is stored.
+//! Odd check-ins that the original server answers. If these tests fail, installed applications get an error where they
+//! got versions before, or malformed text reaches the database.
 
 use crate::support::client::Connection;
 use crate::support::scratch::Scratch;
@@ -11,7 +12,7 @@ const TARGET: &str = "/v1/checkupgrade";
 const BARE: &str = "upgrade_request value=1i";
 const V1: &str = "upgrade_request,app_version=v1 value=1i";
 
-/// What was sent, its target, headers and body, the status, and the point that is stored of it, if one is.
+/// A request, the status of its answer, and the point that is stored (empty if there is none).
 struct Row<'a> {
     name: &'a str,
     target: &'a str,
@@ -57,7 +58,7 @@ const GZIP: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xab\xae\x05\0\x43\xbf\xa6\xa3
 
 #[rustfmt::skip]
 const ROWS: &[Row<'_>] = &[
-    // Text that Unicode has no characters for.
+    // Text that is not valid Unicode.
     body("lone surrogate in the version", br#"{"appVersion":"v1.9.0\ud800"}"#, 200, "upgrade_request,app_version=v1.9.0\u{fffd} value=1i"),
     body("byte 0xFF in the version", b"{\"appVersion\":\"v1.9.0\xff\"}", 200, "upgrade_request,app_version=v1.9.0\u{fffd} value=1i"),
     body("lone surrogate in a tag", br#"{"appVersion":"v1","extraTagInfo":{"t":"\udc00x"}}"#, 200, "upgrade_request,app_version=v1,t=\u{fffd}x value=1i"),
@@ -68,7 +69,7 @@ const ROWS: &[Row<'_>] = &[
     body("whole pair of surrogates", br#"{"appVersion":"\ud83d\ude00"}"#, 200, "upgrade_request,app_version=\u{1f600} value=1i"),
     body("byte 0xFF outside a string", b"{\"appVersion\":\"v1\"}\xff", 400, ""),
     body("half an escape", br#"{"appVersion":"v1\ud8"}"#, 400, ""),
-    // The body null, and null in it.
+    // Null as the body and in the body.
     body("null as the body", b"null", 200, BARE),
     body("null as the body, with white space", b" \r\n\tnull\n", 200, BARE),
     body("nul as the body", b"nul", 400, ""),

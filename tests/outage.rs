@@ -1,5 +1,5 @@
-//! InfluxDB is away, hangs, or comes late: no client notices, nothing is lost, and the log tells it in
-//! two lines.
+//! InfluxDB is down, hangs, or starts late. If these tests fail, an outage of the database delays answers, loses
+//! records, or fills the log.
 
 use std::fs;
 use std::thread;
@@ -76,7 +76,7 @@ fn influxdb_that_hangs_for_fifteen_seconds_delays_no_answer_and_costs_no_record(
     let mut influx = Influx::start(&scratch);
     let server = Server::new(&scratch).arg("--influxdb-url", influx.url());
     let server = server.start();
-    // What this machine can do while all is well.
+    // The latencies of this machine without an outage.
     let before = load(&server).each(250).run();
     wait_until_stored(&influx, before.acknowledged.len(), SOON);
     let load = load(&server).start();
@@ -96,7 +96,7 @@ fn influxdb_that_hangs_for_fifteen_seconds_delays_no_answer_and_costs_no_record(
         .stderr
         .split_once("takes records again after ")
         .and_then(|(_, rest)| rest.split_once(" s;")?.0.parse::<f64>().ok());
-    // From when it was asked in vain, not from when that was given up.
+    // The outage begins with the first failed request, not with its time-out.
     assert!(again.is_some_and(|s| s >= 14.0), "{}", ended.stderr);
     println!(
         "answers: p50 {:?}, p99 {:?}, max {:?}",
@@ -130,7 +130,7 @@ fn influxdb_that_starts_after_the_server_gets_every_record() {
         server.log().contains("trying again")
     });
     let outcome = Load::new(server.addr()).threads(2).each(100).run();
-    // By then it waits for 16 s between two attempts.
+    // After 30 s the server waits 16 s between two attempts.
     thread::sleep(Duration::from_secs(30).saturating_sub(start.elapsed()));
     influx.restart();
     wait_until_stored(&influx, 200, SOON);
@@ -147,7 +147,7 @@ fn influxdb_that_starts_after_the_server_gets_every_record() {
 }
 
 #[test]
-fn an_influxdb_that_fails_again_and_again_is_not_told_of_each_time() {
+fn repeated_outages_are_logged_once() {
     let scratch = Scratch::new();
     let failing = || [Reply::status(500, "oh"), Reply::Success];
     let peer = Peer::script([failing(), failing(), failing()].into_iter().flatten());
@@ -158,7 +158,7 @@ fn an_influxdb_that_fails_again_and_again_is_not_told_of_each_time() {
         wait_for(SOON, "the second attempt", || {
             peer.writes().len() == 2 * outage
         });
-        // What waits is sealed and delivered, so the outage is over.
+        // The waiting records are sealed and delivered, so the outage is over.
         wait_for(SOON, "the end of the outage", || {
             segments(&scratch).is_empty()
         });
@@ -181,7 +181,7 @@ fn a_stop_is_not_held_up_by_an_influxdb_that_hangs() {
     wait_for(SOON, "an empty spool", || spooled(&scratch).is_empty());
     influx.pause();
     let second = Load::new(running.addr()).each(10).run();
-    // Now the sender may be in the middle of a request, or about to begin one.
+    // At this moment the sender is in the middle of a request, or begins one.
     let start = Instant::now();
     let ended = running.terminate();
     let took = start.elapsed();
@@ -198,7 +198,7 @@ fn a_stop_is_not_held_up_by_an_influxdb_that_hangs() {
     assert_exactly_once(&all, &stored_ids(&influx));
 }
 
-/// A question about continuous queries that is never answered delays totals, and nothing else.
+/// A query for the continuous queries that is never answered delays totals, but not records.
 #[test]
 fn queries_that_hang_do_not_keep_records_waiting() {
     let scratch = Scratch::new();
@@ -210,7 +210,7 @@ fn queries_that_hang_do_not_keep_records_waiting() {
         true => Reply::Hang(Duration::from_secs(4)),
         false => Reply::Success,
     });
-    // Two hours that are over.
+    // Records of two hours that are over, whose totals are due.
     let dir = spool(&scratch);
     fs::create_dir_all(&dir).unwrap();
     let now = jiff::Timestamp::now().as_nanosecond() as i64;
@@ -221,7 +221,7 @@ fn queries_that_hang_do_not_keep_records_waiting() {
         .arg("--cache-size", "1");
     let server = server.start();
     let hung = || peer.received().iter().filter(|r| is_question(r)).count();
-    wait_for(SOON, "a question", || hung() > 0);
+    wait_for(SOON, "a query for continuous queries", || hung() > 0);
     let load = Load::new(server.addr()).each(6).run();
     assert_eq!(load.acknowledged.len(), 6);
     wait_for(SOON, "six records", || {
@@ -235,7 +235,7 @@ fn queries_that_hang_do_not_keep_records_waiting() {
     assert_eq!(
         lines_with(&log, "InfluxDB at"),
         1,
-        "only that it is ready: {log}"
+        "only the line about readiness: {log}"
     );
     server.terminate();
 }

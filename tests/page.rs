@@ -1,5 +1,5 @@
-//! The page in a real browser: its figures are the report's, it loads nothing from elsewhere, and what strangers
-//! chose is nothing but text on it.
+//! The page in a real browser. If these tests fail, its figures differ from the report's, it loads something from
+//! another server, or text from a check-in runs as code in the operator's browser.
 
 mod browser;
 mod demo;
@@ -18,14 +18,14 @@ use crate::support::server::{Running, Server};
 use crate::support::wait_for;
 
 const HOUR: i64 = 3_600;
-/// The widths that a page has to look right at, in pixels.
+/// The widths in pixels at which the page must fit.
 const WIDTHS: [u32; 3] = [360, 1240, 2560];
-/// No test takes longer.
+/// The longest time of a test.
 const NEAR_END: Duration = Duration::from_secs(90);
-/// A commit of the ledger is due each second.
+/// The time limit for counting; the ledger commits each second.
 const COUNTED: Duration = Duration::from_secs(20);
 
-/// A server with its page, and check-ins of the last hours that it has counted.
+/// A server with its page, which has counted check-ins of the last hours.
 struct Shown {
     scratch: Scratch,
     server: Running,
@@ -33,7 +33,7 @@ struct Shown {
 }
 
 impl Shown {
-    /// `lines` are tags without the measurement, and for how many hours back how many of them there were.
+    /// `lines` are tags without the measurement, each with its number of check-ins in the last hour, the hour before, …
     fn new(configure: impl FnOnce(Server) -> Server, lines: &[(&str, &[usize])]) -> Shown {
         let scratch = Scratch::new();
         let metrics = Address::local(free_port());
@@ -66,8 +66,8 @@ fn get(address: &Address, target: &str, headers: &[(&str, &str)]) -> Response {
     connection.request("GET", target, headers, b"").unwrap()
 }
 
-/// Writes a spool; how many records it has. An hour must not end while a test looks at the last one, so near its
-/// end the next one is waited for.
+/// Writes the records into the spool and returns their number. The current hour must not end during a test, so near its
+/// end this waits for the next hour.
 fn seed(scratch: &Scratch, lines: &[(&str, &[usize])]) -> usize {
     let now = || jiff::Timestamp::now().as_second();
     wait_for(NEAR_END * 2, "the next hour", || {

@@ -1,5 +1,5 @@
-//! The second write protocol, against a stand-in that answers as the documentation of InfluxDB 2.x and 3.x
-//! says: no server of either version is at hand.
+//! The second write protocol, tested with a simulated server that answers as InfluxDB 2.x and 3.x document it; neither
+//! version is in Debian. If these tests fail, operators of these versions lose records or send refused ones repeatedly.
 
 use std::fs;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn now() -> i64 {
     jiff::Timestamp::now().as_nanosecond() as i64
 }
 
-/// Lays a segment of records with the ids 0, 1, … into the spool.
+/// Writes a segment of records with the ids 0, 1, … into the spool.
 fn lay(scratch: &Scratch, records: usize) {
     let first = now();
     let lines: Vec<String> = (0..records)
@@ -29,7 +29,7 @@ fn lay(scratch: &Scratch, records: usize) {
     fs::write(spool(scratch).join(name), lines.concat()).unwrap();
 }
 
-/// A server of the second protocol without totals on its mind: they are answered with success.
+/// A simulated server of the second protocol. `reply` answers writes of records; other writes get success.
 fn stand_in(mut reply: impl FnMut(&str) -> Option<Reply> + Send + 'static) -> Peer {
     Peer::start(move |request| {
         if request.path() != WRITE {
@@ -48,7 +48,7 @@ fn server(scratch: &Scratch, peer: &Peer) -> Server {
         .arg("--influxdb-org", "my org")
 }
 
-/// Writes of records, in order.
+/// The writes of records, in order.
 fn writes(peer: &Peer) -> Vec<Received> {
     let mut received = peer.received();
     received.retain(|r| r.path() == WRITE && r.text().starts_with("upgrade_request,"));
@@ -64,7 +64,8 @@ fn settled(scratch: &Scratch, running: Running) -> (Totals, String) {
     (totals, log)
 }
 
-/// Delivers 8 records to a stand-in; returns the books, the log, the rejected files and the number of writes.
+/// Delivers 8 records to a simulated server; returns the counters, the log, the rejected lines and the number of
+/// writes.
 #[track_caller]
 fn deliver(
     reply: impl FnMut(&str) -> Option<Reply> + Send + 'static,
@@ -76,14 +77,14 @@ fn deliver(
     (totals, log, rejected(&scratch), writes(&peer).len())
 }
 
-/// The first time that, then success.
+/// Answers the first write with `reply`, and later ones with success.
 fn once(reply: Reply) -> impl FnMut(&str) -> Option<Reply> + Send {
     let mut reply = Some(reply);
     move |_| reply.take()
 }
 
 #[test]
-fn a_token_alone_chooses_the_protocol_and_no_query_is_asked() {
+fn a_token_selects_the_protocol_and_no_query_is_sent() {
     let scratch = Scratch::new();
     let peer = stand_in(|_| None);
     lay(&scratch, 3);
@@ -105,7 +106,7 @@ fn a_token_alone_chooses_the_protocol_and_no_query_is_asked() {
 }
 
 #[test]
-fn the_credential_of_systemd_is_a_token() {
+fn the_token_is_read_from_the_credential_of_systemd() {
     let scratch = Scratch::new();
     let peer = stand_in(|_| None);
     let credential = scratch.write("influxdb-token", "from systemd\n");
@@ -154,7 +155,10 @@ fn of_2_x_a_field_of_another_type_is_rejected_and_the_others_are_stored() {
     let message = r#"{"code":"unprocessable entity","message":"failure writing points to database: partial write: field type conflict: input field \"value\" on measurement \"upgrade_request\" is type integer, already exists as type float dropped=8"}"#;
     let (totals, log, kept, writes) = deliver(once(Reply::status(422, message)));
     assert_eq!((totals.delivered, totals.rejected), (0, 8), "{log}");
-    assert_eq!(writes, 1, "the refusal names them all");
+    assert_eq!(
+        writes, 1,
+        "the refusal applies to all lines, so nothing is sent again"
+    );
     assert!(kept[0].contains("field type conflict"), "{kept:?}");
 }
 
@@ -178,7 +182,10 @@ fn of_2_x_a_malformed_line_is_rejected_and_the_rest_is_sent_again() {
         Some(Reply::status(400, &body.to_string()))
     });
     assert_eq!((totals.delivered, totals.rejected), (7, 1), "{log}");
-    assert_eq!(writes, 2, "nothing was stored of the first");
+    assert_eq!(
+        writes, 2,
+        "nothing of the first write was stored, so the rest is sent again"
+    );
     assert!(kept[1].contains("\"id2\""), "{kept:?}");
 }
 
@@ -206,7 +213,7 @@ fn of_3_x_lines_that_are_named_by_number_are_rejected() {
     assert_eq!((totals.delivered, totals.rejected), (6, 2), "{log}");
     assert_eq!(
         writes, 2,
-        "up to 100 are named, so the others are sent again"
+        "InfluxDB names at most 100 lines, so the others are sent again"
     );
     assert!(kept[0].contains("invalid column type"), "{kept:?}");
     let all = kept.join("\n");
@@ -242,7 +249,7 @@ fn contradicting_types_in_one_first_batch_are_halved() {
 }
 
 #[test]
-fn what_passes_is_tried_again_with_the_same_bytes() {
+fn a_failure_that_passes_is_retried() {
     let later = r#"{"code":"unavailable","message":"service unavailable"}"#;
     for reply in [
         Reply::status(503, later).with_header("Retry-After", "1"),
@@ -255,7 +262,7 @@ fn what_passes_is_tried_again_with_the_same_bytes() {
 }
 
 #[test]
-fn a_missing_bucket_keeps_the_records_and_says_what_to_do() {
+fn a_missing_bucket_keeps_the_records_and_logs_what_to_do() {
     let body = r#"{"code":"not found","message":"bucket \"myapp_upgrade_responder\" not found"}"#;
     let (totals, log, _, _) = deliver(once(Reply::status(404, body)));
     assert_eq!(totals.delivered, 8, "{log}");
@@ -263,7 +270,7 @@ fn a_missing_bucket_keeps_the_records_and_says_what_to_do() {
 }
 
 #[test]
-fn check_config_asks_2_x_with_a_write_of_nothing() {
+fn check_config_tests_2_x_with_an_empty_write() {
     let scratch = Scratch::new();
     let peer =
         Peer::start(
@@ -293,13 +300,13 @@ fn check_config_asks_2_x_with_a_write_of_nothing() {
 }
 
 #[test]
-fn check_config_says_which_protocol_the_server_speaks_where_the_other_was_chosen() {
+fn check_config_names_the_protocol_of_the_database_if_the_other_was_chosen() {
     let scratch = Scratch::new();
     let peer = Peer::start(|_| Reply::status(204, "").with_header("X-Influxdb-Version", "v2.7.11"));
     let by_v1 = Server::new(&scratch).arg("--influxdb-url", peer.url());
-    let said = by_v1.other_command("check-config", &["--online"]).stdout;
+    let output = by_v1.other_command("check-config", &["--online"]).stdout;
     let warning = "warning:           InfluxDB v2.7.11 is used with --influxdb-api v1, expected v2: give --influxdb-token-file";
-    assert!(said.contains(warning), "{said}");
+    assert!(output.contains(warning), "{output}");
     let influx = Influx::start(&scratch);
     let by_v2 = Server::new(&scratch)
         .arg("--influxdb-url", influx.url())

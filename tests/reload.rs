@@ -1,5 +1,5 @@
-//! Release day: files are changed in every way they are changed in, while check-ins go on. Here is what
-//! the parts of it share, and what is said of a change that was taken.
+//! Reloads of the configuration files. If these tests fail, a release does not reach clients, a reload fails requests,
+//! or an invalid file replaces a valid one. Here: helpers, and the log line of a successful reload.
 
 mod refused;
 mod under_load;
@@ -19,11 +19,11 @@ use crate::support::scratch::Scratch;
 use crate::support::server::{Running, Server};
 use crate::support::wait_for;
 
-/// Far longer than a change takes to be noticed: 1 s until it is seen, 1 s until it has settled.
+/// Much longer than a reload takes: 1 s until the change is noticed, and 1 s until the file is stable.
 const NOTICED: Duration = Duration::from_secs(30);
 const CHECK_IN: &str = r#"{"appVersion":"v1.0.0"}"#;
 
-/// A config of `count` versions, of which the last is the latest.
+/// A response config of `count` versions; the last is tagged latest.
 fn config(count: usize) -> String {
     let version = |n: usize| {
         let tags = if n + 1 == count { r#""latest""# } else { "" };
@@ -58,8 +58,8 @@ struct Swapped {
 enum Way {
     InPlace,
     Rename,
-    /// As Kubernetes does: the file is a link through `..data`, a link to a folder, which is renamed
-    /// over; the old folder is removed.
+    /// As Kubernetes does: the file is a link through `..data`, which links to a folder. A rename replaces `..data`,
+    /// and the old folder is deleted.
     Symlink,
 }
 
@@ -107,7 +107,7 @@ impl Swapped {
 }
 
 #[test]
-fn a_change_is_said_in_the_operators_terms() {
+fn a_reload_is_logged_with_the_changed_versions_and_keys() {
     let scratch = Scratch::new();
     let key =
         |name: &str, most: u32| format!(r#""{name}":{{"dataType":"string","maxLen":{most}}}"#);

@@ -1,5 +1,5 @@
-//! `upgrade-responder report`: what was checked in is there, in every format, and nothing else is.
-// Left out of tests/main.rs until the server counts and `report` reads the ledger.
+//! `upgrade-responder report`. If these tests fail, an operator gets wrong numbers, a format that another program
+//! cannot read, or text from a client that a terminal or spreadsheet executes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -42,7 +42,7 @@ fn json_of(scratch: &Scratch, flags: &[&str]) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// The sum over all rows of each value: a period may end while a test runs.
+/// The sum of each value over all rows, because a period may end during a test.
 fn sums(report: &Value) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for row in report["rows"].as_array().unwrap() {
@@ -59,7 +59,7 @@ fn all(report: &Value) -> u64 {
     rows.iter().filter_map(|row| row["total"].as_u64()).sum()
 }
 
-/// From Zürich, as the sample geo database has it.
+/// Sends a check-in from Zürich, according to the sample geo database.
 fn check_in(running: &Running, body: &str) {
     let from = [("X-Forwarded-For", "203.0.113.7")];
     let answer = running.connect().post_checkin(body, &from);
@@ -78,7 +78,7 @@ fn a_check_in_is_in_the_next_report_of_every_format() {
     };
     for number in 1..=3 {
         check_in(&running, &body("v1.0.0"));
-        // Each one at once, without a wait between.
+        // The report has each check-in immediately, without a wait.
         assert_eq!(all(&json_of(&scratch, &[])), number);
     }
     check_in(&running, &body("v1.1.0"));
@@ -141,7 +141,7 @@ fn a_check_in_is_in_the_next_report_of_every_format() {
     ] {
         assert!(text.contains(piece), "{piece:?} is not in:\n{text}");
     }
-    assert!(!text.contains('\u{1b}'), "a file is no terminal: {text:?}");
+    assert!(!text.contains('\u{1b}'), "no colours in a file: {text:?}");
 }
 
 #[test]
@@ -157,18 +157,18 @@ fn the_report_is_the_same_once_the_server_has_stopped() {
     assert_eq!(sums(&report), [("v1.0.0".to_owned(), 5)].into());
     let after = fs::read(scratch.join("state/myapp/totals.db")).unwrap();
     assert_eq!(before, after, "a report writes nothing");
-    // It is no longer in anybody's way either.
+    // The report holds no lock that prevents another start.
     check_in(&Server::new(&scratch).start(), "{}");
 }
 
 #[test]
-fn check_ins_that_nobody_has_counted_are_said_to_be_missing() {
+fn uncounted_check_ins_are_reported_as_missing() {
     let scratch = Scratch::new();
     let running = Server::new(&scratch).start();
     check_in(&running, "{}");
     assert_eq!(all(&json_of(&scratch, &[])), 1);
     assert_eq!(running.terminate().code, Some(0));
-    // A crash before the commit leaves this.
+    // A crash before the commit leaves such a segment.
     let late = "upgrade_request,app_version=late value=1i 1795446171937260407\n";
     let segment = scratch.join("state/myapp/spool/00000000000000000099-1.lp");
     fs::write(segment, late).unwrap();
@@ -180,7 +180,7 @@ fn check_ins_that_nobody_has_counted_are_said_to_be_missing() {
 }
 
 #[test]
-fn without_a_check_in_it_says_what_to_do() {
+fn without_check_ins_the_report_shows_how_to_send_one() {
     let scratch = Scratch::new();
     let running = Server::new(&scratch).start();
     let text = shown(&scratch, &[]);
@@ -193,7 +193,7 @@ fn without_a_check_in_it_says_what_to_do() {
 }
 
 #[test]
-fn what_is_not_counted_is_wrong_usage_that_names_what_is() {
+fn an_unknown_dimension_is_wrong_usage_that_names_the_known_ones() {
     let scratch = Scratch::new();
     let running = Server::new(&scratch).start();
     check_in(&running, r#"{"extraFieldInfo":{"nodeCount":3}}"#);
@@ -221,7 +221,7 @@ fn a_ledger_that_cannot_be_read_is_a_failure() {
 }
 
 #[test]
-fn hostile_values_stay_in_their_line_and_their_cell() {
+fn hostile_values_stay_within_their_line_and_cell() {
     let scratch = Scratch::new();
     let running = Server::new(&scratch).start();
     let versions = [

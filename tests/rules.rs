@@ -1,5 +1,5 @@
-//! Rules of the response config: the right answer for each client, through the proxy that is shipped, and the
-//! same from `explain`.
+//! Rules of the response config. If these tests fail, a client is offered a version that does not run there, or
+//! `explain` shows another answer than the server gives.
 
 mod beyond;
 mod checked;
@@ -22,10 +22,10 @@ use crate::support::wait_for;
 
 /// The two rules of the test config of Rancher Desktop's fork.
 const FORK: &str = include_str!("rules/fork.json");
-/// As rancher-desktop issues 5273 and 8225 have it.
+/// The rules in issues 5273 and 8225 of rancher-desktop.
 const RANCHER_DESKTOP: &str = include_str!("rules/rancher-desktop.json");
 const NOTICED: Duration = Duration::from_secs(30);
-/// In Zürich, as the sample geo database has it.
+/// An address in Zürich, according to the sample geo database.
 const SWISS: &str = "203.0.113.7";
 
 /// The request of Rancher Desktop, which sends no Content-Type.
@@ -49,7 +49,7 @@ fn post(address: &Address, body: &str, from: &str) -> String {
     answer.text()
 }
 
-/// `explain` with the files of a server: what it prints.
+/// The output of `explain` with the files of a server.
 #[track_caller]
 fn explain(scratch: &Scratch, body: &str, from: &str, more: &[&str]) -> String {
     let config = scratch.join("response-config.json");
@@ -73,7 +73,7 @@ fn explain(scratch: &Scratch, body: &str, from: &str, more: &[&str]) -> String {
     text
 }
 
-/// Each version by name and whether it is supported.
+/// The versions of an answer: name, and whether it is supported.
 fn supported(answer: &str) -> Vec<(String, Value)> {
     let answer: Value = serde_json::from_str(answer).unwrap();
     let versions = answer["versions"].as_array().unwrap().iter();
@@ -92,7 +92,7 @@ fn supported(answer: &str) -> Vec<(String, Value)> {
         .collect()
 }
 
-/// The answer of `config`'s versions with these values of `Supported`, byte for byte.
+/// The exact answer with the versions of `config` and these values of `Supported`.
 fn marked(config: &str, marks: &[bool]) -> String {
     let compact: String = config.split_whitespace().collect();
     let (_, versions) = compact.split_once("\"Versions\":[").unwrap();
@@ -109,7 +109,7 @@ fn marked(config: &str, marks: &[bool]) -> String {
     format!("{{\"versions\":[{versions}],\"requestIntervalInMinutes\":60}}")
 }
 
-/// Asks server, nginx and `explain`, which must agree to the byte.
+/// Checks that the server behind nginx and `explain` give exactly this answer.
 #[track_caller]
 fn check(scratch: &Scratch, nginx: &Nginx, body: &str, expected: &str) {
     assert_eq!(post(nginx.addr(), body, SWISS), expected, "{body}");
@@ -133,7 +133,7 @@ fn the_forks_own_rules_are_answered_as_the_fork_does() {
         (rancher_desktop("3.1.0", "win32-x64", "10.0.19044"), all),
         (rancher_desktop("1.5.0", "darwin-x64", "12.0.3"), all),
         (rancher_desktop("0.9.0", "linux-x64", "5.15.0"), all),
-        // Whatever is not said, or makes no sense, is no reason to hold a version back.
+        // A missing or invalid value does not hold a version back.
         (r#"{"appVersion":"0.9.0"}"#.to_owned(), all),
         (rancher_desktop("0.9.0", "darwin", "12.0.3"), all),
         (rancher_desktop("0.9.0", "darwin-x64-more", "12.0.3"), all),
@@ -145,7 +145,7 @@ fn the_forks_own_rules_are_answered_as_the_fork_does() {
     ] {
         check(&scratch, &nginx, &body, &marked(FORK, &marks));
     }
-    // The tags of today win over the deprecated ones.
+    // `extraTagInfo` wins over the deprecated `extraInfo`.
     let both = r#"{"appVersion":"0.9.0","extraInfo":{"platform":"linux-x64","platformVersion":"1"},"extraTagInfo":{"platform":"darwin-x64"}}"#;
     check(&scratch, &nginx, both, &marked(FORK, &first));
 }
@@ -177,7 +177,7 @@ fn config(rules: &str) -> String {
     format!("{{\"rules\":[{rules}],{VERSIONS}}}")
 }
 
-/// When the answering config was taken.
+/// The time at which the current config was loaded, from the answer.
 fn config_time(running: &Running) -> jiff::Timestamp {
     let answer = running.connect().post_checkin("{}", &[]).unwrap();
     answer
@@ -189,7 +189,7 @@ fn config_time(running: &Running) -> jiff::Timestamp {
 }
 
 #[test]
-fn whoever_asks_sees_what_is_in_force() {
+fn answers_metrics_and_log_show_the_rules_in_use() {
     let scratch = Scratch::new();
     let before = jiff::Timestamp::now();
     let metrics_at = Address::local(free_port());
@@ -200,7 +200,7 @@ fn whoever_asks_sees_what_is_in_force() {
     let server = server.arg("--metrics-listen", metrics_at.to_string());
     let mut running = server.arg("--reload-interval", "0").start();
     let first = config_time(&running);
-    // The proxy that is shipped lets it through.
+    // The shipped nginx site passes the header on.
     let nginx = Nginx::shipped(&scratch, running.addr());
     let proxied = Connection::open(nginx.addr())
         .unwrap()
@@ -237,7 +237,7 @@ fn whoever_asks_sees_what_is_in_force() {
         "{}",
         running.log()
     );
-    // The rule goes on counting.
+    // A changed rule of the same name keeps its count.
     assert!(metrics::value(&metrics_at, name) > 3);
     let page = metrics::page(&metrics_at);
     let second = r#"upgrade_responder_rule_decided_total{rule="2",name="new"} 0"#;
@@ -252,7 +252,7 @@ fn whoever_asks_sees_what_is_in_force() {
 }
 
 #[test]
-fn explain_says_why_and_what_another_config_changes() {
+fn explain_shows_why_and_what_another_config_changes() {
     let scratch = Scratch::new();
     scratch.write("response-config.json", FORK);
     crate::support::geodb::sample(&scratch);
@@ -286,7 +286,7 @@ fn explain_says_why_and_what_another_config_changes() {
 }
 
 #[test]
-fn explain_says_what_it_cannot_use() {
+fn explain_names_input_that_it_cannot_use() {
     let scratch = Scratch::new();
     let config = scratch.write("c.json", FORK);
     let (config, bad) = (config.to_str().unwrap(), scratch.write("bad.json", "{"));

@@ -1,5 +1,5 @@
-//! The same hours of check-ins in InfluxDB, in VictoriaMetrics and in the ledger: the same totals, value by value,
-//! through an outage of three periods, a SIGKILL in its midst, and another query period.
+//! The same check-ins in InfluxDB, in VictoriaMetrics and in the ledger, through an outage of three periods with a
+//! SIGKILL, and a new query period. If these tests fail, dashboards show other totals than the page.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use crate::support::wait_for;
 
 const SOON: Duration = Duration::from_secs(60);
 const HOUR: i64 = 3_600;
-/// Measurement, its tag, and the dimension of the ledger.
+/// A measurement, its tag, and its dimension in the ledger.
 const KINDS: [(&str, &str, &str); 3] = [
     ("upgrade_request_down_sampling", "", "all"),
     ("by_app_version_down_sampling", "app_version", "app_version"),
     ("by_host_arch_down_sampling", "host_arch", "host_arch"),
 ];
 
-/// By dimension, start of the period in hours, and value.
+/// Totals by dimension, start of the period in hours, and value.
 type Totals = BTreeMap<(String, i64, String), u64>;
 
-/// A database that can be away.
+/// A database that can be stopped and restarted.
 trait Engine {
     fn url(&self) -> String;
     fn stop(&mut self);
@@ -80,7 +80,7 @@ impl Engine for VictoriaMetrics {
                 for (time, total) in times.zip(series["values"].as_array().unwrap()) {
                     let hour = (time.as_i64().unwrap() / 1000 - from) / HOUR;
                     let key = (by.to_owned(), hour, value.to_owned());
-                    // Of two samples of one time the greater is shown: totals only grow.
+                    // Of two samples with one time the greater is the corrected total, because totals only grow.
                     let shown = totals.entry(key).or_default();
                     *shown = total.as_u64().unwrap().max(*shown);
                 }
@@ -122,7 +122,7 @@ fn same_totals(scratch: &Scratch, mut engine: impl Engine) {
     let running = server.start();
     hours.check_in(&running, 0, 0, &mut expected);
     hours.check_in(&running, 1, 1, &mut expected);
-    // Three periods without the database, and the server killed in the midst of them.
+    // Three periods without the database; the server is killed during them.
     engine.stop();
     hours.check_in(&running, 2, 2, &mut expected);
     hours.check_in(&running, 3, 3, &mut expected);
@@ -132,7 +132,7 @@ fn same_totals(scratch: &Scratch, mut engine: impl Engine) {
     engine.restart();
     hours.check_in(&running, 5, 5, &mut expected);
     running.terminate();
-    // From the next boundary of both on, periods are twice as long.
+    // From the next common boundary on, periods are twice as long.
     let server = server.arg("--query-period", "2h");
     let running = server.start();
     for hour in 6..10 {
@@ -145,7 +145,7 @@ fn same_totals(scratch: &Scratch, mut engine: impl Engine) {
     while is_there().is_none() {
         assert!(
             start.elapsed() < SOON,
-            "{:#?}\nin place of\n{expected:#?}\n{}",
+            "found {:#?}\nexpected {expected:#?}\n{}",
             engine.totals(from),
             running.log()
         );
@@ -162,7 +162,7 @@ struct Hours<'a> {
 }
 
 impl Hours<'_> {
-    /// Sets the clock into an hour and sends check-ins, which belong to the period that begins with `period`.
+    /// Sets the clock into an hour and sends check-ins, which belong to the period that begins at hour `period`.
     fn check_in(&self, running: &Running, hour: i64, period: i64, expected: &mut Totals) {
         self.clock.set(self.from + hour * HOUR + 60);
         let before = self.records();
@@ -186,13 +186,13 @@ impl Hours<'_> {
                     .or_default() += 1;
             }
         }
-        // A kill takes what came in the last 10 ms.
+        // A kill may lose records of the last 10 ms, so they must be counted before.
         wait_for(SOON, "the records in the ledger", || {
             self.records() == before + count as u64
         });
     }
 
-    /// Records that the ledger has counted.
+    /// The number of records that the ledger has counted.
     fn records(&self) -> u64 {
         self.in_ledger()
             .iter()
@@ -201,7 +201,7 @@ impl Hours<'_> {
             .sum()
     }
 
-    /// What the ledger has, unfinished periods included.
+    /// The totals in the ledger, including unfinished periods.
     fn in_ledger(&self) -> Totals {
         let mut totals = Totals::new();
         let file = state(self.scratch).join("totals.db");

@@ -1,5 +1,5 @@
-//! Several servers that write to one database: InfluxDB 1.x, and Debian's VictoriaMetrics behind a base URL
-//! with a path, as a cluster has one.
+//! Several servers that write to one database: InfluxDB 1.x, or VictoriaMetrics with a path in its base URL, as a
+//! cluster has one. If these tests fail, one server overwrites the totals of another.
 
 use std::fs;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::wait_for;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// Lays records of periods that are over into a server's spool.
+/// Writes records of periods that are over into a server's spool.
 fn lay(scratch: &Scratch, versions: &[(&str, usize)]) {
     let hour = (jiff::Timestamp::now().as_second() / 3600 - 5) * 3600;
     let mut lines = String::new();
@@ -28,7 +28,7 @@ fn lay(scratch: &Scratch, versions: &[(&str, usize)]) {
     fs::write(spool(scratch).join(name), lines).unwrap();
 }
 
-/// Three servers with records of their own, 33 of v1.0.0 and 120 of v1.1.0 together.
+/// Three servers with different records, together 33 of v1.0.0 and 120 of v1.1.0.
 struct Three {
     folders: Vec<Scratch>,
     running: Vec<Running>,
@@ -98,7 +98,7 @@ fn three_servers_add_up_in_victoria_metrics_below_a_path() {
 }
 
 #[test]
-fn check_config_names_it_and_writes_nothing() {
+fn check_config_names_victoria_metrics_and_writes_nothing() {
     let scratch = Scratch::new();
     let database = VictoriaMetrics::start(&scratch);
     let server = Server::new(&scratch).arg("--influxdb-url", database.url());

@@ -1,4 +1,5 @@
-//! The settings of the packaged service, which every command but `start` finds by itself.
+//! The settings file of the packaged service, which every command but `start` reads. If these tests fail, `report` or
+//! `check-config` uses other settings or another state than the service.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +10,7 @@ use rustix::process::geteuid;
 use crate::support::scratch::Scratch;
 use crate::support::server::{self, Ended, Server};
 
-/// Writes a settings file with a usable response config in it, and more lines.
+/// Writes a settings file that names a valid response config, and has `more` lines.
 fn settings(scratch: &Scratch, more: &str) -> String {
     let config = scratch.write("response-config.json", server::RESPONSE_CONFIG);
     let config = config.to_str().unwrap();
@@ -28,44 +29,44 @@ fn checked(scratch: &Scratch, file: &str, env: &[(&str, &str)], flags: &[&str]) 
 }
 
 #[track_caller]
-fn assert_says(ended: &Ended, code: i32, pieces: &[&str]) {
-    let said = format!("{}{}", ended.stdout, ended.stderr);
-    assert_eq!(ended.code, Some(code), "{said}");
+fn assert_output(ended: &Ended, code: i32, pieces: &[&str]) {
+    let output = format!("{}{}", ended.stdout, ended.stderr);
+    assert_eq!(ended.code, Some(code), "{output}");
     for piece in pieces {
-        assert!(said.contains(piece), "{piece:?} is not in: {said}");
+        assert!(output.contains(piece), "{piece:?} is not in: {output}");
     }
 }
 
 #[test]
-fn they_are_read_and_environment_and_flags_win() {
+fn settings_are_read_and_environment_and_flags_win() {
     let scratch = Scratch::new();
     let file = settings(
         &scratch,
         "# PORT=1\nQUERY_PERIOD=\"2h\" # no\nPORT='1234'\n",
     );
-    // After a quoted piece the rest of the line belongs to the value, as in systemd.
+    // The rest of the line after a quoted part belongs to the value, as in systemd.
     let wrong = checked(&scratch, &file, &[], &[]);
     let source = format!("QUERY_PERIOD in {file}: found \"2h# no\"");
-    assert_says(&wrong, 2, &[&source]);
+    assert_output(&wrong, 2, &[&source]);
 
     let file = settings(&scratch, "QUERY_PERIOD=\"2\\\nh\"\nPORT='1234'\nDEBUG=\n");
     let both = ["query period       2h\n", "0.0.0.0:1234\n"];
-    assert_says(&checked(&scratch, &file, &[], &[]), 0, &both);
+    assert_output(&checked(&scratch, &file, &[], &[]), 0, &both);
     let variable = [("QUERY_PERIOD", "3h"), ("PORT", "")];
     let both = ["query period       3h\n", "0.0.0.0:1234\n"];
-    assert_says(&checked(&scratch, &file, &variable, &[]), 0, &both);
+    assert_output(&checked(&scratch, &file, &variable, &[]), 0, &both);
     let flags = ["--query-period", "4h"];
     let won = checked(&scratch, &file, &variable, &flags);
-    assert_says(&won, 0, &["query period       4h\n"]);
+    assert_output(&won, 0, &["query period       4h\n"]);
     // A port from a stronger source wins over an address from the file.
     let file = settings(&scratch, "LISTEN=127.0.0.1:1\n");
-    assert_says(&checked(&scratch, &file, &[], &[]), 0, &["127.0.0.1:1\n"]);
+    assert_output(&checked(&scratch, &file, &[], &[]), 0, &["127.0.0.1:1\n"]);
     let port = checked(&scratch, &file, &[("PORT", "4321")], &[]);
-    assert_says(&port, 0, &["0.0.0.0:4321\n"]);
+    assert_output(&port, 0, &["0.0.0.0:4321\n"]);
 }
 
 #[test]
-fn with_them_the_state_is_the_services_unless_something_else_is_said() {
+fn the_state_is_that_of_the_service_unless_another_is_set() {
     let scratch = Scratch::new();
     let state = |env: &[(&str, &str)], more: &str, flags: &[&str]| {
         let ended = checked(&scratch, &settings(&scratch, more), env, flags);
@@ -84,14 +85,14 @@ fn with_them_the_state_is_the_services_unless_something_else_is_said() {
 }
 
 #[test]
-fn file_that_cannot_be_used_is_an_error_that_says_what_to_do() {
+fn an_unusable_settings_file_is_an_error_that_names_the_fix() {
     let scratch = Scratch::new();
     let missing = path(&scratch.join("missing.env"));
     let named = format!("settings file {missing}: No such file");
     let expected = "expected an environment file as systemd reads it";
     for command in ["check-config", "take-over", "report"] {
         let ended = server::run(&scratch, &[command, "--settings", &missing]);
-        assert_says(&ended, 78, &[&named, expected]);
+        assert_output(&ended, 78, &[&named, expected]);
     }
     for (name, content, said) in [
         ("latin1", &b"GEODB=/\xe9\n"[..], "\"GEODB\" is not UTF-8"),
@@ -100,10 +101,10 @@ fn file_that_cannot_be_used_is_an_error_that_says_what_to_do() {
     ] {
         let file = path(&scratch.write(name, content));
         let ended = checked(&scratch, &file, &[], &[]);
-        assert_says(&ended, 78, &[&file, said, expected]);
+        assert_output(&ended, 78, &[&file, said, expected]);
     }
     let folder = path(scratch.path());
-    assert_says(
+    assert_output(
         &checked(&scratch, &folder, &[], &[]),
         78,
         &[&folder, expected],
@@ -113,23 +114,23 @@ fn file_that_cannot_be_used_is_an_error_that_says_what_to_do() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
     let mut unprivileged = Server::new(&scratch);
     if geteuid().is_root() {
-        // Root may read everything, unless it gives that right away.
+        // Root can read every file, unless it drops the capabilities for that.
         let capabilities = "-dac_override,-dac_read_search";
         unprivileged = unprivileged.under(&["setpriv", "--bounding-set", capabilities]);
     }
     let ended = unprivileged.other_command("check-config", &["--settings", &file]);
     let expected = ["Permission denied", "run this as root", "/dev/null"];
-    assert_says(&ended, 78, &expected);
+    assert_output(&ended, 78, &expected);
     let none = unprivileged.other_command("check-config", &["--settings", "/dev/null"]);
-    assert_says(&none, 0, &["good"]);
+    assert_output(&none, 0, &["good"]);
 }
 
 #[test]
-fn start_and_the_help_read_none() {
+fn start_and_help_read_no_settings_file() {
     let scratch = Scratch::new();
     let refused = server::run(&scratch, &["start", "--settings", "/dev/null"]);
     let said = "--settings is a flag of every command but start";
-    assert_says(&refused, 2, &[said]);
+    assert_output(&refused, 2, &[said]);
     let help = server::run(&scratch, &["help", "--settings", "/missing"]);
-    assert_says(&help, 0, &["--settings FILE (of every command but start)"]);
+    assert_output(&help, 0, &["--settings FILE (of every command but start)"]);
 }

@@ -1,4 +1,5 @@
-//! Several servers of one application: their ledgers added up, and one of them lost under load behind nginx.
+//! Several servers of one application. If these tests fail, `report --merge` shows wrong sums or changes a ledger, or
+//! the loss of one server behind nginx loses check-ins.
 
 mod copies;
 
@@ -57,7 +58,7 @@ fn merged(scratch: &Scratch, dirs: &[PathBuf], by: &str) -> Value {
     serde_json::from_str(&ended.stdout).unwrap()
 }
 
-/// The total of a value over all rows; of all check-ins where it is empty.
+/// The total of a value over all rows; an empty value stands for all check-ins.
 fn sum(report: &Value, value: &str) -> u64 {
     let mut sum = 0;
     for row in report["rows"].as_array().unwrap() {
@@ -76,7 +77,7 @@ fn sum(report: &Value, value: &str) -> u64 {
     sum
 }
 
-/// A server that has counted these lines, of the last three hours, and has ended.
+/// Runs a server until it has counted these lines, of the last three hours; returns its state directory.
 fn counted(
     scratch: &Scratch,
     lines: &[(&str, usize)],
@@ -127,10 +128,10 @@ fn ledgers_are_added_up_value_by_value_and_never_written() {
             ],
             |s| s,
         ),
-        // It never saw the field.
+        // This server has no record with the field.
         counted(c, &[("app_version=v1.1.0 value=1i", 60)], |s| s),
     ];
-    // A copy of an application's own directory does as well.
+    // A copy of the directory of one application works too.
     let copy = c.join("copy");
     fs::create_dir(&copy).unwrap();
     fs::copy(state(c).join("totals.db"), copy.join("totals.db")).unwrap();
@@ -180,7 +181,7 @@ fn ledgers_are_added_up_value_by_value_and_never_written() {
     ] {
         assert!(text.stdout.contains(piece), "{piece}: {}", text.stdout);
     }
-    // Days are means of sums.
+    // A day is the mean of the sums of its periods.
     let days = merge(
         a,
         &dirs,
@@ -196,7 +197,7 @@ fn ledgers_are_added_up_value_by_value_and_never_written() {
 }
 
 #[test]
-fn what_cannot_be_added_up_is_refused_with_the_reason() {
+fn ledgers_that_cannot_be_added_up_are_refused_with_the_reason() {
     let scratches = [Scratch::new(), Scratch::new()];
     let [a, b] = &scratches;
     let lines = [("app_version=v1.0.0 value=1i", 3)];
@@ -247,7 +248,7 @@ impl Three {
         }
     }
 
-    /// Check-ins go on before, while and after one of the servers is lost; how many were acknowledged.
+    /// Sends check-ins before, during and after the loss of one server; returns how many were acknowledged.
     #[track_caller]
     fn lose_one(&mut self, signal: Signal) -> u64 {
         let load = Load::new(self.nginx.addr())
@@ -271,7 +272,7 @@ impl Three {
         self.running[1] = Some(self.servers[1].start());
     }
 
-    /// All records are counted, also what the lost one has left in its spool.
+    /// The number of counted records, including those that the lost server left in its spool.
     fn total(mut self) -> u64 {
         self.bring_back();
         for running in self.running.iter_mut() {
@@ -289,8 +290,8 @@ fn a_server_that_is_stopped_under_load_costs_no_check_in_and_the_sum_is_exact() 
     assert_eq!(three.total(), acknowledged);
 }
 
-/// What was answered in the last 10 ms may be lost (the spool is written behind the answer), and what was under way
-/// may be counted by two servers.
+/// Check-ins acknowledged in the last 10 ms may be lost, because the spool is written after the answer. Requests in
+/// progress may be counted by two servers, because nginx retries them.
 #[test]
 fn a_server_that_is_killed_under_load_again_and_again_costs_no_check_in_and_the_sum_is_near() {
     const KILLS: u64 = 8;

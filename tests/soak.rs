@@ -1,5 +1,6 @@
-//! Random faults for minutes, for those who change the store: `make soak`. The seed is printed; with
-//! SOAK_SEED the same faults come again, SOAK_SECONDS says for how long.
+//! Random faults for minutes: run `make soak` after a change of spool, delivery or totals. If it fails, a combination
+//! of crashes and outages loses or duplicates records. SOAK_SEED repeats the printed faults; SOAK_SECONDS sets the
+//! time.
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,7 +13,7 @@ use crate::support::scratch::Scratch;
 use crate::support::server::Server;
 use crate::support::wait_for;
 
-/// The sender may wait a minute between attempts, and then has minutes of records to deliver.
+/// The time limit for delivery: the sender may wait a minute before an attempt, and then has many records to deliver.
 const SETTLED: Duration = Duration::from_secs(300);
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -25,7 +26,7 @@ fn setting(name: &str, default: u64) -> u64 {
     }
 }
 
-/// Marsaglia's xorshift64: the same numbers for the same seed, on every machine.
+/// Marsaglia's xorshift64, which gives the same numbers for a seed on every machine.
 struct Random(u64);
 
 impl Random {

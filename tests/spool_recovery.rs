@@ -1,5 +1,5 @@
-//! The spool in every state a crash, a disk or a person can leave it in: the server always starts, and
-//! every whole line survives.
+//! Damaged or changed spools, as a crash, a disk or an operator leaves them. If these tests fail, the server does not
+//! start with such a spool, or loses complete records in it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -21,21 +21,21 @@ use crate::support::server::{DATABASE, Server};
 use crate::support::wait_for;
 
 const SOON: Duration = Duration::from_secs(60);
-/// Some moment in 2023.
+/// A time in 2023, in nanoseconds.
 const THEN: i64 = 1_700_000_000_000_000_000;
 
 fn lines(ids: std::ops::Range<i64>) -> String {
     ids.map(|id| line(&format!("id{id}"), THEN + id)).collect()
 }
 
-/// Lays a file into the spool before the server starts.
+/// Writes a file into the spool.
 fn lay(scratch: &Scratch, name: &str, content: impl AsRef<[u8]>) {
     fs::create_dir_all(spool(scratch)).unwrap();
     fs::write(spool(scratch).join(name), content).unwrap();
 }
 
-/// A program that another test starts at this moment holds a copy of the lock until it has become
-/// that program, so a lock just dropped may still be taken.
+/// The number of lines that recovery finds. It retries while the spool is locked: a process that another test starts at
+/// this moment has a copy of the lock until its exec.
 fn recovered(dir: &Path) -> u64 {
     let rejected = dir.with_extension("rejected");
     let options = SpoolOptions {
@@ -57,7 +57,7 @@ fn recovered(dir: &Path) -> u64 {
 }
 
 #[test]
-fn a_spool_whose_last_segment_ends_anywhere_keeps_every_whole_line() {
+fn a_spool_cut_off_at_any_byte_keeps_every_whole_line() {
     let scratch = Scratch::new();
     let text = lines(0..7);
     let dir = scratch.join("cut");
@@ -66,7 +66,7 @@ fn a_spool_whose_last_segment_ends_anywhere_keeps_every_whole_line() {
         let whole = cut.iter().filter(|&&byte| byte == b'\n').count();
         let kept = cut.iter().rposition(|&byte| byte == b'\n');
         let kept = &cut[..kept.map_or(0, |at| at + 1)];
-        // The torn end is a comment of the same length from then on.
+        // Recovery overwrites the torn end with a comment of the same length.
         let mut left = kept.to_vec();
         if kept.len() < cut.len() && whole > 0 {
             left.resize(cut.len() - 1, b'#');
@@ -75,7 +75,7 @@ fn a_spool_whose_last_segment_ends_anywhere_keeps_every_whole_line() {
         fs::create_dir_all(&dir).unwrap();
         fs::write(dir.join("00000000000000000003-7.lp"), &text).unwrap();
         fs::write(dir.join("00000000000000000004.lp"), cut).unwrap();
-        // Twice: what the first start has made of it is taken over by the second.
+        // Twice: the second start must accept the result of the first.
         for _ in 0..2 {
             assert_eq!(recovered(&dir), 7 + whole as u64, "cut at {end}");
         }
@@ -86,7 +86,7 @@ fn a_spool_whose_last_segment_ends_anywhere_keeps_every_whole_line() {
 }
 
 #[test]
-fn a_spool_that_was_cut_off_is_delivered_by_the_real_server() {
+fn the_server_delivers_a_spool_that_was_cut_off() {
     let text = lines(100..110);
     let third = text.len() / 3;
     for (end, sealed) in [
@@ -114,7 +114,7 @@ fn a_spool_that_was_cut_off_is_delivered_by_the_real_server() {
         let totals = Totals::of(&ended.stderr);
         totals.assert_add_up(&scratch);
         assert_eq!(totals.delivered, 5 + whole as u64);
-        // The name says how many there were; a torn line of an open segment was never one.
+        // The name of a sealed segment has its number of lines; a torn line of an open segment does not count.
         let missing = if sealed { 10 - whole as u64 } else { 0 };
         assert_eq!(totals.dropped, missing, "{}", ended.stderr);
         assert_eq!(influx.count(DATABASE, "upgrade_request"), totals.delivered);
@@ -122,7 +122,7 @@ fn a_spool_that_was_cut_off_is_delivered_by_the_real_server() {
 }
 
 #[test]
-fn files_that_are_no_segments_neither_stop_the_start_nor_the_delivery() {
+fn files_other_than_segments_stop_neither_the_start_nor_the_delivery() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
     lay(&scratch, "00000000000000000005.lp", lines(0..5));
@@ -169,7 +169,7 @@ fn a_segment_that_cannot_be_read_is_kept_aside_and_the_others_are_delivered() {
     lay(&scratch, "00000000000000000001-5.lp", lines(0..5));
     lay(&scratch, "00000000000000000002-5.lp", lines(5..10));
     let running = server.start();
-    // What a disk with a bad sector answers to a read cannot be had; a directory is an error too.
+    // A bad sector cannot be simulated here; reading a directory fails too.
     let first = spool(&scratch).join("00000000000000000001-5.lp");
     fs::remove_file(&first).unwrap();
     fs::create_dir(&first).unwrap();
@@ -197,7 +197,7 @@ fn a_segment_that_cannot_be_opened_is_named_and_delivered_once_it_can() {
     lay(&scratch, name, &text);
     lay(&scratch, "00000000000000000002-5.lp", lines(5..10));
     let running = server.start();
-    // Rights keep no administrator from opening a file; that it is a socket does.
+    // File permissions do not stop root; a socket cannot be opened by anyone.
     let first = spool(&scratch).join(name);
     fs::remove_file(&first).unwrap();
     let socket = UnixListener::bind(&first).unwrap();
@@ -217,7 +217,7 @@ fn a_segment_that_cannot_be_opened_is_named_and_delivered_once_it_can() {
 }
 
 #[test]
-fn lines_that_somebody_added_to_a_sealed_segment_are_delivered_and_counted() {
+fn lines_added_to_a_sealed_segment_are_delivered_and_counted() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
     lay(&scratch, "00000000000000000001-2.lp", lines(0..5));
@@ -232,7 +232,7 @@ fn lines_that_somebody_added_to_a_sealed_segment_are_delivered_and_counted() {
 }
 
 #[test]
-fn two_spools_that_somebody_put_into_one_are_delivered_whole() {
+fn two_spools_copied_into_one_are_delivered_completely() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
     lay(&scratch, "00000000000000000001-2.lp", lines(0..2));
@@ -249,9 +249,9 @@ fn two_spools_that_somebody_put_into_one_are_delivered_whole() {
 }
 
 #[test]
-fn segments_that_somebody_removes_are_counted_as_lost_at_the_stop() {
+fn deleted_segments_are_counted_as_lost_at_the_stop() {
     let scratch = Scratch::new();
-    // Nobody delivers, so nobody meets that they are gone. Segments of 8 KiB.
+    // Without delivery the missing files are noticed only at the stop. The segments have 8 KiB.
     let server = Server::new(&scratch).arg("--spool-max-size", "64KiB");
     lay(&scratch, "00000000000000000001-5.lp", lines(0..5));
     let running = server.start();
@@ -271,10 +271,10 @@ fn segments_that_somebody_removes_are_counted_as_lost_at_the_stop() {
 }
 
 #[test]
-fn a_spool_directory_that_is_removed_is_made_again() {
+fn a_deleted_spool_directory_is_created_again() {
     let scratch = Scratch::new();
     let mut influx = Influx::stopped(&scratch);
-    // Segments of 8 KiB, so that there are sealed ones too.
+    // Segments of 8 KiB, so that there are sealed segments too.
     let server = Server::new(&scratch)
         .arg("--influxdb-url", influx.url())
         .arg("--spool-max-size", "64KiB");
@@ -288,7 +288,7 @@ fn a_spool_directory_that_is_removed_is_made_again() {
     let waiting: std::collections::BTreeSet<String> =
         spooled(&scratch).iter().map(|line| id_of(line)).collect();
     assert_eq!(waiting, second);
-    // Moved away instead of removed: the same.
+    // The same with a directory that is moved away.
     fs::rename(spool(&scratch), scratch.join("moved")).unwrap();
     let third = send(50);
     wait_for(SOON, "the new spool", || spooled(&scratch).len() == 50);

@@ -1,5 +1,5 @@
-//! What the server tells systemd, and what its lines look like in the journal. `make vm-test` asks the
-//! real ones.
+//! The messages to systemd and the lines in the journal; `make vm-test` tests them with the real systemd. If these
+//! tests fail, systemd restarts a healthy server or waits for a reload, or foreign text forges a log line.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -16,7 +16,7 @@ use crate::support::server::Server;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// The end at which systemd listens.
+/// The notification socket, which systemd would read.
 struct Notified(UnixDatagram);
 
 impl Notified {
@@ -26,7 +26,7 @@ impl Notified {
         Notified(socket)
     }
 
-    /// Reads on until a message begins with these words.
+    /// Reads messages until one begins with `start`.
     #[track_caller]
     fn next(&self, start: &str) -> String {
         let end = Instant::now() + SOON;
@@ -34,7 +34,7 @@ impl Notified {
             let mut message = [0; 4096];
             let length = match self.0.recv(&mut message) {
                 Ok(length) => length,
-                // A signal, such as that for a child of another test that has ended.
+                // A signal interrupted the call, such as SIGCHLD of a child of another test.
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => panic!("{start:?}: {error}"),
             };
@@ -48,7 +48,7 @@ impl Notified {
 }
 
 #[test]
-fn systemd_is_told_of_start_life_reload_and_stop() {
+fn systemd_gets_start_watchdog_reload_and_stop() {
     let scratch = Scratch::new();
     let socket = scratch.join("notify");
     let systemd = Notified::at(&socket);
@@ -69,9 +69,9 @@ fn systemd_is_told_of_start_life_reload_and_stop() {
 }
 
 #[test]
-fn lines_for_the_journal_have_a_priority_and_no_time_of_their_own() {
+fn lines_for_the_journal_have_a_priority_and_no_time() {
     let scratch = Scratch::new();
-    // The message is about this name, whose second half would be a line of its own.
+    // The error contains this name, whose second half would be a separate line.
     let missing = scratch.join("mis\n<0>sing.json");
     for (journal, start) in [(true, "<3>"), (false, "upgrade-responder: ")] {
         let log = scratch.join("log");
@@ -89,13 +89,13 @@ fn lines_for_the_journal_have_a_priority_and_no_time_of_their_own() {
         let log = fs::read_to_string(log).unwrap();
         assert!(log.starts_with(start), "{log}");
         assert!(log.contains("<0>sing.json: No such file"), "{log}");
-        // On a terminal a message may have several lines.
+        // Outside the journal a message may have several lines.
         assert!(!journal || log.lines().count() == 1, "{log}");
     }
 }
 
 #[test]
-fn no_text_of_others_begins_a_line_of_the_journal() {
+fn foreign_text_begins_no_line_of_the_journal() {
     let scratch = Scratch::new();
     let server = Server::new(&scratch);
     let config = scratch.join("response\n<0>config.json");

@@ -1,4 +1,5 @@
-//! /metrics/installations: the last finished period for Prometheus, with a bounded number of values.
+//! /metrics/installations: the last finished period for Prometheus. If these tests fail, dashboards show wrong numbers
+//! of installations, or rare values create series without limit.
 
 use std::fs;
 
@@ -25,7 +26,7 @@ fn the_last_finished_period_is_shown_and_the_rarest_values_are_other() {
     let end = jiff::Timestamp::now().as_second() / HOUR * HOUR;
     let mut lines = String::new();
     for n in 0..20_i64 {
-        // 11, 4, 3 and 2 of a version; half of them with an architecture that wants escapes.
+        // 11, 4, 3 and 2 check-ins of four versions; half of them have an architecture that needs escapes.
         let version = [11, 15, 18, 20].iter().position(|most| n < *most).unwrap();
         let arch = if n % 2 == 0 { ",host_arch=a\"\\ b" } else { "" };
         let stamp = (end - HOUR) * 1_000_000_000 + n;

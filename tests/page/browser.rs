@@ -1,4 +1,5 @@
-//! The operator's page as Chromium shows it.
+//! The operator's page in Chromium. If these tests fail, an operator sees wrong figures, a page that does not fit, or
+//! content that a client injected.
 
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use crate::support::scratch::Scratch;
 use crate::support::server::{APPLICATION, run};
 use crate::support::wait_for;
 
-/// What three hours ago, two hours ago and in the last hour checked in.
+/// Check-ins of the last hour, the hour before, and the hour before that.
 const LINES: [(&str, &[usize]); 5] = [
     (
         "app_version=v1.1.0,city=Bern,country=Switzerland,country_isocode=CH,host_arch=amd64 value=1i,load=2",
@@ -85,14 +86,14 @@ fn figures_are_those_of_the_report_at_every_width_and_nothing_is_loaded_from_els
             }
         }
     }
-    // 60 of 100 are on what is tagged latest.
+    // 60 of 100 installations have the version that is tagged latest.
     assert_eq!(
         chromium.eval("document.querySelector('#latest strong').textContent"),
         "60.0\u{a0}%"
     );
     let titles = chromium.eval("[...document.querySelectorAll('#app_version-over-time .hit title')].map(t => t.textContent).join('|')");
     assert!(titles.as_str().unwrap().contains("v1.0.0: 50"), "{titles}");
-    // A boolean field is like a tag, a number has its mean and sum.
+    // A boolean field is shown like a tag, a number with its mean and sum.
     assert_eq!(
         chromium.eval("document.querySelectorAll('[data-dimension=backup]').length > 0"),
         true
@@ -100,7 +101,7 @@ fn figures_are_those_of_the_report_at_every_width_and_nothing_is_loaded_from_els
     let sum =
         chromium.eval("document.querySelector('#load-field tbody tr td:nth-child(3)').textContent");
     assert_eq!(sum, "240");
-    // Cities in other scripts are as they are.
+    // The names of cities in other scripts are shown unchanged.
     let cities = chromium.eval("document.querySelector('#cities').textContent");
     assert!(
         cities.as_str().unwrap().contains("東京") && cities.as_str().unwrap().contains("القاهرة"),
@@ -116,7 +117,7 @@ fn figures_are_those_of_the_report_at_every_width_and_nothing_is_loaded_from_els
     shown.server.terminate();
 }
 
-/// Values and totals of a table, without `other`.
+/// The values and totals of a table, without `other`.
 fn in_dom(chromium: &mut Chromium, by: &str) -> Vec<(String, u64)> {
     let rows = format!(
         "[...document.querySelectorAll('tr[data-dimension={by}]')].map(r => [r.dataset.value, r.querySelector('.now').textContent])"
@@ -171,7 +172,7 @@ fn in_report(shown: &Shown, by: &str) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn an_empty_page_says_what_to_do_and_shows_the_first_check_in_within_two_seconds() {
+fn an_empty_page_shows_what_to_do_and_then_the_first_check_in_within_two_seconds() {
     let shown = Shown::new(|server| server, &[]);
     let Some(mut chromium) = Chromium::start(&shown.scratch) else {
         return;
@@ -192,7 +193,7 @@ fn an_empty_page_says_what_to_do_and_shows_the_first_check_in_within_two_seconds
         .post_checkin(r#"{"appVersion":"v1.1.0"}"#, &[])
         .unwrap();
     assert_eq!(answer.status, 200);
-    // The issue's own limit.
+    // A new user waits for the first check-in at the page, so it must appear quickly.
     wait_for(
         std::time::Duration::from_secs(2),
         "the first check-in on the page",
@@ -208,7 +209,7 @@ fn an_empty_page_says_what_to_do_and_shows_the_first_check_in_within_two_seconds
 }
 
 #[test]
-fn what_strangers_chose_is_text_and_breaks_no_page() {
+fn text_from_clients_is_shown_as_text_and_breaks_no_page() {
     let shown = Shown::new(|server| server, &[]);
     let Some(mut chromium) = Chromium::start(&shown.scratch) else {
         return;
@@ -262,16 +263,16 @@ fn what_strangers_chose_is_text_and_breaks_no_page() {
         let turned = ['\u{202e}', '\u{2066}', '\u{0}', '\u{1b}', '\u{7f}'];
         assert!(!text.as_str().unwrap().contains(turned), "{at}");
     }
-    // The query is read as strictly.
+    // The query string is not shown as HTML either.
     let answer = shown.get("/?last=%3Cscript%3E");
     assert_eq!(answer.status, 400);
     assert!(!answer.text().contains("<script"), "{}", answer.text());
     shown.server.terminate();
 }
 
-/// Or none of the tests above could fail.
+/// Without this, the tests above could not fail.
 #[test]
-fn the_browser_tells_of_messages_and_of_what_is_loaded_from_elsewhere() {
+fn the_browser_reports_messages_and_requests_to_other_servers() {
     let scratch = Scratch::new();
     let Some(mut chromium) = Chromium::start(&scratch) else {
         return;

@@ -1,4 +1,5 @@
-//! The page of `make demo`: two years, five releases, forty countries.
+//! The page of `make demo`: two years, five releases, forty countries. If this test fails, a page with much data is too
+//! large, or the parts of a total add up to more than the total.
 
 use std::fs;
 
@@ -66,7 +67,7 @@ fn a_year_of_the_demo_fits_in_200_kb_and_its_parts_add_up_to_no_more_than_the_wh
                 .filter_map(|value| value["total"].as_f64())
                 .sum();
             let all = row["total"].as_f64().unwrap_or(sum);
-            // Each is told to a tenth.
+            // Each total is rounded to a tenth.
             let rounding = 0.05 * (values.len() + 1) as f64;
             assert!(sum <= all + rounding, "{by}: {sum} of {all}: {row}");
         }

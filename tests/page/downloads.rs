@@ -1,4 +1,5 @@
-//! What can be downloaded from the page: the same as the command writes.
+//! The downloads of the page. If these tests fail, a download differs from the output of `report`, or an error echoes
+//! text from the request.
 
 use super::Shown;
 use crate::support::server::{APPLICATION, run};
@@ -26,9 +27,9 @@ fn report(shown: &Shown, more: &[&str]) -> String {
 }
 
 #[test]
-fn csv_and_json_are_what_the_command_writes() {
+fn csv_and_json_are_the_output_of_the_command() {
     let shown = Shown::new(|server| server, &LINES);
-    // A fixed end, so that no period begins between two of them.
+    // A fixed end, so that no period begins between two downloads.
     let now = jiff::Timestamp::now().as_second();
     let to = jiff::Timestamp::from_second(now - now.rem_euclid(3_600))
         .unwrap()
@@ -64,7 +65,7 @@ fn csv_and_json_are_what_the_command_writes() {
 }
 
 #[test]
-fn what_cannot_be_answered_is_said_and_never_echoed() {
+fn an_invalid_request_gets_a_reason_and_is_never_echoed() {
     let shown = Shown::new(|server| server, &LINES);
     for (target, status, piece) in [
         ("/report.csv", 400, "by is missing"),
@@ -94,7 +95,7 @@ fn what_cannot_be_answered_is_said_and_never_echoed() {
 }
 
 #[test]
-fn a_badge_has_the_last_finished_period_in_short() {
+fn a_badge_shows_the_last_finished_period() {
     let shown = Shown::new(|server| server, &LINES);
     for target in ["/badge.json", "/badge.json?by=all"] {
         let badge = serde_json::json!({"schemaVersion": 1, "label": "installations", "message": "1.2k", "color": "blue"});

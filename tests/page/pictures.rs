@@ -1,4 +1,4 @@
-//! Takes the pictures of the README: `make pictures`, which makes the demo's ledger before.
+//! Takes the pictures of the README: `make pictures`, which first creates the ledger of the demonstration.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! The page for everybody: what the operator named and nothing else, and nobody can be picked out.
+//! The public page. If these tests fail, it shows more than the operator chose, or values of so few installations that
+//! one of them can be recognized.
 
 use super::{COUNTED, Shown, get, light};
 use crate::support::chromium::Chromium;
@@ -30,7 +31,7 @@ fn public() -> Shown {
         &LINES,
     );
     let address = shown.server.addr().clone();
-    // It is prepared at the start, when not all was counted, and once a minute.
+    // The page is prepared at the start, before all records are counted, and then once a minute.
     wait_for(COUNTED * 5, "the public page", || {
         let page = get(&address, "/", &[]);
         page.status == 200 && page.text().contains("data-value=\"v1.1.0\"")
@@ -39,7 +40,7 @@ fn public() -> Shown {
 }
 
 #[test]
-fn it_shows_what_was_named_and_no_value_of_few_installations() {
+fn it_shows_only_the_chosen_dimensions_and_no_value_of_few_installations() {
     let shown = public();
     let address = shown.server.addr().clone();
     let page = get(&address, "/", &[]);
@@ -67,7 +68,7 @@ fn it_shows_what_was_named_and_no_value_of_few_installations() {
     );
     assert_eq!(page.headers.get("X-Content-Type-Options"), Some("nosniff"));
 
-    // An address of its own gets no page of its own.
+    // Only the offered time spans have pages; other queries get the default page.
     for target in ["/?last=90d", "/?last=5m", "/?from=2020-01-01", "/?x"] {
         assert_eq!(get(&address, target, &[]).body, page.body, "{target}");
     }
@@ -96,7 +97,7 @@ fn it_shows_what_was_named_and_no_value_of_few_installations() {
 }
 
 #[test]
-fn the_shipped_site_shows_it_once_its_lines_are_uncommented() {
+fn the_shipped_site_serves_it_with_its_lines_uncommented() {
     let shown = public();
     let nginx = Nginx::shipped_with(
         &shown.scratch,
@@ -125,13 +126,13 @@ fn the_shipped_site_shows_it_once_its_lines_are_uncommented() {
         "60"
     );
     assert_eq!(get(nginx.addr(), "/report.csv?by=all", &[]).status, 404);
-    // Kept for a minute: the server need not be there.
+    // nginx keeps the page for a minute, so it is served without the server.
     shown.server.terminate();
     assert_eq!(get(nginx.addr(), "/?last=30d", &[]).body, page.body);
 }
 
 #[test]
-fn there_is_none_unless_it_is_asked_for() {
+fn without_the_flag_there_is_no_public_page() {
     let shown = Shown::new(|server| server, &LINES);
     for target in ["/", "/badge.json"] {
         assert_eq!(

@@ -1,5 +1,5 @@
-//! Files that are not taken: invalid, missing, not regular, not to be opened for a while. The log says once
-//! what is wrong and where, health and metrics show it, and the old files are served until all is well.
+//! Files that cannot be loaded: invalid, missing, not regular, or impossible to open for a while. If these tests fail,
+//! a mistake in a file stops the answers, or the operator does not learn what is wrong with it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,13 +16,13 @@ use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{RESPONSE_CONFIG, Server};
 use crate::support::wait_for;
 
-/// A file that is put in another's place (`None`: taken away), and what is to be said of it.
+/// The content that replaces a file (`None`: the file is deleted), and texts in the error.
 type Broken<'a> = (Option<Vec<u8>>, &'a [&'a str]);
 
 const SCHEMA: &str = r#"{"extraTagInfoSchema": {"hostArch": {"dataType": "string"}}}"#;
 
 #[test]
-fn an_invalid_response_config_is_said_once_and_the_old_one_is_served() {
+fn an_invalid_response_config_is_logged_once_and_the_old_one_is_served() {
     let dated = |date: &str| RESPONSE_CONFIG.replace(r#""2024-06-20T00:00:00Z""#, date);
     let cases: [Broken<'_>; 5] = [
         (
@@ -47,11 +47,11 @@ fn an_invalid_response_config_is_said_once_and_the_old_one_is_served() {
         ),
         (None, &["No such file", "expected a JSON file"]),
     ];
-    each_is_said_once("response-config.json", &cases);
+    assert_each_is_logged_once("response-config.json", &cases);
 }
 
 #[test]
-fn an_invalid_schema_is_said_once_and_the_old_one_is_used() {
+fn an_invalid_schema_is_logged_once_and_the_old_one_is_used() {
     let cases: [Broken<'_>; 3] = [
         (
             Some(SCHEMA.replace("string", "text").into()),
@@ -67,11 +67,11 @@ fn an_invalid_schema_is_said_once_and_the_old_one_is_used() {
         ),
         (None, &["No such file", "expected a JSON file"]),
     ];
-    each_is_said_once("schema.json", &cases);
+    assert_each_is_logged_once("schema.json", &cases);
 }
 
 #[test]
-fn an_invalid_geo_database_is_said_once_and_the_old_one_is_used() {
+fn an_invalid_geo_database_is_logged_once_and_the_old_one_is_used() {
     let scratch = Scratch::new();
     let sample = fs::read(geodb::sample(&scratch)).unwrap();
     let mut other_type = sample.clone();
@@ -95,10 +95,10 @@ fn an_invalid_geo_database_is_said_once_and_the_old_one_is_used() {
         ),
         (None, &["No such file", "expected a MaxMind DB"]),
     ];
-    each_is_said_once("sample.mmdb", &cases);
+    assert_each_is_logged_once("sample.mmdb", &cases);
 }
 
-fn each_is_said_once(file: &str, cases: &[Broken<'_>]) {
+fn assert_each_is_logged_once(file: &str, cases: &[Broken<'_>]) {
     let scratch = Scratch::new();
     let server = Server::new(&scratch)
         .arg("--request-schema", scratch.write("schema.json", SCHEMA))
@@ -117,10 +117,10 @@ fn each_is_said_once(file: &str, cases: &[Broken<'_>]) {
     for (number, (content, expected)) in cases.iter().enumerate() {
         fs::rename(&path, &kept).unwrap();
         if content.is_some() {
-            // What is old enough to be complete is judged at once.
+            // The linked file is old enough to count as complete, so it is loaded immediately.
             symlink(broken(number), &path).unwrap();
         }
-        // The first is noticed without being asked for.
+        // The server must notice the first change without a SIGHUP.
         if number > 0 {
             running.signal(Signal::HUP);
         }
@@ -134,7 +134,7 @@ fn each_is_said_once(file: &str, cases: &[Broken<'_>]) {
         running.signal(Signal::HUP);
         wait_for_lines(&running, "not changed since they were refused", number + 1);
         assert_eq!(answer(&mut connection), before);
-        // The very same file, with its old times.
+        // The same file again, with its old times.
         fs::rename(&kept, &path).unwrap();
         if number > 0 {
             running.signal(Signal::HUP);
@@ -142,7 +142,7 @@ fn each_is_said_once(file: &str, cases: &[Broken<'_>]) {
         wait_for_lines(&running, "configuration is valid again", number + 1);
         assert_eq!(answer(&mut connection), before);
     }
-    // The last is looked at three times more, and not said again.
+    // Three more reload intervals pass, and the error must not be logged again.
     fs::rename(&path, &kept).unwrap();
     wait_for_lines(&running, "the previous one stays in use", cases.len() + 1);
     thread::sleep(Duration::from_secs(3));
@@ -176,7 +176,7 @@ fn health_and_metrics_show_that_older_files_are_served() {
 }
 
 #[test]
-fn a_named_pipe_in_a_files_place_blocks_nothing() {
+fn a_named_pipe_in_place_of_a_file_blocks_nothing() {
     let scratch = Scratch::new();
     let path = scratch.write("response-config.json", config(2));
     let mut running = Server::new(&scratch).start();

@@ -1,5 +1,5 @@
-//! Changes while clients go on asking: no request fails, no answers are mixed, no location is lost and no
-//! memory left behind, and a storm of SIGHUPs is survived.
+//! Reloads under load. If these tests fail, a reload fails requests, mixes old and new answers, loses locations or
+//! leaks memory, or many SIGHUPs stop the server.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,8 +21,7 @@ use crate::support::scratch::Scratch;
 use crate::support::server::{Running, Server};
 use crate::support::wait_for;
 
-/// Clients that ask at full speed and remember every different answer. Anything else than a 200
-/// fails the test.
+/// Clients that send check-ins without pauses and keep each distinct answer. Any status but 200 fails the test.
 struct Clients {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<(usize, BTreeSet<String>)>>,
@@ -35,7 +34,7 @@ impl Clients {
             let (address, stop) = (address.clone(), stop.clone());
             thread::spawn(move || {
                 let mut connection = Connection::open(&address).unwrap();
-                // A machine that builds and tests has stood still for 10 s.
+                // A machine that also builds has stalled for 10 s.
                 connection.set_limit(Duration::from_secs(60)).unwrap();
                 let (mut count, mut answers) = (0, BTreeSet::new());
                 while !stop.load(Ordering::Relaxed) {
@@ -52,7 +51,7 @@ impl Clients {
         Clients { stop, threads }
     }
 
-    /// How many answers there were, and the different ones.
+    /// Stops the clients; returns the number of answers and the distinct ones.
     fn stop(self) -> (usize, BTreeSet<String>) {
         self.stop.store(true, Ordering::Relaxed);
         let mut whole = (0, BTreeSet::new());
@@ -84,7 +83,7 @@ fn two_hundred_reloads_under_load_fail_no_request_and_mix_no_answers() {
     });
     let clients = Clients::start(running.addr(), 4);
     let mut file = Swapped::new(&path);
-    // Plain files first: a file in place of a link would be another way again.
+    // Plain files first: a plain file that replaces a link would be yet another way.
     for (way, times) in [(Way::InPlace, 67), (Way::Rename, 67), (Way::Symlink, 67)] {
         for n in 0..times {
             let (content, expected) = if n % 2 == 0 {
@@ -93,7 +92,7 @@ fn two_hundred_reloads_under_load_fail_no_request_and_mix_no_answers() {
                 (&few, &answers[0])
             };
             file.change(way, content.as_bytes());
-            // The last of each way is to be noticed without being asked for.
+            // The server must notice the last change of each way without a SIGHUP.
             if n + 1 < times {
                 running.signal(Signal::HUP);
             }
@@ -102,13 +101,13 @@ fn two_hundred_reloads_under_load_fail_no_request_and_mix_no_answers() {
         if let Way::InPlace | Way::Rename = way {
             file.change(way, few.as_bytes());
             running.signal(Signal::HUP);
-            wait_for_answer(&mut connection, &answers[0], "the way back");
+            wait_for_answer(&mut connection, &answers[0], "the change back");
         }
     }
     let (count, seen) = clients.stop();
     assert_eq!(seen, BTreeSet::from(answers), "of {count} answers");
     let log = running.terminate().stderr;
-    // A disk that holds up a write behind its truncation for seconds leaves an empty file for so long.
+    // A slow disk may delay the write after the truncation for seconds; until then the file is empty.
     let errors = log
         .lines()
         .filter(|l| l.contains("ERROR") || l.contains("WARN"));
@@ -135,7 +134,7 @@ fn a_geo_database_overwritten_in_place_under_load_loses_no_location() {
     for n in 0..10 {
         fs::write(&geodb, &databases[n % 2]).unwrap();
         running.signal(Signal::HUP);
-        // Cut off and left so for a while, which a mapped file would not survive.
+        // Truncated for a while: a memory-mapped file would crash the server.
         let file = fs::OpenOptions::new().write(true).open(&geodb).unwrap();
         file.set_len(4096).unwrap();
         for _ in 0..50 {
@@ -188,7 +187,7 @@ fn a_hundred_geo_databases_leave_no_memory_behind() {
     load.stop();
     let mib = |bytes: usize| bytes >> 20;
     let most = at_start + SIZE / 2;
-    // The last old one goes a moment after the line in the log.
+    // The last old database is freed shortly after the log line.
     let what = format!("less than {} MiB", mib(most));
     wait_for(NOTICED, &what, || resident(&running) < most);
     let at_end = mib(resident(&running));

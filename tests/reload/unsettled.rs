@@ -1,4 +1,5 @@
-//! Files that are still being written, or were a moment ago.
+//! Files that are written during a reload, or were written just before. If these tests fail, clients get half a
+//! configuration, an error is logged for a normal upload, or a quick second edit is missed.
 
 use std::fs;
 use std::io::Write;
@@ -19,7 +20,7 @@ use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::Server;
 use crate::support::{skip, wait_for};
 
-/// Writes bit by bit until `finish`, and then the rest. Returns the longest time that nothing was written.
+/// Writes small parts until `finish`, and then the rest. Returns the longest time without a write.
 fn write_slowly(file: &mut fs::File, whole: &[u8], finish: &AtomicBool) -> Duration {
     let mut rest = whole.chunks(1024);
     let (mut last, mut pause) = (Instant::now(), Duration::ZERO);
@@ -34,7 +35,7 @@ fn write_slowly(file: &mut fs::File, whole: &[u8], finish: &AtomicBool) -> Durat
 }
 
 #[test]
-fn what_is_half_written_is_looked_at_again_and_is_no_error() {
+fn a_half_written_file_is_checked_again_and_is_no_error() {
     let scratch = Scratch::new();
     let path = scratch.write("response-config.json", config(2));
     for interval in ["1s", "0"] {
@@ -54,11 +55,11 @@ fn what_is_half_written_is_looked_at_again_and_is_no_error() {
             pause = pause.max(start.elapsed());
         }
         fs::write(&path, &whole).unwrap();
-        // Nobody asks again.
+        // There is no further SIGHUP.
         wait_for_lines(&running, "versions added: \"v1.2.0\"", 1);
         assert_ne!(answer(&mut connection), before);
         let log = running.terminate().stderr;
-        // Where the machine itself stood still, the server was right to complain.
+        // If the machine stalled during the upload, the error is correct.
         assert!(
             pause > Duration::from_secs(1) || !log.contains("ERROR"),
             "{log}"
@@ -67,7 +68,7 @@ fn what_is_half_written_is_looked_at_again_and_is_no_error() {
 }
 
 #[test]
-fn a_geo_database_that_is_being_fetched_does_not_keep_a_release_waiting() {
+fn a_download_of_the_geo_database_does_not_delay_a_release() {
     let scratch = Scratch::new();
     let geodb = geodb::sample(&scratch);
     let path = scratch.write("response-config.json", config(2));
@@ -78,7 +79,7 @@ fn a_geo_database_that_is_being_fetched_does_not_keep_a_release_waiting() {
     let mut running = server.start();
     let mut connection = running.connect();
 
-    // As `curl -o` over a slow line: emptied, then longer and longer.
+    // As `curl -o` over a slow line does: the file is emptied and then grows.
     let fetched = Arc::new(AtomicBool::new(false));
     let fetching = {
         let (fetched, geodb, whole) = (fetched.clone(), geodb.clone(), whole.clone());
@@ -93,7 +94,7 @@ fn a_geo_database_that_is_being_fetched_does_not_keep_a_release_waiting() {
     });
     running.signal(Signal::HUP);
     wait_for_lines(&running, &still, 1);
-    // A release, by itself and then by a SIGHUP.
+    // A release, first without and then with a SIGHUP.
     let mut file = Swapped::new(&path);
     file.change(Way::Rename, config(3).as_bytes());
     wait_for_lines(&running, "reloaded (files changed): versions added", 1);
@@ -115,7 +116,7 @@ fn a_geo_database_that_is_being_fetched_does_not_keep_a_release_waiting() {
     wait_for_lines(&running, taken, 1);
     wait_for(NOTICED, "up to date", || outdated() == 0);
     let log = running.terminate().stderr;
-    // Where the machine itself stood still, the server was right to complain.
+    // If the machine stalled during the upload, the error is correct.
     if pause < Duration::from_secs(1) {
         assert_eq!(log.matches("WARN").count(), 1, "{log}");
         assert!(!log.contains("ERROR"), "{log}");
@@ -123,25 +124,29 @@ fn a_geo_database_that_is_being_fetched_does_not_keep_a_release_waiting() {
 }
 
 #[test]
-fn a_geo_database_that_is_being_written_over_is_not_taken_half() {
+fn a_geo_database_overwritten_in_place_is_loaded_only_when_complete() {
     let scratch = Scratch::new();
     let geodb = geodb::sample(&scratch);
     let [old, new] = [1_700_000_000, 1_710_000_000].map(|at| geodb::variant(&geodb, at, 1 << 20));
     fs::write(&geodb, &old).unwrap();
     let mut running = Server::new(&scratch).arg("--reload-interval", "0").start();
 
-    // As `rsync --inplace`, from the beginning to the end: until that is reached, the old one's
-    // description is there.
+    // As `rsync --inplace` does, from the beginning to the end: until then the file has the metadata of the old
+    // database.
     let asked = Arc::new(AtomicBool::new(false));
     let writing = {
         let asked = asked.clone();
         let mut file = fs::OpenOptions::new().write(true).open(&geodb).unwrap();
         thread::spawn(move || write_slowly(&mut file, &new, &asked))
     };
-    wait_for(NOTICED, "it to be noticed three times", || {
-        running.signal(Signal::HUP);
-        lines_with(&running, "sample.mmdb is still being written") >= 3
-    });
+    wait_for(
+        NOTICED,
+        "the log to say three times that the file is being written",
+        || {
+            running.signal(Signal::HUP);
+            lines_with(&running, "sample.mmdb is still being written") >= 3
+        },
+    );
     asked.store(true, Ordering::Relaxed);
     let pause = writing.join().unwrap();
     let whole = "geo database is now \"Sample-City\" of 2024-03-09";
@@ -152,7 +157,7 @@ fn a_geo_database_that_is_being_written_over_is_not_taken_half() {
 }
 
 #[test]
-fn a_response_config_that_goes_on_changing_is_told_of_and_taken_when_asked_for() {
+fn a_response_config_that_keeps_changing_is_logged_and_loaded_on_sighup() {
     let scratch = Scratch::new();
     let path = scratch.write("response-config.json", config(2));
     let mut running = Server::new(&scratch).arg("--reload-interval", "1s").start();
@@ -170,9 +175,9 @@ fn a_response_config_that_goes_on_changing_is_told_of_and_taken_when_asked_for()
 }
 
 #[test]
-fn an_edit_that_looks_like_the_one_before_is_noticed() {
+fn an_edit_with_the_same_time_and_length_is_noticed() {
     let scratch = Scratch::new();
-    // Its clock ticks with the kernel's timer, every few milliseconds.
+    // The clock of ramfs ticks with the kernel's timer, every few milliseconds.
     let Some(coarse) = Mount::new(scratch.join("coarse"), "ramfs", "mode=755") else {
         return;
     };
@@ -186,7 +191,7 @@ fn an_edit_that_looks_like_the_one_before_is_noticed() {
         let file = fs::metadata(&path).unwrap();
         (file.ctime(), file.ctime_nsec(), file.len())
     };
-    // Until the server has loaded the first and the second comes in the same tick.
+    // Repeat until the server has loaded the first edit and the second comes within the same tick.
     for n in (1..2000).step_by(2) {
         fs::write(&path, named(n)).unwrap();
         running.signal(Signal::HUP);

@@ -1,4 +1,5 @@
-//! What rules do beyond those of the fork, and what they leave alone.
+//! Rules beyond those of the fork. If these tests fail, a rule about tags, fields or countries decides wrongly, or a
+//! config without rules gets another answer than before.
 
 use serde_json::Value;
 
@@ -8,7 +9,7 @@ use crate::support::nginx::Nginx;
 use crate::support::scratch::Scratch;
 
 #[test]
-fn rules_ask_for_any_tag_field_and_country() {
+fn rules_can_test_any_tag_field_and_country() {
     for (criteria, body, holds) in [
         (
             r#""kubernetesVersion":"<1.25""#,
@@ -102,7 +103,7 @@ fn rules_ask_for_any_tag_field_and_country() {
 }
 
 #[test]
-fn a_reason_is_shown_and_a_hidden_latest_has_an_heir() {
+fn a_reason_is_shown_and_a_hidden_latest_passes_its_tag_on() {
     let scratch = Scratch::new();
     let rules = r#"
         {"Criteria":{"hostArch":"arm64"},"Constraints":{"Version":"<1.1.0"},"Reason":"no \"arm64\" build"},
@@ -139,8 +140,8 @@ fn a_reason_is_shown_and_a_hidden_latest_has_an_heir() {
 }
 
 #[test]
-fn without_rules_the_answer_is_what_it_was() {
-    // As Longhorn's and Harvester's clients read it.
+fn without_rules_the_answer_is_unchanged() {
+    // The answer that Longhorn's and Harvester's clients read.
     for empty in ["", r#""Rules":[],"#, r#""Rules":null,"#] {
         let scratch = Scratch::new();
         let running = with_config(&scratch, &format!("{{{empty}{VERSIONS}}}")).start();

@@ -1,4 +1,4 @@
-//! What `check-config` says of rules, before a client meets them.
+//! `check-config` on rules. If these tests fail, an operator learns of a mistake in a rule only from clients.
 
 use super::{FORK, NOTICED, RANCHER_DESKTOP, config, with_config};
 use crate::support::clock::Clock;
@@ -7,7 +7,7 @@ use crate::support::server::Ended;
 use crate::support::wait_for;
 
 #[track_caller]
-fn says(ended: &Ended, code: i32, texts: &[&str]) {
+fn assert_output(ended: &Ended, code: i32, texts: &[&str]) {
     let all = format!("stdout:\n{}stderr:\n{}", ended.stdout, ended.stderr);
     assert_eq!(ended.code, Some(code), "{all}");
     for text in texts {
@@ -25,7 +25,7 @@ fn rules_are_listed_in_words() {
         "installations      unknown: ",
         "good, warnings: 0",
     ];
-    says(&server.other_command("check-config", &[]), 0, &texts);
+    assert_output(&server.other_command("check-config", &[]), 0, &texts);
     let rule = r#"{"Name":"wave","Criteria":{},"Constraints":{"Version":"<1.1.0"},"Hide":true,"Share":5,
         "From":"2030-01-01T00:00:00Z","Until":"2030-01-08T00:00:00Z"}"#;
     let server = with_config(&scratch, &config(rule));
@@ -33,11 +33,11 @@ fn rules_are_listed_in_words() {
         "rule 1 \"wave\"      for every client only versions \"<1.1.0\" are supported, others are hidden; lets \
          through 5 % from 2030-01-01T00:00:00Z on, growing to 100 % at 2030-01-08T00:00:00Z\n",
     ];
-    says(&server.other_command("check-config", &[]), 0, &texts);
+    assert_output(&server.other_command("check-config", &[]), 0, &texts);
 }
 
 #[test]
-fn rules_that_are_probably_not_meant_are_found() {
+fn rules_without_effect_are_warned_about() {
     let scratch = Scratch::new();
     let rules = r#"
         {"Criteria":{"AppVersion":"<1.17.0"},"Constraints":{"Version":"<1.1.0"}},
@@ -67,7 +67,7 @@ fn rules_that_are_probably_not_meant_are_found() {
         "rule 8 has a Share but neither Name nor Seed",
         "rule 8 never holds: the request schema has no tag \"platformVersion\"",
     ];
-    says(&server.other_command("check-config", &[]), 0, &texts);
+    assert_output(&server.other_command("check-config", &[]), 0, &texts);
 }
 
 #[test]
@@ -106,25 +106,25 @@ fn every_mistake_in_a_rule_is_named() {
         "rule 7: found 7, expected an object",
         "errors: 20,",
     ];
-    says(&server.other_command("check-config", &[]), 78, &texts);
+    assert_output(&server.other_command("check-config", &[]), 78, &texts);
     let server = with_config(
         &scratch,
         &config(r#"{"Criteria":{},"Constraints":{"Version":">9"},"Hide":true,"Name":"all gone"}"#),
     );
     let texts =
         ["rule 1 \"all gone\", Constraints.Version: found \">9\", which hides every version"];
-    says(&server.other_command("check-config", &[]), 78, &texts);
+    assert_output(&server.other_command("check-config", &[]), 78, &texts);
 }
 
 #[test]
-fn each_version_is_told_with_those_it_would_be_offered_to() {
+fn each_version_is_listed_with_the_installations_that_it_would_be_offered_to() {
     let scratch = Scratch::new();
     let Some(clock) = Clock::new(&scratch) else {
         return;
     };
     let server = with_config(&scratch, FORK).arg("--query-period", "1m");
     let server = server.arg("--down-sample-tags", "platform");
-    // The beginning of a period that is over now.
+    // A time in a period that is over now.
     clock.set((jiff::Timestamp::now().as_second() / 60 - 3) * 60 + 5);
     let running = clock.of(server.clone()).start();
     let mut connection = running.connect();
@@ -157,5 +157,5 @@ fn each_version_is_told_with_those_it_would_be_offered_to() {
         "offered            \"v1.16.0\" to 10 of them, now to 10\n",
         "offered            \"v1.17.1\" to between 4 and 10 of them, now to 10\n",
     ];
-    says(&ended, 0, &texts);
+    assert_output(&ended, 0, &texts);
 }

@@ -1,4 +1,5 @@
-//! A staged roll-out: the promised share of clients, the same ones on every server, and nobody who drops out.
+//! A staged roll-out. If these tests fail, more or fewer clients than configured get a version, servers of one config
+//! disagree, or a client that was offered the version loses it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,7 +24,7 @@ fn address(client: u32) -> String {
     std::net::Ipv4Addr::from_bits(0xc633_0000 + client * 7).to_string()
 }
 
-/// Which of so many clients are offered the new version.
+/// The clients, of this many, that are offered the new version.
 fn through(running: &Running, clients: u32) -> BTreeSet<u32> {
     let mut connection = running.connect();
     let mut asked = |client: &u32| {
@@ -51,13 +52,13 @@ fn about(share: f64, count: usize, of: u32) {
 }
 
 #[test]
-fn a_growing_share_keeps_whom_it_has_and_servers_agree() {
+fn a_growing_share_keeps_its_clients_and_servers_agree() {
     let scratch = Scratch::new();
     let mut running = with_config(&scratch, &rule("\"Share\":30")).start();
     let first = through(&running, 2000);
     about(0.3, first.len(), 2000);
 
-    // Another server, with nothing but the same config.
+    // Another server that has only the config in common.
     let elsewhere = Scratch::new();
     let other = with_config(&elsewhere, &rule("\"Share\":30")).start();
     assert_eq!(through(&other, 2000), first);
@@ -74,7 +75,7 @@ fn a_growing_share_keeps_whom_it_has_and_servers_agree() {
     );
     assert!(!through(&running, 2000).is_superset(&first));
 
-    // Who is behind something that is no address comes last.
+    // A client whose forwarded address is invalid is offered the version last.
     let unknown = [("X-Forwarded-For", "unknown")];
     let offered = |running: &Running| {
         let answer = running.connect().post_checkin(BODY, &unknown).unwrap();
@@ -93,14 +94,14 @@ fn a_growing_share_keeps_whom_it_has_and_servers_agree() {
     );
 }
 
-/// The share that is promised at a moment.
+/// The configured share at this moment.
 fn promised(from: Timestamp, until: Timestamp) -> f64 {
     let passed = Timestamp::now().duration_since(from).as_secs_f64();
     0.1 + 0.9 * passed / until.duration_since(from).as_secs_f64()
 }
 
 #[test]
-fn a_roll_out_over_time_gives_at_each_moment_what_it_promises() {
+fn a_roll_out_over_time_has_the_configured_share_at_each_moment() {
     let scratch = Scratch::new();
     let now = Timestamp::now();
     let ago = |seconds: i64| now - SignedDuration::from_secs(seconds);
@@ -111,7 +112,7 @@ fn a_roll_out_over_time_gives_at_each_moment_what_it_promises() {
     let mut running = server.start();
     assert_eq!(through(&running, 500).len(), 0, "before it begins");
 
-    // Two minutes of it are over, two to come.
+    // The roll-out began two minutes ago and ends in two.
     let (from, until) = (ago(120), ago(-120));
     swap(&mut running, &scratch, &span(from, until));
     let mut before = BTreeSet::new();

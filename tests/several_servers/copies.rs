@@ -1,5 +1,5 @@
-//! `report --merge` on copies of state directories, as an operator makes them: of running servers, of one server
-//! twice, with records that nobody has counted, and with days whose periods are not kept any more.
+//! `report --merge` on copies of state directories. If these tests fail, an incomplete copy, two copies of one server,
+//! uncounted records or merged days give wrong sums without a warning.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,14 +14,14 @@ use crate::support::scratch::Scratch;
 use crate::support::server::{Ended, Running, Server, run};
 use crate::support::wait_for;
 
-/// As `cp -r` does it.
+/// Copies a directory with `cp -r`.
 fn copy(from: &Path, to: &Path) -> PathBuf {
     let copied = Command::new("cp").arg("-r").arg(from).arg(to).status();
     assert!(copied.unwrap().success(), "{}", from.display());
     to.to_owned()
 }
 
-/// The files below a directory, with what is in them.
+/// The files below a directory with their contents.
 fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir).unwrap() {
@@ -39,7 +39,7 @@ fn json(ended: &Ended) -> Value {
     serde_json::from_str(&ended.stdout).unwrap()
 }
 
-/// A server that has counted this many check-ins and runs.
+/// A running server that has counted this many check-ins.
 fn running(scratch: &Scratch, check_ins: u64) -> Running {
     let running = Server::new(scratch).start();
     let mut connection = running.connect();
@@ -55,7 +55,7 @@ fn running(scratch: &Scratch, check_ins: u64) -> Running {
 }
 
 #[test]
-fn copies_of_running_and_stopped_servers_stay_as_they_are() {
+fn copies_of_running_and_stopped_servers_are_not_changed() {
     let scratches = [Scratch::new(), Scratch::new()];
     let [a, b] = &scratches;
     let (one, other) = (running(a, 3), running(b, 4));
@@ -85,7 +85,7 @@ fn copies_of_running_and_stopped_servers_stay_as_they_are() {
     }
 }
 
-/// What a write-ahead log holds is not left out without a word.
+/// A copy without all parts of the write-ahead log could lack totals, so it must be refused.
 #[test]
 fn a_copy_that_lacks_a_part_is_refused() {
     let scratch = Scratch::new();
@@ -118,12 +118,12 @@ fn two_copies_of_one_server_are_not_added_up() {
 }
 
 #[test]
-fn records_that_nobody_counted_are_said_to_be_missing() {
+fn uncounted_records_are_reported_as_missing() {
     let scratches = [Scratch::new(), Scratch::new()];
     let [a, b] = &scratches;
     running(a, 3).terminate();
     running(b, 4).terminate();
-    // A kill before the commit leaves this.
+    // A kill before the commit leaves such a segment.
     let late = "upgrade_request,app_version=late value=1i 1795446171937260407\n";
     fs::write(spool(b).join("00000000000000000099-1.lp"), late).unwrap();
     for format in ["text", "csv", "json"] {
@@ -140,9 +140,9 @@ fn records_that_nobody_counted_are_said_to_be_missing() {
 
 const HEAD: &str = "kind,start,seconds,covered_seconds,periods,dimension,type,value,name,country,total,least,greatest,count,sum\n";
 
-/// 24 periods of 15 check-ins, and 12 of 10 before the server went down and the other took its traffic.
+/// One server covered 24 periods with 15 check-ins each, the other 12 periods with 10 each before it went down.
 #[test]
-fn a_day_is_the_mean_over_the_periods_in_which_any_server_was_there() {
+fn a_day_is_the_mean_over_the_periods_that_any_server_covered() {
     let scratches = [Scratch::new(), Scratch::new()];
     let [a, b] = &scratches;
     for (scratch, periods, mean) in [(a, 24, 15), (b, 12, 10)] {
@@ -164,7 +164,7 @@ fn a_day_is_the_mean_over_the_periods_in_which_any_server_was_there() {
     assert_eq!((&load["count"], &load["sum"]), (&20.into(), &40.into()));
 }
 
-/// One server keeps the day alone, the other still its periods.
+/// One server has only the day, the other still has its periods.
 #[test]
 fn a_day_and_periods_add_up_as_two_days_do() {
     let scratches = [Scratch::new(), Scratch::new()];
@@ -189,7 +189,7 @@ fn a_day_and_periods_add_up_as_two_days_do() {
     );
 }
 
-/// What all servers together say of a time that is one row.
+/// The only row of the merged report of a time span.
 #[track_caller]
 fn only_row(scratches: &[Scratch], from: &str, to: &str, by: &str) -> Value {
     let dirs: Vec<PathBuf> = scratches.iter().map(state).collect();
@@ -200,7 +200,7 @@ fn only_row(scratches: &[Scratch], from: &str, to: &str, by: &str) -> Value {
     rows.remove(0)
 }
 
-/// The columns of a day with so many covered periods.
+/// The first columns of a day with this many covered periods.
 fn kept_day(day: &str, periods: u64) -> String {
     let covered = periods * 3_600;
     format!("day,{day}T00:00:00Z,86400,{covered},{periods}")

@@ -1,5 +1,5 @@
-//! The books of a fault test: what was acknowledged, what InfluxDB has, what waits in the spool, and
-//! what the server says at the end.
+//! The records of a fault test: the acknowledged ones, those in InfluxDB, in the spool and in the rejected files, and
+//! the counters that the server logs when it stops. A lost or duplicated record must never pass unnoticed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,15 +11,15 @@ use super::scratch::Scratch;
 use super::server::{APPLICATION, DATABASE};
 use super::wait_for;
 
-/// What check-ins are stored as.
+/// The measurement of check-ins.
 pub const MEASUREMENT: &str = "upgrade_request";
 
-/// The directory in which [`Server::new`](super::server::Server::new) keeps what it has to keep.
+/// The directory in which [`Server::new`](super::server::Server::new) keeps its state.
 pub fn state(scratch: &Scratch) -> PathBuf {
     scratch.join("state").join(APPLICATION)
 }
 
-/// The directory with the segments of its spool.
+/// The spool directory in that state.
 pub fn spool(scratch: &Scratch) -> PathBuf {
     state(scratch).join("spool")
 }
@@ -40,7 +40,7 @@ pub fn segments(scratch: &Scratch) -> Vec<String> {
 pub fn spooled(scratch: &Scratch) -> Vec<String> {
     let mut lines = Vec::new();
     for name in segments(scratch) {
-        // One may be settled and deleted at this moment.
+        // The server may have settled and deleted the segment since the listing.
         let text = fs::read(spool(scratch).join(name)).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).into_owned();
         let whole = text.split_inclusive('\n').filter(|l| l.ends_with('\n'));
@@ -49,7 +49,7 @@ pub fn spooled(scratch: &Scratch) -> Vec<String> {
     lines
 }
 
-/// All lines in the files of rejected ones, reasons included.
+/// All lines in the rejected files, including the reasons.
 pub fn rejected(scratch: &Scratch) -> Vec<String> {
     let folder = state(scratch).join("rejected");
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
@@ -66,20 +66,20 @@ pub fn rejected(scratch: &Scratch) -> Vec<String> {
         .collect()
 }
 
-/// The `x_request_id` of a line of the spool, as the load generator made it.
+/// The `x_request_id` of a line from the load generator.
 pub fn id_of(line: &str) -> String {
     let (_, rest) = line.split_once("x_request_id=\"").expect("a line with id");
     rest.split('"').next().unwrap().to_string()
 }
 
-/// A line as the server writes it, for a spool that is filled by hand.
+/// A line as the server writes it, for tests that write segments themselves.
 pub fn line(id: &str, timestamp_ns: i64) -> String {
     format!(
         "upgrade_request,app_version=v1.0.0,country_isocode=NZ value=1i,x_request_id=\"{id}\" {timestamp_ns}\n"
     )
 }
 
-/// The ids of all points, those that are there twice twice.
+/// The ids of all points in InfluxDB; an id of two points is in the list twice.
 pub fn stored_ids(influx: &Influx) -> Vec<String> {
     let query = format!("SELECT x_request_id FROM {MEASUREMENT}");
     let rows = influx.select(DATABASE, &query);
@@ -97,7 +97,7 @@ pub fn wait_until_stored(influx: &Influx, points: usize, limit: Duration) {
     });
 }
 
-/// How the acknowledged ids and the stored ones differ.
+/// The difference between the acknowledged ids and the stored ones.
 #[derive(Debug)]
 pub struct Difference {
     pub acknowledged: usize,
@@ -106,7 +106,7 @@ pub struct Difference {
     pub duplicated: usize,
 }
 
-/// Compares, and prints the figures for whoever runs the test with `--nocapture`.
+/// Compares the ids, and prints the numbers (shown with `--nocapture`).
 pub fn compare(acknowledged: &BTreeSet<String>, stored: &[String]) -> Difference {
     let unique: BTreeSet<String> = stored.iter().cloned().collect();
     let difference = Difference {
@@ -125,7 +125,7 @@ pub fn compare(acknowledged: &BTreeSet<String>, stored: &[String]) -> Difference
     difference
 }
 
-/// Fails unless each acknowledged id is stored, and every stored one once.
+/// Fails unless each acknowledged id is stored and no id is stored twice.
 #[track_caller]
 pub fn assert_exactly_once(acknowledged: &BTreeSet<String>, stored: &[String]) {
     let difference = compare(acknowledged, stored);
@@ -133,7 +133,7 @@ pub fn assert_exactly_once(acknowledged: &BTreeSet<String>, stored: &[String]) {
     assert_eq!(difference.duplicated, 0, "{difference:?}");
 }
 
-/// What the server says when it has stopped.
+/// The counters of records that the server logs when it stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Totals {
     pub found: u64,
@@ -146,7 +146,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Reads the last line of a log.
+    /// Parses the counters in a log.
     #[track_caller]
     pub fn of(log: &str) -> Totals {
         let said = log.lines().rev().find(|line| line.contains("stopped: "));
@@ -167,9 +167,8 @@ impl Totals {
         }
     }
 
-    /// Fails unless the numbers add up, and as many records wait as there are lines in the spool.
-    /// The server counts what waits by its segments, so a record that it loses uncounted is missing
-    /// on the right.
+    /// Fails unless the counters add up and the number of waiting records is the number of lines in the spool. The
+    /// server counts waiting records by segment, so the sum also shows a record that was lost without being counted.
     #[track_caller]
     pub fn assert_add_up(&self, scratch: &Scratch) {
         let ended = self.delivered + self.waiting + self.rejected + self.dropped + self.expired;
@@ -179,7 +178,7 @@ impl Totals {
     }
 }
 
-/// How many lines of a log hold a text.
+/// The number of log lines that contain `text`.
 pub fn lines_with(log: &str, text: &str) -> usize {
     log.lines().filter(|line| line.contains(text)).count()
 }

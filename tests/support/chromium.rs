@@ -1,5 +1,5 @@
-//! A real browser that looks at pages: Debian's Chromium without a window, led over a pipe by its DevTools
-//! protocol (<https://chromedevtools.github.io/devtools-protocol/>).
+//! A real browser for the tests of the page: Debian's Chromium without a window, controlled over a pipe with the
+//! DevTools protocol (<https://chromedevtools.github.io/devtools-protocol/>).
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::scratch::Scratch;
 use super::skip;
 
-/// How long an answer or a page may take; the first start on a busy machine is slow.
+/// The time limit for an answer or a page; the first start on a busy machine is slow.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running browser with one page. Dropping it kills it.
@@ -24,11 +24,11 @@ pub struct Chromium {
     messages: Receiver<Value>,
     session: String,
     next_id: u64,
-    /// What happened since the last navigation.
+    /// The events since the last navigation.
     events: Vec<Value>,
 }
 
-/// How a page is looked at.
+/// The width of the window in pixels, and the colour scheme.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
     pub width: u32,
@@ -36,7 +36,7 @@ pub struct View {
 }
 
 impl Chromium {
-    /// `None` where there is no Chromium and that is allowed.
+    /// Starts Chromium; `None` if it is not installed and the test may be skipped.
     #[track_caller]
     pub fn start(scratch: &Scratch) -> Option<Chromium> {
         let version = Command::new("chromium").arg("--version").output();
@@ -49,7 +49,7 @@ impl Chromium {
         let commands = child.stdin.take().unwrap();
         let mut replies = BufReader::new(child.stdout.take().unwrap());
         let (sender, messages) = channel();
-        // Ends with the browser.
+        // This process ends with the browser.
         thread::spawn(move || {
             let mut message = Vec::new();
             while replies
@@ -113,7 +113,7 @@ impl Chromium {
             );
             self.receive();
         }
-        // What a page logs while it is loaded comes after its event; an answer comes after that.
+        // Messages that the page logs while it loads arrive after the load event, and before the next answer.
         self.eval("0");
     }
 
@@ -129,7 +129,7 @@ impl Chromium {
         answer["result"]["value"].take()
     }
 
-    /// What was written to the console since the page was opened, violations of its policy included.
+    /// The messages on the console since the page was opened, including violations of the content security policy.
     pub fn console(&self) -> Vec<String> {
         let of = [
             "Log.entryAdded",
@@ -143,7 +143,7 @@ impl Chromium {
         said.map(|event| event["params"].to_string()).collect()
     }
 
-    /// The addresses that were asked for since the page was opened.
+    /// The URLs that were requested since the page was opened.
     pub fn requests(&self) -> Vec<String> {
         let sent = self
             .events
@@ -179,7 +179,7 @@ impl Chromium {
             .unwrap()
     }
 
-    /// Sends a command and waits for its answer; what else comes is kept as events.
+    /// Sends a command and waits for its answer; other messages are kept as events.
     #[track_caller]
     fn call(&mut self, method: &str, params: Value) -> Value {
         self.next_id += 1;
@@ -210,24 +210,24 @@ impl Chromium {
     }
 }
 
-/// What a picture shows.
+/// The part of the page in a picture.
 #[derive(Clone, Copy, Debug)]
 pub enum Picture<'a> {
-    /// The page's width, from its top on, so many pixels high at most.
+    /// The top of the page in its full width, up to this height in pixels.
     Top(u32),
-    /// The first element that a selector fits.
+    /// The first element that matches a selector.
     Element(&'a str),
 }
 
 impl Drop for Chromium {
     fn drop(&mut self) {
-        // Its helpers end with it.
+        // The helper processes of Chromium end with it.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The protocol's pipe is at the file descriptors 3 and 4, which the shell makes of stdin and stdout.
+/// Chromium reads and writes the protocol at the file descriptors 3 and 4; the shell connects them to stdin and stdout.
 fn spawn(profile: &Path) -> Child {
     let exec = "exec chromium \"$@\" 3<&0 4>&1 0</dev/null 1>/dev/null";
     Command::new("sh")
@@ -238,7 +238,7 @@ fn spawn(profile: &Path) -> Child {
             "--headless=new",
             "--remote-debugging-pipe",
         ])
-        // As root there is no sandbox; the pages are our own.
+        // Chromium has no sandbox as root; the pages are the project's own.
         .args([
             "--no-sandbox",
             "--disable-gpu",

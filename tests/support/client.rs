@@ -1,4 +1,4 @@
-//! A small blocking HTTP/1.1 client that also sends what no well-behaved client would.
+//! A small blocking HTTP/1.1 client that can also send malformed requests. It must not repair or retry anything.
 
 use std::fmt;
 use std::io::{self, BufReader, Read, Write};
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::http::{self, Headers, NoLength};
 
-/// How long a read or a write may stand still unless [`Connection::set_limit`] says otherwise.
+/// The time limit of one read or write without [`Connection::set_limit`].
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Clone, Debug)]
 pub enum Address {
     Tcp(SocketAddr),
@@ -26,7 +26,7 @@ impl Address {
     }
 }
 
-/// As `--listen` takes it.
+/// The form that `--listen` expects.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -55,7 +55,7 @@ impl Response {
     }
 }
 
-/// A kept-alive connection. Every error, a time-out included, is the caller's to judge.
+/// A kept-alive connection. It returns every error, including time-outs, to the caller.
 pub struct Connection {
     stream: BufReader<Stream>,
 }
@@ -77,7 +77,7 @@ impl Connection {
         Ok(connection)
     }
 
-    /// How long one read or write may stand still before it is an error.
+    /// Sets the time limit of one read or write.
     pub fn set_limit(&mut self, limit: Duration) -> io::Result<()> {
         match self.stream.get_ref() {
             Stream::Tcp(stream) => {
@@ -120,7 +120,7 @@ impl Connection {
         self.stream.get_mut().write_all(bytes)
     }
 
-    /// The next whole answer; interim answers (`100 Continue`) are passed over.
+    /// The next whole answer; interim answers (`100 Continue`) are skipped.
     pub fn read_response(&mut self) -> io::Result<Response> {
         loop {
             let (first, headers) =
@@ -141,8 +141,8 @@ impl Connection {
         }
     }
 
-    /// Everything the server still sends until it closes the connection. A reset is an end too: a
-    /// server that closes without having read everything sends one behind its answer.
+    /// Everything that the server sends until it closes the connection. A reset counts as the end too: a server that
+    /// closes before it has read the whole request sends one after its answer.
     pub fn read_until_close(&mut self) -> io::Result<Vec<u8>> {
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {

@@ -1,5 +1,5 @@
-//! A clock that a test sets, for a server under Debian's libfaketime: the time of day only, as a person
-//! or NTP sets it; time itself goes on.
+//! A wall clock that a test sets, for a server under Debian's libfaketime. It must not change the monotonic clock, just
+//! as an administrator or NTP does not.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that is right until it is set; `None` where there is no libfaketime and that is allowed.
+    /// A correct clock; `None` if libfaketime is not installed and the test may be skipped.
     #[track_caller]
     pub fn new(scratch: &Scratch) -> Option<Clock> {
         if library().is_none() {
@@ -35,31 +35,31 @@ impl Clock {
             .env("DONT_FAKE_MONOTONIC", "1")
     }
 
-    /// Lets it be off by so much: `+1h`, `-0.3s`.
+    /// Sets the difference to the real clock: `+1h`, `-0.3s`.
     pub fn set_off(&self, by: &str) {
         fs::write(&self.offset, by).unwrap();
     }
 
-    /// Stops it at a time in seconds since 1970.
+    /// Stops the clock at a time in seconds since 1970.
     pub fn freeze(&self, time: i64) {
         let time = jiff::Timestamp::from_second(time).unwrap();
         self.set_off(&time.strftime("%Y-%m-%d %H:%M:%S").to_string());
     }
 
-    /// Sets it to a time in seconds since 1970. A step of more than two minutes is a break to the server.
+    /// Sets the clock to a time in seconds since 1970; it runs on from there.
     pub fn set(&self, time: i64) {
         self.set_off(&format!("{:+}", time - jiff::Timestamp::now().as_second()));
     }
 }
 
-/// In the folder of whatever architecture this is.
+/// The path of libfaketime, which is in the folder of the machine's architecture.
 fn library() -> Option<PathBuf> {
     let folders = fs::read_dir("/usr/lib").ok()?.flatten();
     let libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
     libraries.into_iter().find(|library| library.exists())
 }
 
-/// A day that has not begun, so that InfluxDB's own queries, which know the real time, have no part.
+/// The start of tomorrow: InfluxDB's continuous queries use the real time and do not touch days that have not begun.
 pub fn tomorrow() -> i64 {
     (jiff::Timestamp::now().as_second() / 86_400 + 1) * 86_400
 }

@@ -1,18 +1,18 @@
-//! Which tests run side by side: nearly all, but those that assert a limit of time would measure the
-//! others beside them.
+//! The rule which tests may run at the same time. Nearly all may; a test that asserts a time limit must run alone, or
+//! it would measure the other tests too.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Beside whom a test may run.
+/// The tests that may run at the same time as this one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Company {
     Anybody,
-    /// Tests of hostile clients: mostly they wait, and they know what the machine itself takes.
+    /// Only other tests of hostile clients: these mostly wait, and they allow for the delays of the machine.
     Hostile,
     Nobody,
 }
 
-/// Lets tests in in the order in which they came, so that none waits for good.
+/// Starts tests in the order in which they arrived, so that no test waits indefinitely.
 struct Gate {
     state: Mutex<State>,
     changed: Condvar,
@@ -22,7 +22,7 @@ struct State {
     inside: usize,
     who: Company,
     last_ticket: u64,
-    /// The ticket of the last one that was let in.
+    /// The ticket of the last test that was started.
     let_in: u64,
 }
 
@@ -36,11 +36,11 @@ static GATE: Gate = Gate {
     changed: Condvar::new(),
 };
 
-/// The right to run, until it is dropped.
+/// The permission to run; it ends with the drop.
 pub struct Place(());
 
 impl Company {
-    /// Waits until everybody who came before has been let in, and those inside are this company.
+    /// Waits until all tests that arrived before have started and all that run allow this one.
     pub fn enter(self) -> Place {
         let mut state = GATE.lock();
         state.last_ticket += 1;
@@ -68,7 +68,7 @@ impl Drop for Place {
 
 impl Gate {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A test that failed has left nothing half done in it.
+        // A failed test cannot leave the state inconsistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

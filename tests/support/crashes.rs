@@ -1,4 +1,5 @@
-//! What a crash may cost: records that were acknowledged in the last 10 ms before it.
+//! The limit of what a crash may lose: records acknowledged in the last 10 ms before it. It must not excuse any other
+//! loss.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -11,21 +12,21 @@ use std::time::{Duration, Instant};
 use super::load::Acknowledged;
 use super::scratch::Scratch;
 
-/// What a crash may cost.
+/// The time before a crash whose records may be lost.
 const UNWRITTEN: Duration = Duration::from_millis(10);
-/// No server is ready again that soon after its crash, so what was acknowledged until then was
-/// acknowledged before it.
+/// No server is ready again so soon after a crash, so a record acknowledged until then was acknowledged before the
+/// crash.
 const NOT_YET_BACK: Duration = Duration::from_millis(20);
 
-/// Watches how long the machine lets a thread wait that wants to run, or to append to a file: on a busy
-/// one the server's writer waits as long, and its 10 ms with it.
+/// Measures how long a thread has to wait for the processor or the disk. On a busy machine the server's writer waits as
+/// long, which adds to the 10 ms.
 pub struct Stalls {
     stop: Arc<AtomicBool>,
     seen: Arc<Mutex<Vec<Stall>>>,
     thread: JoinHandle<()>,
 }
 
-/// The thread had to wait.
+/// One time that the thread had to wait, and how long.
 pub struct Stall {
     until: Instant,
     late: Duration,
@@ -61,7 +62,7 @@ impl Stalls {
     }
 }
 
-/// Fails if something is lost that was acknowledged more than 10 ms before one of the kills.
+/// Fails if a lost record was acknowledged more than 10 ms (plus the stalls of the machine) before a kill.
 #[track_caller]
 pub fn assert_lost_only_to(
     kills: &[Instant],
@@ -82,8 +83,8 @@ pub fn assert_lost_only_to(
     }
 }
 
-/// How long a thread had to wait in the 100 ms before a moment. A group of records waits three times:
-/// for the first one to be noticed, for the nap that lets others come, and for the write.
+/// Three times the longest stall in the 100 ms before a moment. A group of records waits three times: until the writer
+/// wakes up, while it pauses to collect more records, and for the write.
 fn stalled(stalls: &[Stall], moment: Instant) -> Duration {
     let near = |stall: &&Stall| {
         stall.until + Duration::from_millis(100) > moment && stall.until - stall.late < moment

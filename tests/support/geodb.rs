@@ -1,6 +1,7 @@
-//! The sample geo database, from the very code that `make run` makes it with.
+//! The sample geo database, created with the code of `make run`, so that tests and the demonstration have the same
+//! places.
 
-// Run as an example it has a `main`, which nobody calls here.
+// The file is an example too: its `main` is not called here.
 #[allow(dead_code)]
 #[path = "../../examples/sample-geodb.rs"]
 mod generator;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::scratch::Scratch;
 
-/// The path of the sample geo database in the scratch folder; made if it is not there yet.
+/// The path of the sample geo database in the scratch folder; created if missing.
 #[track_caller]
 pub fn sample(scratch: &Scratch) -> PathBuf {
     let path = scratch.join("sample.mmdb");
@@ -20,26 +21,29 @@ pub fn sample(scratch: &Scratch) -> PathBuf {
     path
 }
 
-/// What stands before the description at a database's end.
+/// The bytes before the metadata at the end of a database.
 const DESCRIPTION: &[u8] = b"\xab\xcd\xefMaxMind.com";
 
-/// The sample database, as if it were built at `built` (seconds since 1970) and larger by `padding`
-/// bytes that no record points to.
+/// The sample database with another build time (seconds since 1970), and `padding` bytes that no record points to.
 #[track_caller]
 pub fn variant(sample: &Path, built: u32, padding: usize) -> Vec<u8> {
     let mut bytes = fs::read(sample).unwrap();
     let description = find(&bytes, DESCRIPTION);
     let key = b"build_epoch";
-    // An unsigned 64-bit number of four bytes: its length, its type, and then the number.
+    // The build time is an unsigned 64-bit number of four bytes: length, type, and then the number.
     let number = description + find(&bytes[description..], key) + key.len();
-    assert_eq!(bytes[number..number + 2], [4, 2], "of another length");
+    assert_eq!(
+        bytes[number..number + 2],
+        [4, 2],
+        "the build time has another length"
+    );
     bytes[number + 2..number + 6].copy_from_slice(&built.to_be_bytes());
     bytes.splice(description..description, vec![0; padding]);
     bytes
 }
 
-/// A database as a copy leaves it that was cut off after its disk space was taken: with its length and its
-/// description, and zeros in the place of some records.
+/// A database as an interrupted copy leaves it if the disk space was allocated first: the full length and the metadata,
+/// but zeros instead of some records.
 pub fn hollow(sample: &[u8]) -> Vec<u8> {
     let mut bytes = sample.to_vec();
     let description = find(&bytes, DESCRIPTION);

@@ -1,5 +1,5 @@
-//! HTTP/1.1 messages as bytes: just enough to read what a client or a server sent. Nothing here is
-//! shared with the code under test.
+//! A reader of HTTP/1.1 messages for the test client and the simulated servers. It must share no code with the server
+//! under test.
 
 use std::io::{self, BufRead, Read};
 
@@ -32,7 +32,7 @@ pub fn read_head(reader: &mut impl BufRead) -> io::Result<Option<(String, Header
     }
 }
 
-/// What a message without a Content-Length has for a body.
+/// The body of a message without a Content-Length.
 pub enum NoLength {
     Nothing,
     RestOfStream,
@@ -79,7 +79,7 @@ fn read_chunks(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
         let size = line.split(';').next().unwrap_or_default().trim();
         let size = u64::from_str_radix(size, 16).map_err(|_| malformed(&line))?;
         if size == 0 {
-            // Trailers are read and forgotten.
+            // Trailers are read and ignored.
             while read_line(reader)?.is_some_and(|trailer| !trailer.is_empty()) {}
             return Ok(body);
         }

@@ -1,5 +1,5 @@
-//! A real InfluxDB 1.x (Debian's `influxdb`) of the test's own: own folder, own ports, and a port that
-//! stays the same when it is killed and started again.
+//! A real InfluxDB 1.x (Debian's `influxdb`) with a folder and ports of its own. It keeps its port when it is killed
+//! and restarted.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ use super::http::percent_encode;
 use super::process::Process;
 use super::scratch::{Scratch, free_port};
 
-/// Time to start in; a busy machine with a large data folder takes its time.
+/// The time limit for the start, which is slow on a busy machine with a large data folder.
 const START: Duration = Duration::from_secs(60);
-/// Time for one answer.
+/// The time limit for one answer.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// An InfluxDB that runs, or does not run yet, or no more. Dropping it kills it.
+/// An InfluxDB, running or not. Dropping it kills it.
 pub struct Influx {
     folder: PathBuf,
     port: u16,
@@ -32,8 +32,8 @@ pub struct Influx {
 }
 
 impl Influx {
-    /// An InfluxDB without users, with room for large bodies, that looks every second whether a
-    /// continuous query is due.
+    /// Starts an InfluxDB without users, which accepts large bodies and checks every second whether a continuous query
+    /// is due.
     #[track_caller]
     pub fn start(scratch: &Scratch) -> Influx {
         let mut influx = Influx::stopped(scratch);
@@ -41,7 +41,7 @@ impl Influx {
         influx
     }
 
-    /// The same, not started yet: its port is chosen, [`Influx::restart`] starts it.
+    /// The same, but not started: its port is chosen, and [`Influx::restart`] starts it.
     #[track_caller]
     pub fn stopped(scratch: &Scratch) -> Influx {
         let found = Command::new("influxd").arg("version").output();
@@ -64,32 +64,32 @@ impl Influx {
         }
     }
 
-    /// Asks for a user and password; the first start creates this one as the administrator.
+    /// Enables authentication; the first start creates this administrator.
     pub fn with_admin(mut self, user: &str, password: &str) -> Influx {
         self.admin = Some((user.to_string(), password.to_string()));
         self
     }
 
-    /// The size of a write in bytes over which it is answered with 413; 0 is no limit.
+    /// Sets the size in bytes above which a write gets 413; 0 is no limit.
     pub fn with_max_body_size(mut self, bytes: u64) -> Influx {
         self.max_body_size = bytes;
         self
     }
 
-    /// How often InfluxDB looks whether a continuous query is due: `1s`, `10m`.
+    /// Sets how often InfluxDB checks whether a continuous query is due: `1s`, `10m`.
     pub fn with_query_interval(mut self, interval: &str) -> Influx {
         self.query_interval = interval.to_string();
         self
     }
 
-    /// From the next start on: https with this certificate and key, or plain http again. Queries and
-    /// writes of this handle go over http only.
+    /// From the next start: https with this certificate and key, or http without. The queries and writes of this handle
+    /// use http only.
     pub fn set_certificate(&mut self, certificate_and_key: Option<(&Path, &Path)>) {
         self.certificate =
             certificate_and_key.map(|(certificate, key)| (certificate.into(), key.into()));
     }
 
-    /// Starts it, again or for the first time, on its port and its data, and waits until it answers.
+    /// Starts InfluxDB with its port and data, for the first time or again, and waits until it answers.
     #[track_caller]
     pub fn restart(&mut self) {
         self.kill();
@@ -106,33 +106,33 @@ impl Influx {
         });
         self.process = Some(process);
         if let Some((user, password)) = &self.admin {
-            // Again at every start: refused as "user already exists" from the second on.
+            // From the second start on this is refused with "user already exists".
             let create =
                 format!("CREATE USER \"{user}\" WITH PASSWORD '{password}' WITH ALL PRIVILEGES");
             self.query("", &create);
         }
     }
 
-    /// Ends it with SIGKILL; connections to its port are refused from here on.
+    /// Ends InfluxDB with SIGKILL; from then on connections to its port are refused.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill();
         }
     }
 
-    /// Stops it where it stands (SIGSTOP): connections are still accepted, nothing is answered.
+    /// Suspends InfluxDB (SIGSTOP): connections are still accepted, but requests get no answer.
     #[track_caller]
     pub fn pause(&mut self) {
         self.running().signal(Signal::STOP);
     }
 
-    /// Lets it go on after [`Influx::pause`].
+    /// Resumes after [`Influx::pause`].
     #[track_caller]
     pub fn resume(&mut self) {
         self.running().signal(Signal::CONT);
     }
 
-    /// For `--influxdb-url`.
+    /// The URL for `--influxdb-url`.
     pub fn url(&self) -> String {
         let scheme = match self.certificate {
             Some(_) => "https",
@@ -141,13 +141,12 @@ impl Influx {
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
-    /// The port, for a proxy that stands in front.
+    /// The address, for a proxy in front.
     pub fn addr(&self) -> Address {
         Address::local(self.port)
     }
 
-    /// What InfluxDB answers to a query, whole: `{"results":[…]}`, times in nanoseconds. Errors within it
-    /// are the caller's to judge.
+    /// The whole answer to a query: `{"results":[…]}`, with times in nanoseconds. The caller checks it for errors.
     #[track_caller]
     pub fn query(&self, database: &str, query: &str) -> Value {
         let form = format!(
@@ -160,8 +159,8 @@ impl Influx {
         response.json()
     }
 
-    /// The rows of a query's first result as objects by column name, tags of a GROUP BY included. None
-    /// where the series or the database do not exist; any other error of the query fails the test.
+    /// The rows of a query's first result as objects by column name, including the tags of a GROUP BY. No rows if the
+    /// series or the database does not exist; any other error of the query fails the test.
     #[track_caller]
     pub fn select(&self, database: &str, query: &str) -> Vec<Value> {
         let answer = self.query(database, query);
@@ -182,7 +181,7 @@ impl Influx {
         self.select(database, &format!("SELECT * FROM \"{measurement}\""))
     }
 
-    /// One column of all points of a measurement, as text; points without it are left out.
+    /// One column of all points of a measurement, as text, without the points that lack it.
     #[track_caller]
     pub fn column(&self, database: &str, measurement: &str, column: &str) -> Vec<String> {
         let rows = self.rows(database, measurement);
@@ -204,7 +203,7 @@ impl Influx {
         rows.first().map_or(0, |row| row["count"].as_u64().unwrap())
     }
 
-    /// Writes line protocol past the server; the status and body of the answer.
+    /// Writes line protocol directly into InfluxDB; returns the status and body of the answer.
     #[track_caller]
     pub fn write(&self, database: &str, lines: &str) -> (u16, String) {
         let target = format!("/write?db={}", percent_encode(database));
@@ -277,13 +276,13 @@ store-enabled = false
 }
 
 fn path_in_toml(path: &Path) -> String {
-    // A TOML basic string escapes as JSON does.
+    // A TOML basic string has the same escapes as JSON.
     Value::from(path.to_str().unwrap()).to_string()
 }
 
 fn rows_of(series: &Value) -> Vec<Value> {
     let columns = series["columns"].as_array().unwrap();
-    // A series without rows, such as a list of nothing, has none.
+    // A series without rows, such as an empty list, has no values.
     let values = series["values"].as_array();
     let row = |cells: &Value| {
         let mut row = match &series["tags"] {

@@ -1,8 +1,8 @@
-//! Line protocol as InfluxDB 1.x reads it, strictly: what the server writes is taken apart by rules
-//! that share no code with it. Used by the property tests and, by path, by the fuzz targets.
+//! A strict parser of line protocol as InfluxDB 1.x reads it. It must share no code with the server whose lines it
+//! checks. The property tests use it and, by path, the fuzz targets.
 //!
-//! Rules: InfluxDB 1.x, "Line protocol reference", and `models/points.go` of 1.6: a backslash stands for
-//! itself unless a character follows that is special there.
+//! Rules: InfluxDB 1.x, "Line protocol reference", and `models/points.go` of 1.6: a backslash is an
+//! ordinary character unless the next one is special in that place.
 
 /// One point.
 #[derive(Debug, PartialEq)]
@@ -22,8 +22,8 @@ pub enum Value {
     Text(String),
 }
 
-/// Takes one line apart, without the newline at its end. What stands in the way of storing it is an
-/// error: a control character, a name or value that is empty, a key that is there twice.
+/// Parses one line without the newline at its end. Everything that prevents its storage is an error: a control
+/// character, an empty name or value, a repeated key.
 pub fn parse(line: &[u8]) -> Result<Point, String> {
     let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
     if let Some(at) = text.find(char::is_control) {
@@ -62,9 +62,8 @@ pub fn parse(line: &[u8]) -> Result<Point, String> {
     })
 }
 
-/// InfluxDB looks for the end of a line before anything else, and by other rules (`scanLine`): a
-/// backslash takes the next character along, whatever it is, and behind the first space that is left a
-/// quote hides newlines if more equals signs than commas stand before it.
+/// Before it parses a line, InfluxDB looks for its end, by other rules (`scanLine`). A backslash escapes any character.
+/// After the first unescaped space, a quote hides newlines if it follows more equals signs than commas.
 fn hides_its_end(line: &[u8]) -> bool {
     let (mut at, mut fields, mut quoted) = (0, false, false);
     let (mut equals, mut commas) = (0, 0);
@@ -82,7 +81,7 @@ fn hides_its_end(line: &[u8]) -> bool {
     quoted
 }
 
-/// A measurement, key or tag value: up to one of `ends` that no backslash stands before.
+/// A measurement, key or tag value: the text up to an unescaped character of `ends`.
 fn word(rest: &mut &str, special: &str, ends: &str) -> Result<String, String> {
     let mut word = String::new();
     let mut characters = rest.char_indices().peekable();

@@ -1,4 +1,5 @@
-//! Many check-ins at once over kept-alive connections, and which of them the server has answered.
+//! A load generator: many check-ins over kept-alive connections. It must note exactly the check-ins whose whole answer
+//! was read, because tests count these as acknowledged.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -10,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use super::client::{Address, Connection};
 
-/// A server that stays away this long, though errors are tolerated, ends the test.
+/// The time without a connection after which the test fails although errors are tolerated.
 const AWAY: Duration = Duration::from_secs(60);
-/// The pause before a connection is tried again.
+/// The pause before the next attempt to connect.
 const RECONNECT: Duration = Duration::from_millis(5);
 
 static NEXT_LOAD: AtomicU64 = AtomicU64::new(0);
 
-/// What to send: by default 1 thread with 1 check-in, at full speed, where any error fails the test.
+/// The load to send. By default 1 thread sends 1 check-in without pauses, and any error fails the test.
 #[derive(Clone)]
 pub struct Load {
     address: Address,
@@ -29,19 +30,19 @@ pub struct Load {
     tolerant: bool,
 }
 
-/// A check-in whose whole answer, a 200, was read.
+/// A check-in whose answer, a 200, was read completely.
 pub struct Acknowledged {
-    /// What was sent as `X-Request-Id`, which the server stores as `x_request_id`.
+    /// The `X-Request-Id`, which the server stores as `x_request_id`.
     pub id: String,
-    /// When the answer had been read.
+    /// The time when the answer had been read.
     pub at: Instant,
     pub latency: Duration,
 }
 
-/// What came of it.
+/// The result of a load.
 pub struct Outcome {
     pub acknowledged: Vec<Acknowledged>,
-    /// Check-ins that got no whole answer or another than 200, and connections that were refused.
+    /// The number of check-ins without a complete 200, and of refused connections.
     pub errors: usize,
 }
 
@@ -69,24 +70,24 @@ impl Load {
         }
     }
 
-    /// How many connections send at once.
+    /// Sets the number of connections.
     pub fn threads(mut self, threads: usize) -> Load {
         self.threads = threads;
         self
     }
 
-    /// How many check-ins each connection sends.
+    /// Sets the number of check-ins per connection.
     pub fn each(mut self, each: usize) -> Load {
         self.each = each;
         self
     }
 
-    /// Each connection sends until the load is stopped.
+    /// Lets each connection send until the load is stopped.
     pub fn endless(self) -> Load {
         self.each(usize::MAX)
     }
 
-    /// How long each connection waits between two check-ins.
+    /// Sets the pause of each connection between two check-ins.
     pub fn pause(mut self, pause: Duration) -> Load {
         self.pause = pause;
         self
@@ -97,13 +98,13 @@ impl Load {
         self
     }
 
-    /// Errors are counted, and sending goes on over a new connection: for servers that are killed.
+    /// Counts errors and continues over a new connection: for servers that are killed.
     pub fn tolerant(mut self) -> Load {
         self.tolerant = true;
         self
     }
 
-    /// Sends everything and waits for it.
+    /// Sends everything and waits for the answers.
     #[track_caller]
     pub fn run(self) -> Outcome {
         self.start().finish()
@@ -122,7 +123,7 @@ impl Load {
         Running { shared, threads }
     }
 
-    /// One thread's part.
+    /// The work of one thread.
     fn send(&self, thread: usize, shared: &Shared) -> Outcome {
         let mut outcome = Outcome {
             acknowledged: Vec::new(),
@@ -136,7 +137,7 @@ impl Load {
                 Some(open) => Ok(open),
                 None => Connection::open(&self.address),
             };
-            // A connection that could not be made uses up no check-in.
+            // A failed connection does not count as a check-in.
             let Ok(mut open) = open else {
                 outcome.errors += 1;
                 let away = last_success.elapsed();
@@ -177,7 +178,7 @@ impl Load {
 }
 
 impl Running {
-    /// How many check-ins were answered so far.
+    /// The number of check-ins answered so far.
     pub fn acknowledged(&self) -> usize {
         self.shared.acknowledged.load(Ordering::Relaxed)
     }
@@ -197,7 +198,7 @@ impl Running {
         whole
     }
 
-    /// Lets each connection finish the check-in it is at, and no more.
+    /// Stops the load after the current check-in of each connection.
     #[track_caller]
     pub fn stop(self) -> Outcome {
         self.shared.stop.store(true, Ordering::Relaxed);

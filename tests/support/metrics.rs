@@ -1,4 +1,4 @@
-//! What a server says of itself on `--metrics-listen`.
+//! The metrics of a server, read from its `--metrics-listen`.
 
 use super::client::{Address, Connection};
 
@@ -10,7 +10,7 @@ pub fn page(address: &Address) -> String {
     page.text()
 }
 
-/// One value, by its name and labels without `upgrade_responder_`.
+/// The value of a series, given by name and labels without `upgrade_responder_`.
 #[track_caller]
 pub fn value(address: &Address, name: &str) -> u64 {
     let page = page(address);

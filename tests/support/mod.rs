@@ -1,9 +1,8 @@
-//! What every integration test stands on: the real server, a real InfluxDB, a real nginx, a scripted
-//! peer for what a real InfluxDB cannot be made to do, and a small HTTP client with a load generator.
+//! The programs that all integration tests use: the real server, InfluxDB and nginx, a simulated database for answers
+//! that a real one cannot be made to give, and an HTTP client with a load generator.
 //!
-//! Two rules keep the tests honest. Nothing sleeps for luck: whoever needs something to be so waits for
-//! it with [`wait_for`]. Whoever starts a process holds a handle whose drop ends exactly that process,
-//! also when the test panics.
+//! A test must never sleep and hope that a condition holds: it waits for the condition with [`wait_for`]. A started
+//! process must have a handle whose drop ends exactly that process, also when the test panics.
 
 pub mod account;
 pub mod chromium;
@@ -32,10 +31,10 @@ pub mod victoria_metrics;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often a condition that is waited for is looked at.
+/// The time between two checks of a condition in [`wait_for`].
 const POLL: Duration = Duration::from_millis(5);
 
-/// Waits until `holds` says yes; panics with `what` if that takes longer than `limit`.
+/// Waits until `holds` returns true; panics with `what` after `limit`.
 #[track_caller]
 pub fn wait_for(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();

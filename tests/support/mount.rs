@@ -1,4 +1,4 @@
-//! A file system of a test's own.
+//! A file system that one test mounts, for full or read-only disks. It must be unmounted also when the test fails.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,8 +12,8 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// Makes the folder and mounts a file system of that kind (`tmpfs`, `ramfs`) there; `None` where this
-    /// process may not mount and that is allowed.
+    /// Creates the folder and mounts a file system of that kind (`tmpfs`, `ramfs`) on it; `None` if this process may
+    /// not mount and the test may be skipped.
     #[track_caller]
     pub fn new(path: PathBuf, kind: &str, options: &str) -> Option<Mount> {
         if !skip::is_root("mounting takes root") {
@@ -39,7 +39,7 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // Lazily: a server that the failed test left running still holds files in it.
+        // Lazily, because a server of a failed test may still have files open.
         let unmounted = Command::new("umount").arg("-l").arg(&self.path).status();
         if !unmounted.is_ok_and(|status| status.success()) {
             eprintln!("cannot unmount {}", self.path.display());

@@ -11,8 +11,8 @@ const START: Duration = Duration::from_secs(20);
 const SITE: &str = include_str!("../../packaging/nginx/upgrade-responder");
 const THREE_SERVERS: &str = include_str!("../../packaging/nginx/three-servers.conf");
 
-/// One process in the foreground, so that killing it leaves nothing behind; every path is relative to
-/// the scratch folder, so that it needs no rights anywhere else.
+/// nginx is one process in the foreground, so that killing it ends all of it. All paths are relative to the scratch
+/// folder, so that it needs no other rights.
 const GLOBAL: &str = "daemon off;
 master_process off;
 pid nginx.pid;
@@ -33,8 +33,8 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts nginx on a free port of 127.0.0.1. It appends its client to `X-Forwarded-For`, passes a
-    /// client's `X-Request-Id` on or makes one up, and keeps its connections to `upstream` alive.
+    /// Starts nginx on a free port of 127.0.0.1. It appends the client's address to `X-Forwarded-For`, forwards or
+    /// creates an `X-Request-Id`, and keeps its connections to `upstream` alive.
     #[track_caller]
     pub fn in_front_of(scratch: &Scratch, upstream: &Address) -> Nginx {
         Nginx::start(scratch, "/", upstream)
@@ -46,15 +46,15 @@ impl Nginx {
         Nginx::start(scratch, prefix, upstream)
     }
 
-    /// The site that is shipped, in front of `upstream`. Left out are TLS, and the limits for each
-    /// client's address: here all clients have one.
+    /// The shipped site in front of `upstream`, without TLS and without the rate limits: all clients of a test have the
+    /// same address.
     #[track_caller]
     pub fn shipped(scratch: &Scratch, upstream: &Address) -> Nginx {
         Nginx::start_shipped(scratch, upstream, SITE)
     }
 
-    /// The same with the lines that a word comments out: `page` for the page for everybody, `two` for a second
-    /// application, which is at `harvester`.
+    /// The same with the lines uncommented that begin with a word: `page` for the public page, `two` for a second
+    /// application with the upstream `harvester`.
     #[track_caller]
     pub fn shipped_with(
         scratch: &Scratch,

@@ -1,5 +1,5 @@
-//! A scripted peer in InfluxDB's place, for what a real one cannot be made to do: hang for a while,
-//! trickle, reset a connection in the middle of an answer, ask for patience.
+//! A simulated InfluxDB for answers that a real one cannot be made to give: it hangs, trickles, resets a connection in
+//! the middle of an answer, or sends Retry-After.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Write};
@@ -14,18 +14,18 @@ use socket2::SockRef;
 use super::client::Address;
 use super::http::{self, Headers, NoLength};
 
-/// What the peer does with a request it has read.
+/// The answer to a request.
 pub enum Reply {
-    /// What InfluxDB 1.x answers when all is well.
+    /// The answer of InfluxDB 1.x to a successful request.
     Success,
     Answer {
         status: u16,
         headers: Vec<(String, String)>,
         body: String,
     },
-    /// Silence for this long, then the end of the connection.
+    /// No answer for this long, then the end of the connection.
     Hang(Duration),
-    /// The answer to a success byte by byte, with this pause before each.
+    /// The answer of a success byte by byte, with this pause before each byte.
     Trickle(Duration),
     /// A connection reset after the first bytes of an answer.
     Reset,
@@ -49,7 +49,7 @@ impl Reply {
     }
 }
 
-/// A request as it came.
+/// A request as it was received.
 #[derive(Clone, Debug)]
 pub struct Received {
     pub method: String,
@@ -69,19 +69,19 @@ impl Received {
     }
 }
 
-/// A listening peer. Dropping it closes its port and ends what still hangs or trickles.
+/// A listening peer. Dropping it closes its port and its connections.
 pub struct Peer {
     port: u16,
     received: Arc<Mutex<Vec<Received>>>,
-    /// `None` while dropping: its threads see the channel end.
+    /// `None` while it is dropped: the end of the channel stops the threads.
     stop: Option<Sender<()>>,
     acceptor: Option<JoinHandle<()>>,
 }
 
-/// Decides what to do with each request, one at a time.
+/// Chooses the answer to each request, one at a time.
 type Script = Mutex<dyn FnMut(&Received) -> Reply + Send>;
 
-/// What the threads share.
+/// The state that the threads share.
 #[derive(Clone)]
 struct Shared {
     reply: Arc<Script>,
@@ -90,8 +90,8 @@ struct Shared {
 }
 
 impl Peer {
-    /// Answers writes with these replies, one each, then with success; `/query` and `/ping` always with
-    /// success.
+    /// Answers the first writes with these replies, one each, and later ones with success; `/query` and `/ping` always
+    /// get success.
     pub fn script(replies: impl IntoIterator<Item = Reply>) -> Peer {
         let mut replies: VecDeque<Reply> = replies.into_iter().collect();
         Peer::start(move |request| match request.path() {
@@ -100,7 +100,7 @@ impl Peer {
         })
     }
 
-    /// Asks `reply` what to do with each request.
+    /// Answers each request with the result of `reply`.
     pub fn start(reply: impl FnMut(&Received) -> Reply + Send + 'static) -> Peer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -120,7 +120,7 @@ impl Peer {
         }
     }
 
-    /// For `--influxdb-url`.
+    /// The URL for `--influxdb-url`.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -129,7 +129,7 @@ impl Peer {
         Address::local(self.port)
     }
 
-    /// Every request so far, in the order in which they were read.
+    /// All requests so far, in the order in which they were read.
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
@@ -145,7 +145,7 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         drop(self.stop.take());
-        // Wakes the acceptor, which then sees that it is to stop.
+        // The connection wakes the acceptor, which then stops.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
@@ -163,7 +163,7 @@ fn accept(listener: &TcpListener, shared: &Shared) {
         let stream = Arc::new(stream);
         open.push(Arc::downgrade(&stream));
         let shared = shared.clone();
-        // An error is the client's end of the connection: nothing to do about it here.
+        // An error means that the client has closed the connection, which tests may do.
         thread::spawn(move || drop(serve(&stream, &shared)));
     }
     for stream in open.iter().filter_map(Weak::upgrade) {
@@ -201,7 +201,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
             }
             Reply::Reset => {
                 sink.write_all(b"HTTP/1.1 204 No")?;
-                // With a linger time of zero, closing the socket sends a reset.
+                // With a linger time of zero, the close sends a reset.
                 return SockRef::from(stream).set_linger(Some(Duration::ZERO));
             }
         }
@@ -210,7 +210,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
 }
 
 impl Shared {
-    /// Waits for `time`, or shorter if the peer is dropped: then says yes.
+    /// Waits for `time`; returns true early if the peer is dropped.
     fn stopped(&self, time: Duration) -> bool {
         self.stopped.recv_timeout(time) == Err(RecvTimeoutError::Disconnected)
     }
@@ -230,7 +230,7 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Received>> {
     }))
 }
 
-/// InfluxDB 1.6.7's own answers.
+/// The answers of InfluxDB 1.6.7.
 fn success_of(path: &str) -> Vec<u8> {
     match path {
         "/query" => answer(200, &[], r#"{"results":[{"statement_id":0}]}"#),

@@ -1,4 +1,4 @@
-//! One started program: what it wrote, how it ended, and that it ends with the test.
+//! One started program: its output, its exit status and its report. It must never outlive the test.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -12,12 +12,12 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::wait_for;
 
-/// How much of a log a failure prints: its last lines.
+/// The number of last log lines that a failure prints.
 const REPORTED_LINES: usize = 200;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// A running (or ended) program. Dropping it kills it, by its own process id.
+/// A program, running or ended. Dropping it kills it by its process id.
 pub struct Process {
     child: Child,
     command: String,
@@ -26,8 +26,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` with its output in two files of `folder`. Its environment is empty but for PATH
-    /// and what `command` sets itself, its working directory is `folder`.
+    /// Starts `command` in `folder`, with its output in two files there. The environment has only PATH and the
+    /// variables that `command` sets.
     #[track_caller]
     pub fn start(folder: &Path, command: Command) -> Process {
         let program = Path::new(command.get_program());
@@ -59,23 +59,23 @@ impl Process {
         self.child.id()
     }
 
-    /// What the program has written to its standard output so far.
+    /// The standard output so far.
     pub fn stdout(&self) -> String {
         text_of(&self.stdout)
     }
 
-    /// What the program has written to its standard error so far.
+    /// The standard error so far.
     pub fn stderr(&self) -> String {
         text_of(&self.stderr)
     }
 
-    /// How the program ended; `None` while it runs.
+    /// The exit status; `None` while the program runs.
     pub fn status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
     }
 
-    /// Sends a signal, unless the program has ended. After `Signal::STOP` all its threads stand still:
-    /// right after kill(2) some still run.
+    /// Sends a signal, unless the program has ended. After `Signal::STOP` it waits until all threads are stopped: right
+    /// after kill(2) some still run.
     #[track_caller]
     pub fn signal(&mut self, signal: Signal) {
         if self.status().is_some() {
@@ -91,7 +91,7 @@ impl Process {
         }
     }
 
-    /// Waits until the program ends by itself; panics with its report if it does not within `limit`.
+    /// Waits until the program ends by itself; panics after `limit`.
     #[track_caller]
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         let what = format!("the end of {}", self.command);
@@ -105,7 +105,7 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// Waits until `ready` holds; panics with the report if the program ends first or takes too long.
+    /// Waits until `ready` returns true; panics after `limit`, or if the program ends first.
     #[track_caller]
     pub fn wait_until_ready(&mut self, limit: Duration, mut ready: impl FnMut(&Process) -> bool) {
         let what = format!("{} to be ready", self.command);
@@ -117,7 +117,7 @@ impl Process {
         });
     }
 
-    /// The command, how it ended, and what it wrote (of long logs the end).
+    /// The command, its exit status and its output (the end of long logs).
     pub fn report(&mut self) -> String {
         let status = match self.status() {
             Some(status) => status.to_string(),
@@ -141,7 +141,7 @@ impl Drop for Process {
     }
 }
 
-/// PATH, with the folder that holds nginx and is in root's only.
+/// PATH and the folder of nginx, which is only in root's PATH.
 fn search_path() -> OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin");
@@ -158,7 +158,7 @@ fn last_lines(text: &str) -> String {
     lines[skipped..].join("\n")
 }
 
-/// A number of `/proc/PID/status`: a count, or KiB.
+/// A number in `/proc/PID/status`: a count, or a size in KiB.
 #[track_caller]
 pub fn proc_status(pid: u32, name: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

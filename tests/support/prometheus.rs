@@ -1,4 +1,4 @@
-//! Debian's Prometheus.
+//! A real Prometheus (Debian's `prometheus`), for the tests of metrics and dashboards.
 
 use std::process::Command;
 use std::time::Duration;
@@ -44,7 +44,7 @@ impl Prometheus {
         }
     }
 
-    /// The numbers of an expression's series at this moment.
+    /// The current values of the series of an expression.
     #[track_caller]
     pub fn query(&self, expression: &str) -> Vec<f64> {
         let series = self.series(expression);
@@ -52,7 +52,7 @@ impl Prometheus {
         series.iter().map(number).collect()
     }
 
-    /// The series of an expression at this moment.
+    /// The current series of an expression.
     #[track_caller]
     pub fn series(&self, expression: &str) -> Vec<Value> {
         let target = format!("/api/v1/query?query={}", percent_encode(expression));

@@ -1,4 +1,4 @@
-//! A folder per test, and ports that nobody else uses.
+//! A folder for each test, and free ports. Two tests must never get the same folder or port.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,29 +14,27 @@ use super::company::{Company, Place};
 static NEXT_FOLDER: AtomicU32 = AtomicU32::new(0);
 static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
 
-/// A folder of this test's own. It is removed at the end, unless the test failed: then its path is
-/// printed and it stays, for whoever wants to know why.
+/// The folder of one test. It is deleted at the end; if the test failed, it is kept and its path is printed.
 ///
-/// Declare it before everything that lives in it, so that it is dropped last.
+/// Declare it before everything that uses it, so that it is dropped last.
 pub struct Scratch {
     path: PathBuf,
     _place: Place,
 }
 
 impl Scratch {
-    /// A new, empty folder below the system's temporary one: short enough for unix-socket paths, which
-    /// end at 107 bytes.
+    /// A new, empty folder in the system's temporary folder. Its path is short, because the path of a Unix socket may
+    /// have 107 bytes.
     pub fn new() -> Scratch {
         Scratch::with(Company::Anybody)
     }
 
-    /// The same, for a test that asserts a limit of time: it waits until no other test runs, and
-    /// keeps others waiting.
+    /// The same for a test that asserts a time limit: it runs alone.
     pub fn alone() -> Scratch {
         Scratch::with(Company::Nobody)
     }
 
-    /// The same, for tests of hostile clients, which run beside each other and nobody else.
+    /// The same for tests of hostile clients, which run only beside each other.
     pub fn hostile() -> Scratch {
         Scratch::with(Company::Hostile)
     }
@@ -57,12 +55,12 @@ impl Scratch {
         &self.path
     }
 
-    /// The path of `name` in this folder; nothing is created.
+    /// The path of `name` in this folder, without creating a file.
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Writes a file of this folder, replacing what is there, and returns its path.
+    /// Writes or replaces a file in this folder and returns its path.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.join(name);
         fs::write(&path, content).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -82,11 +80,10 @@ impl Drop for Scratch {
     }
 }
 
-/// A port on 127.0.0.1 that is free, and that this run hands out only once.
+/// A free port of 127.0.0.1, returned only once per run.
 ///
-/// It lies below the kernel's own range for outgoing connections (from 32768 on): a port asked for with
-/// `:0` may become a client's source port in the moment between two starts of the server it was meant
-/// for. Two test runs at once begin at different places.
+/// It is below the kernel's range for outgoing connections (from 32768 on): between two starts of a server, a port from
+/// that range could become the source port of a client. Simultaneous test runs begin at different ports.
 pub fn free_port() -> u16 {
     const FIRST: u32 = 10_000;
     const COUNT: u32 = 22_000;
@@ -104,9 +101,8 @@ pub fn free_port() -> u16 {
     panic!("no free port from {FIRST} on");
 }
 
-/// Binds the port without listening on it. A child started by another test at this very moment holds a
-/// copy of the socket until it has become its program: were it a listening one, connections to a server
-/// that does not run yet would succeed.
+/// Binds the port without listening on it. A child process that another test starts at this moment has a copy of the
+/// socket until its exec. If that socket listened, connections to a server that does not run yet would succeed.
 fn is_free(port: u16) -> bool {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();

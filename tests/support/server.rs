@@ -1,4 +1,4 @@
-//! The real binary: started, watched, signalled, ended.
+//! The real binary: a test starts it, reads its log, signals it and ends it. No server must outlive its test.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -12,25 +12,24 @@ use super::geodb;
 use super::process::Process;
 use super::scratch::{Scratch, free_port};
 
-/// The response config a server answers from unless a test says otherwise. It lies in the scratch
-/// folder as `response-config.json`, to be replaced at will.
+/// The default response config. It is in the scratch folder as `response-config.json`, and a test may replace it.
 pub const RESPONSE_CONFIG: &str = r#"{"versions": [
     {"name": "v1.0.0", "releaseDate": "2024-01-10T00:00:00Z", "minUpgradableVersion": "", "tags": ["stable"]},
     {"name": "v1.1.0", "releaseDate": "2024-06-20T00:00:00Z", "minUpgradableVersion": "v1.0.0", "tags": ["latest"]}
 ]}"#;
 
-/// The application name, and so the beginning of the database's name.
+/// The application name, with which the database's name begins.
 pub const APPLICATION: &str = "myapp";
-/// The database that follows from [`APPLICATION`].
+/// The database of [`APPLICATION`].
 pub const DATABASE: &str = "myapp_upgrade_responder";
 
 const BINARY: &str = env!("CARGO_BIN_EXE_upgrade-responder");
-/// Time to start in, or to end by itself after a bad start.
+/// The time limit for a start, or for the end after a failed start.
 const START: Duration = Duration::from_secs(20);
-/// Time to stop in after SIGTERM: 5 s of it belong to the last delivery.
+/// The time limit for a stop after SIGTERM; the last delivery may take 5 s of it.
 const STOP: Duration = Duration::from_secs(20);
 
-/// A command line in the making. It can be started more than once: the port and the state stay.
+/// A command line to start, also more than once: port and state stay the same.
 #[derive(Clone)]
 pub struct Server {
     folder: PathBuf,
@@ -39,20 +38,20 @@ pub struct Server {
     under: Vec<String>,
 }
 
-/// What a command that ended by itself left behind.
+/// The exit code and output of an ended command.
 pub struct Ended {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
-/// A server that has said that it is ready. Dropping it kills it.
+/// A server that has logged that it is ready. Dropping it kills it.
 pub struct Running {
     process: Process,
     address: Address,
 }
 
-/// Runs the binary with just these arguments, for commands that end by themselves.
+/// Runs a command that ends by itself, with only these arguments.
 #[track_caller]
 pub fn run(scratch: &Scratch, arguments: &[&str]) -> Ended {
     run_with(scratch, &[], arguments)
@@ -87,7 +86,7 @@ impl Server {
             .arg("--state-dir", scratch.join("state"))
     }
 
-    /// Sets a flag; a value it had before is forgotten.
+    /// Sets a flag, replacing its previous value.
     pub fn arg(self, flag: &str, value: impl AsRef<OsStr>) -> Server {
         let value = value.as_ref().to_os_string();
         let mut server = self.without(flag);
@@ -102,20 +101,20 @@ impl Server {
         server
     }
 
-    /// Takes a flag away, a default of [`Server::new`] for example.
+    /// Removes a flag, such as a default of [`Server::new`].
     pub fn without(mut self, flag: &str) -> Server {
         self.flags.retain(|(name, _)| name != flag);
         self
     }
 
-    /// Sets an environment variable; but for PATH there are no others.
+    /// Sets an environment variable; by default there is only PATH.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Server {
         let value = value.as_ref().to_os_string();
         self.environment.push((name.to_string(), value));
         self
     }
 
-    /// Starts the server through a program that becomes it: `prlimit`, `setpriv`.
+    /// Starts the server through a program that executes it: `prlimit`, `setpriv`.
     pub fn under(mut self, program_and_arguments: &[&str]) -> Server {
         self.under = program_and_arguments
             .iter()
@@ -124,8 +123,8 @@ impl Server {
         self
     }
 
-    /// Starts the server and waits until it logs that it is ready. A server that ends or stays silent
-    /// fails the test with its command, status, output and log.
+    /// Starts the server and waits until it logs that it is ready. If it ends or logs nothing, the test fails and
+    /// prints its command, status, output and log.
     #[track_caller]
     pub fn start(&self) -> Running {
         let mut process = Process::start(&self.folder, self.command());
@@ -136,7 +135,7 @@ impl Server {
         }
     }
 
-    /// Starts the server and waits for nothing: for those who end it before it is ready.
+    /// Starts the server without waiting, for tests that end it before it is ready.
     #[track_caller]
     pub fn spawn(&self) -> Process {
         Process::start(&self.folder, self.command())
@@ -153,7 +152,7 @@ impl Server {
         ended
     }
 
-    /// Runs another command with the flags of this server, and more words, until it ends by itself.
+    /// Runs another command with the flags of this server and `more` until it ends by itself.
     #[track_caller]
     pub fn other_command(&self, command: &str, more: &[&str]) -> Ended {
         let mut words = self.command_named(command);
@@ -161,7 +160,7 @@ impl Server {
         ended(Process::start(&self.folder, words))
     }
 
-    /// Where this server listens, as its flags and environment say.
+    /// The listen address in the flags and environment of this server.
     pub fn address(&self) -> Address {
         let Some(listen) = self.value("--listen", "LISTEN") else {
             let port = self.value("--port", "PORT").unwrap_or("8314");
@@ -224,7 +223,7 @@ impl Running {
         self.process.signal(signal);
     }
 
-    /// Asks the server to stop and returns its exit code and log once it has.
+    /// Asks the server to stop, waits for its end, and returns its exit code and log.
     #[track_caller]
     pub fn terminate(mut self) -> Ended {
         self.process.signal(Signal::TERM);
@@ -245,7 +244,7 @@ impl Running {
     }
 }
 
-/// The word by itself: "already" says nothing.
+/// Whether the log has the word "ready" ("already" does not count).
 fn says_ready(log: &str) -> bool {
     log.split(|c: char| !c.is_alphanumeric())
         .any(|word| word == "ready")

@@ -1,4 +1,4 @@
-//! What a server has put into its spool, read as an operator would.
+//! The records in a server's spool, read from its files without code of the server.
 
 use std::fs;
 use std::io;
@@ -6,14 +6,14 @@ use std::io;
 use super::account::spool;
 use super::scratch::Scratch;
 
-/// All lines of the spool of [`Server::new`](super::server::Server::new), oldest first. The line that
-/// is being written is left out.
+/// All lines of the spool of [`Server::new`](super::server::Server::new), oldest first, without a line
+/// that is not complete yet.
 #[track_caller]
 pub fn lines(scratch: &Scratch) -> Vec<String> {
     let mut lines = read(scratch);
     for _ in 0..100 {
         match &lines {
-            // Renamed or deleted since the folder was listed.
+            // The segment was renamed or deleted since the folder was listed.
             Err(e) if e.kind() == io::ErrorKind::NotFound => lines = read(scratch),
             _ => break,
         }
@@ -21,7 +21,7 @@ pub fn lines(scratch: &Scratch) -> Vec<String> {
     lines.unwrap_or_else(|e| panic!("the spool cannot be read: {e}"))
 }
 
-/// The same without the timestamps: what a check-in makes, whenever it is made.
+/// The same lines without the timestamps.
 #[track_caller]
 pub fn points(scratch: &Scratch) -> Vec<String> {
     let lines = lines(scratch);

@@ -1,11 +1,12 @@
-//! What was tried on the server and what came of it: `make tried` makes tests/TRIED.md of it.
+//! Notes of tried cases and their outcomes, from which `make tried` writes tests/TRIED.md. A failed case must not be
+//! noted.
 
 use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
-/// Notes a case that has ended as it should; `family` is a heading of the table. A case of the same name
-/// is replaced, so that a table is of one run.
+/// Notes a case that passed; `family` is its heading in the table. A case with the same name is replaced, so that the
+/// table is of one run.
 #[track_caller]
 pub fn tried(family: &str, case: &str, outcome: impl Display) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tried");

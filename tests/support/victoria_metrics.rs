@@ -1,4 +1,4 @@
-//! Debian's VictoriaMetrics, one server.
+//! A real VictoriaMetrics (Debian's), one server, for the tests of delivery to it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use super::scratch::{Scratch, free_port};
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// A running one, or one that was stopped. Dropping it kills it.
+/// A VictoriaMetrics, running or stopped. Dropping it kills it.
 pub struct VictoriaMetrics {
     port: u16,
     folder: PathBuf,
@@ -37,7 +37,7 @@ impl VictoriaMetrics {
         started
     }
 
-    /// With the same port and data.
+    /// Starts it again with the same port and data.
     #[track_caller]
     pub fn restart(&mut self) {
         self.stop();
@@ -51,7 +51,7 @@ impl VictoriaMetrics {
         self.process = Some(process);
     }
 
-    /// What was written is on disk before: a clean stop flushes it.
+    /// Stops it cleanly, which flushes all samples to disk.
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.signal(Signal::TERM);
@@ -73,7 +73,7 @@ impl VictoriaMetrics {
             .collect()
     }
 
-    /// The series of an expression at this moment.
+    /// The current series of an expression.
     #[track_caller]
     pub fn query(&self, expression: &str) -> Vec<Value> {
         get(self.port, "/internal/force_flush");
@@ -84,12 +84,12 @@ impl VictoriaMetrics {
         answer["data"]["result"].as_array().unwrap().clone()
     }
 
-    /// `/influx`: what stands before `/write`, as `/insert/0/influx` does in a cluster.
+    /// The URL for `--influxdb-url`, with the path `/influx` as a cluster has `/insert/0/influx`.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/influx", self.port)
     }
 
-    /// The last value of each series of a name, by a label and the server's own name.
+    /// The sum of the samples of each series of a name, by the value of a label and the server's instance.
     pub fn values(&self, name: &str, label: &str) -> BTreeMap<(String, String), u64> {
         let mut values = BTreeMap::new();
         for series in self.samples(name) {
