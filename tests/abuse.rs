@@ -2,11 +2,11 @@
 //! answered within a second, the process gives back what they took, and nothing of theirs is recorded.
 
 mod crowds;
-mod deaf;
 mod large;
 mod malformed;
 mod memory;
 mod proxied;
+mod unresponsive;
 
 use std::fmt::Display;
 use std::io::{Read, Write};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use super::deaf::AT_THE_CAP;
+use super::unresponsive::AT_THE_CAP;
 use super::{Abused, CHECK_IN, CLIENT_TIMEOUT, check_in, connect, note, whole_check_in};
 use crate::support::client::Address;
 use crate::support::metrics;
