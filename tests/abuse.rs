@@ -1,12 +1,14 @@
-//! Hostile clients, asked directly and with `--client-timeout 5s`: whatever they do, a normal client is
-//! answered within a second, the process gives back what they took, and nothing of theirs is recorded.
+//! Hostile clients with a direct connection to the server, and through nginx. If these tests failed, one client could
+//! keep others waiting, exhaust memory or threads, or add records that it did not send as check-ins.
+//!
+//! During each attack a normal client must be answered within a second. Afterwards threads and memory must be released.
 
 mod crowds;
-mod deaf;
 mod large;
 mod malformed;
 mod memory;
 mod proxied;
+mod unresponsive;
 
 use std::fmt::Display;
 use std::io::{Read, Write};
@@ -25,31 +27,30 @@ use crate::support::{spool, wait_for};
 
 const FAMILY: &str = "HTTP abuse";
 const CHECK_IN: &str = "POST /v1/checkupgrade HTTP/1.1\r\nHost: localhost\r\n";
-/// A request that must not be taken for one: it stands in a body, or behind a request that is refused.
+/// A check-in that must not be recorded: it is part of a body, or follows a request that is refused.
 const SMUGGLED: &str = "POST /v1/checkupgrade HTTP/1.1\r\nHost: localhost\r\nContent-Length: 25\r\n\r\n{\"appVersion\":\"smuggled\"}";
 const NORMAL: &str = r#"{"appVersion":"normal"}"#;
 /// `--client-timeout` of these tests.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A normal client's patience, beside what the machine itself takes.
+/// How much longer a normal client may wait than at a server without an attack.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// Connection threads wait 10 s for a next connection before they end; a busy machine is late.
+/// Time for threads and memory to be released. Connection threads wait 10 s for a next connection before they end.
 const GIVEN_BACK: Duration = Duration::from_secs(40);
-/// Threads over those of the start: a few that wait for a next connection.
+/// Threads that may be left over, because they wait for a next connection.
 const MORE_THREADS: u64 = 24;
-/// Memory over that of the start, in KiB: what the allocator keeps of the stacks and buffers of a
-/// thousand connections.
+/// Memory that may be left over, in KiB: the allocator keeps some of the stacks and buffers of a thousand connections.
 const MORE_MEMORY: u64 = 64 * 1024;
 
-/// A server that is abused, and what it took before.
+/// A server under attack, with its use of threads and memory before.
 pub struct Abused {
     running: server::Running,
-    /// Another server, which nobody abuses: what it takes to answer is the machine's doing.
+    /// A server without an attack. Its response time depends only on the machine.
     control: server::Running,
     threads: u64,
     memory: u64,
-    /// How many normal check-ins were answered.
+    /// Number of normal check-ins that were answered.
     normal: usize,
-    /// How many more were given up, and may have been recorded later.
+    /// Number of normal check-ins without an answer, which may still have been recorded.
     given_up: usize,
     scratch: Scratch,
 }
@@ -85,7 +86,7 @@ impl Abused {
         self.running.addr().clone()
     }
 
-    /// Lets somebody abuse the server while a normal client goes on, and one more comes afterwards.
+    /// Attacks the server while a normal client checks in, and checks in once more afterwards.
     #[track_caller]
     fn during<T>(&mut self, case: &str, abuse: impl FnOnce(&Address) -> (T, String)) -> T {
         let stop = Arc::new(AtomicBool::new(false));
@@ -113,7 +114,7 @@ impl Abused {
         result
     }
 
-    /// One more check-in, within a second.
+    /// Requires that one more check-in is answered in time.
     #[track_caller]
     fn normal_is_answered(&mut self, after: &str) {
         timed(self.running.addr(), self.control.addr())
@@ -121,7 +122,7 @@ impl Abused {
         self.normal += 1;
     }
 
-    /// Waits until threads and memory are back within their bounds.
+    /// Waits until threads and memory are released, except for the permitted rest.
     #[track_caller]
     fn gives_back(&mut self, case: &str) {
         let pid = self.running.pid();
@@ -145,8 +146,8 @@ impl Abused {
         tried(FAMILY, &format!("{case}: what is given back"), outcome);
     }
 
-    /// Stops the server: it recorded the normal check-ins, each once, and besides them only those with
-    /// the tags `also`; how many of these.
+    /// Stops the server. It must have recorded each normal check-in once, and besides them only check-ins with the tags
+    /// `also`. Returns the number of these.
     #[track_caller]
     fn finish_with(self, also: &str) -> usize {
         let ended = self.running.terminate();
@@ -160,18 +161,18 @@ impl Abused {
         let (normal, others) = (count(&of("app_version=normal")), count(&of(also)));
         let expected = self.normal..=self.normal + self.given_up;
         assert!(expected.contains(&normal), "{normal}, not {expected:?}");
-        assert_eq!(points.len(), normal + others, "something else is recorded");
+        assert_eq!(points.len(), normal + others, "other records in the spool");
         others
     }
 
-    /// The same where only the normal check-ins are to be recorded.
+    /// Stops the server, which must have recorded the normal check-ins and no others.
     #[track_caller]
     fn finish(self) {
         self.finish_with("");
     }
 }
 
-/// One check-in over a connection of its own, and how long it took.
+/// Sends a normal check-in over a new connection. Returns the time until its answer.
 fn check_in(address: &Address) -> Result<Duration, String> {
     let start = Instant::now();
     let mut connection = Connection::open(address).map_err(|e| format!("no connection: {e}"))?;
@@ -183,7 +184,7 @@ fn check_in(address: &Address) -> Result<Duration, String> {
     }
 }
 
-/// One check-in, which may take a second longer than one at a server that is left alone.
+/// Sends a normal check-in, which may take a second longer than one to the server without an attack.
 fn timed(address: &Address, control: &Address) -> Result<Duration, String> {
     let usual = {
         let control = control.clone();
@@ -192,17 +193,17 @@ fn timed(address: &Address, control: &Address) -> Result<Duration, String> {
     let took = check_in(address);
     let usual = usual
         .join()
-        .map_err(|_| "the other server's client panicked")??;
-    let took = took.map_err(|e| format!("{e}, elsewhere {usual:?}"))?;
+        .map_err(|_| "the client of the control server panicked")??;
+    let took = took.map_err(|e| format!("{e}, the control server took {usual:?}"))?;
     match took <= usual + AT_ONCE {
         true => Ok(took),
         false => Err(format!(
-            "a normal client waited {took:?}, elsewhere {usual:?}"
+            "a normal client waited {took:?}, the control server took {usual:?}"
         )),
     }
 }
 
-/// Checks in again and again until it is stopped; how often, and the longest that it took.
+/// Checks in repeatedly until it is stopped. Returns the number of check-ins and the longest time of one.
 fn normal_client(
     address: &Address,
     control: &Address,
@@ -210,7 +211,7 @@ fn normal_client(
 ) -> Result<(usize, Duration), String> {
     let (mut answered, mut slowest) = (0, Duration::ZERO);
     while !stop.load(Ordering::Relaxed) {
-        let took = timed(address, control).map_err(|e| format!("meanwhile: {e}"))?;
+        let took = timed(address, control).map_err(|e| format!("during the attack: {e}"))?;
         slowest = slowest.max(took);
         answered += 1;
         thread::sleep(Duration::from_millis(50));
@@ -218,13 +219,13 @@ fn normal_client(
     Ok((answered, slowest))
 }
 
-/// A whole check-in of that version, over a connection that is kept.
+/// The request of a check-in with this version, over a kept connection.
 fn whole_check_in(version: &str) -> String {
     let body = format!("{{\"appVersion\":\"{version}\"}}");
     format!("{CHECK_IN}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// A raw connection, for what the client of the harness would not do.
+/// A raw connection, for bytes that the harness's client cannot send.
 #[track_caller]
 fn connect(address: &Address) -> TcpStream {
     let Address::Tcp(address) = address else {
@@ -237,17 +238,17 @@ fn connect(address: &Address) -> TcpStream {
     stream
 }
 
-/// Sends bytes and nothing more, and returns the first line of what comes back until the server ends the
-/// connection: empty if it does so without a word.
+/// Sends bytes, ends its side of the connection, and returns the first line of the answer. It is empty if the server
+/// closes the connection without an answer.
 fn say(case: &str, address: &Address, bytes: &[u8]) -> String {
     let mut stream = connect(address);
-    // The server may refuse before it has read everything.
+    // The server may refuse the request before it has read all bytes.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(Shutdown::Write);
     first_line_until_end(case, &mut stream)
 }
 
-/// What the server says before it ends the connection, which it has to do in time: its first line.
+/// The first line of the answer. The server must close the connection before the read times out.
 #[track_caller]
 fn first_line_until_end(case: &str, stream: &mut TcpStream) -> String {
     let mut all = Vec::new();
@@ -256,7 +257,7 @@ fn first_line_until_end(case: &str, stream: &mut TcpStream) -> String {
         _ => {}
     }
     let text = String::from_utf8_lossy(&all);
-    // The library answers the end of a connection with an empty 400, whatever came before.
+    // tiny_http answers the end of a connection with an empty 400, in addition to earlier answers.
     let end = text.rfind("HTTP/1.1 400 Bad Request\r\nServer: tiny-http");
     let answers = &text[..end.filter(|end| *end > 0).unwrap_or(text.len())];
     let count = answers.matches("HTTP/1.1 ").count() - answers.matches("HTTP/1.1 100 ").count();
@@ -264,6 +265,7 @@ fn first_line_until_end(case: &str, stream: &mut TcpStream) -> String {
     text.lines().next().unwrap_or_default().to_string()
 }
 
+/// Adds a row to tests/TRIED.md.
 fn note(case: &str, outcome: impl Display) {
     tried(FAMILY, case, outcome);
 }

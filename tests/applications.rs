@@ -1,4 +1,5 @@
-//! Several applications on one machine: their files, their units, and nginx in front of both.
+//! Several applications on one machine. If these tests failed, a second application would not start, overwrite the files
+//! of the first one, or answer with its versions.
 
 use std::fs;
 use std::time::Duration;
@@ -24,26 +25,26 @@ fn new_application(scratch: &Scratch, name: &str) -> Ended {
 }
 
 #[test]
-fn a_new_application_has_files_that_check_config_takes_and_none_is_written_over() {
+fn new_application_writes_valid_files_and_overwrites_none() {
     let scratch = Scratch::new();
     let etc = scratch.join("etc");
     fs::create_dir(&etc).unwrap();
     let packaged = fs::read_to_string(format!("{ROOT}/packaging/upgrade-responder.env")).unwrap();
     fs::write(etc.join("upgrade-responder.env"), packaged).unwrap();
 
-    let made = new_application(&scratch, "harvester");
+    let created = new_application(&scratch, "harvester");
     assert_eq!(
-        (made.code, made.stderr.as_str()),
+        (created.code, created.stderr.as_str()),
         (Some(0), ""),
         "{}",
-        made.stdout
+        created.stdout
     );
-    for said in [
+    for line in [
         "systemctl enable --now upgrade-responder@harvester\n",
         "report --application-name harvester\n",
         "127.0.0.1:8316",
     ] {
-        assert!(made.stdout.contains(said), "{said}: {}", made.stdout);
+        assert!(created.stdout.contains(line), "{line}: {}", created.stdout);
     }
     let settings = etc.join("harvester.env");
     let checked = run(
@@ -65,7 +66,7 @@ fn a_new_application_has_files_that_check_config_takes_and_none_is_written_over(
         checked.stdout
     );
 
-    // Each has a port of its own.
+    // Each application has its own port.
     assert!(
         new_application(&scratch, "rancher-desktop")
             .stdout
@@ -108,9 +109,9 @@ fn a_new_application_has_files_that_check_config_takes_and_none_is_written_over(
     assert_eq!(run(&scratch, &["new-application"]).code, Some(2));
 }
 
-/// Two texts of one unit would drift apart.
+/// The template unit has the same settings as the unit of the first application.
 #[test]
-fn the_units_of_further_applications_differ_from_the_first_ones_by_the_name_alone() {
+fn units_of_further_applications_differ_only_in_the_name() {
     let read = |name: &str| fs::read_to_string(format!("{ROOT}/systemd/{name}")).unwrap();
     let mut service = read("upgrade-responder.service");
     let mut socket = read("upgrade-responder.socket");
@@ -157,7 +158,7 @@ fn the_units_of_further_applications_differ_from_the_first_ones_by_the_name_alon
 }
 
 #[test]
-fn the_shipped_site_serves_two_applications_by_host_name_and_by_path() {
+fn shipped_site_serves_two_applications_by_host_name_and_by_path() {
     let scratch = Scratch::new();
     let other = Scratch::new();
     let first = Server::new(&scratch).start();

@@ -1,5 +1,5 @@
-//! Answers to a write that are no HTTP, or not the database's own: they neither hold up delivery nor cost
-//! records that are not to blame.
+//! Answers to a write that cannot be parsed or come from a proxy. If these tests failed, one refused line would stop
+//! delivery, or valid records would be rejected.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::wait_for;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// A database that repeats a line in a header, as InfluxDB 1.6.7 does with a refused one.
+/// A database that answers with an invalid header, as InfluxDB 1.6.7 does when it repeats a refused line in one.
 fn repeats(text: &'static str, times: usize) -> Peer {
     let mut left = times;
     Peer::start(move |request| {
@@ -26,7 +26,7 @@ fn repeats(text: &'static str, times: usize) -> Peer {
 }
 
 #[test]
-fn a_line_whose_answer_cannot_be_parsed_is_found_and_rejected() {
+fn a_line_that_causes_an_unparsable_answer_is_found_and_rejected() {
     let scratch = Scratch::new();
     let peer = repeats("id7\"", usize::MAX);
     lay(&scratch, 1, Some("100"), lines(0..100).concat().as_bytes());
@@ -46,14 +46,14 @@ fn a_line_whose_answer_cannot_be_parsed_is_found_and_rejected() {
 }
 
 #[test]
-fn a_database_that_answers_nothing_that_can_be_parsed_gets_no_record_rejected() {
+fn no_record_is_rejected_if_no_answer_can_be_parsed() {
     let scratch = Scratch::new();
-    // Its answers are the same to a write of nothing.
+    // It answers an empty write in the same way.
     let peer = repeats("", 20);
     lay(&scratch, 1, Some("3"), lines(0..3).concat().as_bytes());
     let running = serve(&scratch, &peer.url());
-    // Those of the first failures, and then a write of nothing at each further one.
-    wait_for(SOON, "attempts", || {
+    // After the first failures, the server sends an empty write to test the database.
+    wait_for(SOON, "an empty write", || {
         let empty = |request: &Received| request.path() == "/write" && request.body.is_empty();
         peer.received()
             .iter()
@@ -68,7 +68,7 @@ fn a_database_that_answers_nothing_that_can_be_parsed_gets_no_record_rejected() 
 }
 
 #[test]
-fn a_413_of_a_proxy_is_not_said_to_be_the_databases() {
+fn a_413_of_a_proxy_is_reported_as_the_proxys() {
     let scratch = Scratch::new();
     let page = "<html><head><title>413 Request Entity Too Large</title></head></html>";
     let peer = Peer::start(move |request| match request.text().contains("id1\"") {
@@ -91,11 +91,11 @@ fn a_413_of_a_proxy_is_not_said_to_be_the_databases() {
 }
 
 #[test]
-fn a_refused_line_of_200_kilobytes_holds_up_nothing() {
+fn a_refused_line_of_200_kilobytes_does_not_stop_delivery() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
     let mut lines = lines(0..20);
-    // InfluxDB repeats it in a header, which is longer than most clients take.
+    // InfluxDB repeats the line in a header. Most clients refuse a header of this length.
     let (point, stamp) = lines[7].trim_end().rsplit_once(' ').unwrap();
     let long = "x".repeat(200_000);
     lines[7] = format!("{point},n=99999999999999999999i,text=\"{long}\" {stamp}\n");

@@ -1,5 +1,5 @@
-//! What an operator reads when a file, a folder or a socket cannot be used: one message that names it
-//! and says what was found and what is expected, and exit status 78; never a panic.
+//! Starts with an unusable file, folder or address. Exit status 78 and a message with its path, what was found, and what
+//! is expected. If these tests failed, the operator would not find the mistake, or the server would panic or start.
 
 use std::fs;
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ use crate::support::geodb;
 use crate::support::scratch::Scratch;
 use crate::support::server::{Ended, Server};
 
-/// Expects a start to be refused with status 78 and a message that holds all these pieces.
+/// Requires that the start fails with status 78 and a message that contains all these texts.
 #[track_caller]
 fn assert_refused(server: &Server, pieces: &[&str]) -> Ended {
     let ended = server.expect_exit(78);
@@ -30,7 +30,7 @@ fn assert_refused(server: &Server, pieces: &[&str]) -> Ended {
 }
 
 #[test]
-fn response_config_mistakes_are_placed() {
+fn errors_in_the_response_config_have_a_position() {
     let scratch = Scratch::new();
     let version = r#"{"name":"v1.0.0","releaseDate":"2024-01-10T00:00:00Z","tags":["latest"]}"#;
     let with = |from: &str, to: &str| {
@@ -69,7 +69,7 @@ fn response_config_mistakes_are_placed() {
 }
 
 #[test]
-fn request_schema_mistakes_are_placed() {
+fn errors_in_the_request_schema_have_a_position() {
     let scratch = Scratch::new();
     #[rustfmt::skip]
     let rows: &[(&str, &[&str])] = &[
@@ -95,7 +95,7 @@ fn request_schema_mistakes_are_placed() {
 }
 
 #[test]
-fn geo_database_that_is_none_is_refused() {
+fn a_file_that_is_no_geo_database_is_refused() {
     let scratch = Scratch::new();
     let sample = fs::read(geodb::sample(&scratch)).unwrap();
     let mut asn = Writer::builder("GeoLite2-ASN").build();
@@ -128,7 +128,7 @@ fn geo_database_that_is_none_is_refused() {
 }
 
 #[test]
-fn all_bad_files_are_told_at_once() {
+fn all_invalid_files_are_reported_at_once() {
     let scratch = Scratch::new();
     let schema = scratch.write("schema.json", "{");
     let empty = scratch.write("empty.mmdb", "");
@@ -138,21 +138,21 @@ fn all_bad_files_are_told_at_once() {
         "response-config.json",
         r#"{"versions":[{"name":"x","releaseDate":"y"}]}"#,
     );
-    let said = assert_refused(&server, &[]).stderr;
+    let message = assert_refused(&server, &[]).stderr;
     let starts = ["--upgrade-response-config", "--request-schema", "--geodb"];
     for start in starts {
-        assert!(said.contains(start), "{said}");
+        assert!(message.contains(start), "{message}");
     }
-    // Name, date and the missing tag of the one version, and a line each for the other files.
-    assert_eq!(said.lines().count(), 5, "{said}");
+    // Three errors in the response config (name, date, missing tag) and one in each other file.
+    assert_eq!(message.lines().count(), 5, "{message}");
 }
 
 #[test]
-fn spool_folder_that_cannot_be_written_is_refused() {
+fn a_state_directory_that_cannot_be_written_is_refused() {
     let scratch = Scratch::new();
     let server = Server::new(&scratch);
     let file = scratch.write("file", "");
-    // Root may write everywhere else.
+    // Not even root can write to these.
     for folder in [file.join("state"), "/proc/upgrade-responder".into()] {
         let server = server.clone().arg("--state-dir", &folder);
         let folder = folder.to_str().unwrap();
@@ -164,7 +164,7 @@ fn spool_folder_that_cannot_be_written_is_refused() {
 }
 
 #[test]
-fn address_that_cannot_be_listened_on_is_refused() {
+fn an_address_that_cannot_be_used_is_refused() {
     let scratch = Scratch::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -199,7 +199,7 @@ fn address_that_cannot_be_listened_on_is_refused() {
     let _live = UnixListener::bind(&live).unwrap();
     assert_refused(&listen(&live), &["/live", "another process listens there"]);
     assert!(live.exists());
-    // One that does not accept, and has as many as may wait.
+    // A listener that does not accept, with a full backlog.
     let busy = scratch.join("busy");
     let unix = || Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
     let (listener, client, address) = (unix(), unix(), SockAddr::unix(&busy).unwrap());
@@ -212,14 +212,14 @@ fn address_that_cannot_be_listened_on_is_refused() {
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
     let mut unlisted = listen(&closed.join("socket"));
     if geteuid().is_root() {
-        // Root, as files see others.
+        // Without this capability, file permissions apply to root too.
         unlisted = unlisted.under(&["setpriv", "--bounding-set", "-dac_override"]);
     }
     assert_refused(&unlisted, &["closed/socket", "to the socket's directory"]);
 }
 
 #[test]
-fn influxdb_files_that_cannot_be_used_are_refused() {
+fn unusable_influxdb_files_are_refused() {
     let scratch = Scratch::new();
     let server = Server::new(&scratch).arg("--influxdb-url", "https://127.0.0.1:1");
     let no_pem = scratch.write("no.pem", "no certificate");

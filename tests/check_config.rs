@@ -1,4 +1,5 @@
-//! What `check-config` tells the operator before the files are swapped.
+//! `check-config`. If it failed, operators would install files that the server refuses, or that do not do what they
+//! intend.
 
 mod field_types;
 mod without_effect;
@@ -6,14 +7,15 @@ mod without_effect;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::support::geodb;
 use crate::support::influx::Influx;
 use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{DATABASE, Ended, Server};
+use crate::support::wait_for;
 
-/// Runs check-config and expects this exit code, these texts on stdout, and these errors and no more.
+/// Runs check-config and requires this exit code, these texts on stdout, and exactly these errors.
 #[track_caller]
 fn check(server: &Server, more: &[&str], code: i32, said: &[&str], errors: &[&str]) -> Ended {
     let ended = server.other_command("check-config", more);
@@ -31,7 +33,7 @@ fn check(server: &Server, more: &[&str], code: i32, said: &[&str], errors: &[&st
 }
 
 #[test]
-fn good_files_are_shown_as_they_would_be_served() {
+fn valid_files_are_shown_as_the_server_would_use_them() {
     let scratch = Scratch::new();
     let schema = r#"{"extraTagInfoSchema": {"hostArch": {"dataType": "string"}},
         "extraFieldInfoSchema": {"nodeCount": {"dataType": "float"}}}"#;
@@ -66,7 +68,7 @@ fn good_files_are_shown_as_they_would_be_served() {
 }
 
 #[test]
-fn names_that_a_public_page_shows_nothing_of_are_warned_of() {
+fn names_without_data_on_the_public_page_get_a_warning() {
     let scratch = Scratch::new();
     let schema = r#"{"extraTagInfoSchema": {"hostArch": {"dataType": "string"}},
         "extraFieldInfoSchema": {"nodeCount": {"dataType": "float"}, "note": {"dataType": "string"}}}"#;
@@ -126,7 +128,7 @@ fn every_problem_of_every_file_is_listed() {
 }
 
 #[test]
-fn what_is_probably_not_meant_is_warned_of() {
+fn probable_mistakes_get_a_warning() {
     let scratch = Scratch::new();
     let config = r#"{"versions": [
         {"name": "v1.2.0", "releaseDate": "2024-01-10T00:00:00Z"},
@@ -157,10 +159,10 @@ fn what_is_probably_not_meant_is_warned_of() {
 }
 
 #[test]
-fn it_runs_beside_the_server_and_writes_nothing() {
+fn it_runs_while_the_server_runs_and_writes_nothing() {
     let scratch = Scratch::new();
     let server = Server::new(&scratch);
-    // Before there is a spool, and with a socket that must not be made.
+    // Before a spool exists, and with a socket that must not be created.
     let unix = server.clone().arg("--listen", "unix:/nowhere/socket");
     let before = listing(scratch.path());
     check(&unix, &[], 0, &["good"], &[]);
@@ -170,8 +172,8 @@ fn it_runs_beside_the_server_and_writes_nothing() {
     let mut connection = running.connect();
     connection.post_checkin("{}", &[]).unwrap();
     let state = scratch.join("state");
-    // Written at most 10 ms after the answer; from then on only the ledger changes, which the server commits to.
-    crate::support::wait_for(std::time::Duration::from_secs(10), "the record", || {
+    // Once the record is written, the server only writes to the ledger.
+    wait_for(Duration::from_secs(10), "the record", || {
         let is_segment = |path: &Path| path.extension().is_some_and(|e| e == "lp");
         let files = listing(&state);
         files
@@ -208,7 +210,7 @@ fn a_tag_that_the_schema_lacks_is_an_error_before_and_at_start() {
 }
 
 #[test]
-fn online_it_asks_influxdb_for_all_that_the_server_needs() {
+fn online_it_checks_everything_that_the_server_needs_of_influxdb() {
     let scratch = Scratch::new();
     let mut influx = Influx::stopped(&scratch).with_admin("admin", "admin-pass");
     influx.restart();
@@ -252,7 +254,7 @@ fn online_it_asks_influxdb_for_all_that_the_server_needs() {
     ];
     let ended = check(&as_user("owner", "sesame"), online, 0, &said, &[]);
     assert!(!ended.stdout.contains("sesame"), "{}", ended.stdout);
-    // Whoever may only write is enough: what cannot be seen is a warning.
+    // The right to write is enough. Continuous queries that the user cannot see are a warning.
     let unseen = ["is permitted", "the continuous queries cannot be seen"];
     check(&as_user("writer", "sesame"), online, 0, &unseen, &[]);
     let wrong = ["access denied (status 401"];
@@ -282,7 +284,7 @@ fn now() -> u32 {
 
 type Listing = BTreeMap<PathBuf, (u64, SystemTime)>;
 
-/// The folder that holds the ledger changes with it: SQLite makes and deletes files beside it.
+/// The listing without the ledger and its folder, in which SQLite creates and deletes files.
 fn without_ledger(mut listing: Listing) -> Listing {
     let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
     let folder = listing
@@ -293,8 +295,8 @@ fn without_ledger(mut listing: Listing) -> Listing {
     listing
 }
 
-/// Every file and folder below `folder` with size and time of change; outputs of the tests' own
-/// programs left out.
+/// Every file and folder below `folder` with size and time of change, without the output files of the programs that the
+/// test starts.
 fn listing(folder: &Path) -> Listing {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_path_buf()];

@@ -1,4 +1,5 @@
-//! Where a check-in comes from: never a place that the client made up, and its address is kept nowhere.
+//! The location of a check-in, and that no client address is kept. If these tests failed, clients could forge the country
+//! that is counted, or the server would store or log addresses.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -18,16 +19,16 @@ use crate::support::tried::tried;
 use crate::support::{spool, wait_for};
 
 const FAMILY: &str = "Client address";
-/// The client, its proxies, and what it makes up. Everything that is asked for below is one of these.
+/// The client's own address, and the one that a client forges.
 const CLIENT: &str = "203.0.113.7";
 const CLIENT_6: &str = "2001:db8:7::7";
 const FORGED: &str = "192.0.2.66";
 const FORGED_6: &str = "2001:db8:bad::66";
-/// A peer that is not trusted: any address of 127.0.0.0/8 is this machine.
+/// A peer that is not trusted. Each address of 127.0.0.0/8 is this machine.
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 9, 9, 9);
 const PROXY: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-/// A country for each of them, named after whose it is.
+/// A geo database in which the name of a country says whose address it is.
 fn geodb(scratch: &Scratch) -> std::path::PathBuf {
     let mut writer = Writer::builder("Test-Country").build();
     let networks = [
@@ -49,7 +50,7 @@ fn geodb(scratch: &Scratch) -> std::path::PathBuf {
     scratch.write("places.mmdb", writer.to_bytes().unwrap())
 }
 
-/// The case, the peer, the lines of X-Forwarded-For, and the country that is stored.
+/// The name of the case, the peer, the lines of X-Forwarded-For, and the country to be stored.
 type Case = (&'static str, Ipv4Addr, Vec<String>, Option<&'static str>);
 
 #[rustfmt::skip]
@@ -89,7 +90,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn location_is_never_a_forged_one() {
+fn forged_addresses_do_not_change_the_location() {
     let scratch = Scratch::new();
     let server = Server::new(&scratch)
         .arg("--geodb", geodb(&scratch))
@@ -129,15 +130,28 @@ fn addresses_are_in_no_file_log_or_metric() {
     for (case, peer, lines, _) in cases() {
         check_in(running.addr(), peer, &lines, case);
     }
-    // What goes wrong is not to say whose fault it was.
-    for bytes in [
+    // No error message may contain the address of its client.
+    let malformed = [
         "nonsense\r\n\r\n",
+        "203.0.113.7\r\n\r\n",
+        "GET /203.0.113.7 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
         "GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
         "POST /v1/checkupgrade HTTP/1.1\r\n",
-    ] {
-        let mut stranger = connect_from(running.addr(), STRANGER);
-        let _ = stranger.write_all(bytes.as_bytes());
-        let _ = stranger.read_to_end(&mut Vec::new());
+    ];
+    let malformed = malformed.map(|bytes| (STRANGER, bytes.to_owned()));
+    let bodies = ["[]", "{", "\"203.0.113.7\""].map(|body| {
+        let length = body.len();
+        let head =
+            "POST /v1/checkupgrade HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: a b";
+        let bytes = format!(
+            "{head}\r\nX-Forwarded-For: {CLIENT}\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        (PROXY, bytes)
+    });
+    for (peer, bytes) in malformed.into_iter().chain(bodies) {
+        let mut client = connect_from(running.addr(), peer);
+        let _ = client.write_all(bytes.as_bytes());
+        let _ = client.read_to_end(&mut Vec::new());
     }
     let before = files(scratch.path());
     let page = metrics::page(&metrics_at);
@@ -164,7 +178,7 @@ fn addresses_are_in_no_file_log_or_metric() {
         FORGED_6,
         &stranger,
         "10.0.0.1",
-        // NAT64 addresses are printed with their last four bytes in hexadecimal digits.
+        // A NAT64 address is printed with its last four bytes in hexadecimal.
         "64:ff9b:",
         "3405803783",
         "999.1.1.1",
@@ -188,8 +202,7 @@ fn addresses_are_in_no_file_log_or_metric() {
     );
 }
 
-/// All files below a folder that the server or InfluxDB wrote, and the address of no one in the
-/// commands that tests started: the one file with addresses is the geo database, which has them as bits.
+/// All files below a folder, by path. The geo database is one of them: it contains networks as bits, not as text.
 fn files(folder: &Path) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).unwrap().flatten() {

@@ -1,4 +1,5 @@
-//! Programs that ask: the Rust crate, Python, shell, and the Go original's request, through nginx as they do.
+//! The Rust client crate, the examples in Python and shell, and the request of the Go package, all through nginx. If these
+//! tests failed, applications that use them would not be counted, or would offer the wrong version.
 
 use std::process::Command;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use upgrade_responder_client::{CheckError, Checker, Decision};
 
 use crate::support::account::spooled;
+use crate::support::client::Connection;
 use crate::support::nginx::Nginx;
 use crate::support::process::Process;
 use crate::support::scratch::Scratch;
@@ -43,7 +45,7 @@ fn the_rust_crate_is_recorded_and_decides_by_the_response_config() {
         matches!(latest.decision, Decision::UpToDate { .. }),
         "{latest:?}"
     );
-    // Within an interval nothing more is sent.
+    // Within the interval the crate returns the last answer and sends nothing.
     assert_eq!(old.check().unwrap(), answer);
     let point = "upgrade_request,app_version=v1.0.0,host_arch=arm64 value=1i,node_count=3 ";
     wait_for(LIMIT, "three records", || spooled(&scratch).len() == 3);
@@ -56,7 +58,7 @@ fn the_rust_crate_is_recorded_and_decides_by_the_response_config() {
 }
 
 #[test]
-fn the_rust_crate_reads_both_spellings_and_why_nothing_is_supported() {
+fn the_rust_crate_reads_both_spellings_of_keys_and_the_reason_of_a_rule() {
     let scratch = Scratch::new();
     let spelled = RESPONSE_CONFIG.replace("\"name\"", "\"Name\"");
     let spelled = spelled.replace("\"tags\"", "\"Tags\"");
@@ -83,7 +85,7 @@ fn the_rust_crate_reads_both_spellings_and_why_nothing_is_supported() {
 }
 
 #[test]
-fn a_server_that_is_gone_is_an_error_and_one_that_is_back_is_asked_again() {
+fn a_stopped_server_is_an_error_and_the_next_check_works_after_its_start() {
     let scratch = Scratch::new();
     let command = Server::new(&scratch);
     let nginx = Nginx::shipped(&scratch, &command.address());
@@ -97,8 +99,13 @@ fn a_server_that_is_gone_is_an_error_and_one_that_is_back_is_asked_again() {
     server.terminate();
 }
 
-/// Runs a program with the server's address.
-fn ask(scratch: &Scratch, program: &str, address: &str, environment: &[(&str, &str)]) -> Ended {
+/// Runs an example with the server's address.
+fn run_example(
+    scratch: &Scratch,
+    program: &str,
+    address: &str,
+    environment: &[(&str, &str)],
+) -> Ended {
     let mut command = Command::new(format!("{}/examples/{program}", env!("CARGO_MANIFEST_DIR")));
     command
         .args([address, "v1.0.0"])
@@ -118,15 +125,15 @@ fn the_examples_check_in_and_print_the_latest_version() {
     let server = Server::new(&scratch).start();
     let nginx = Nginx::shipped(&scratch, server.addr());
     let address = format!("http://{}", nginx.addr());
-    for (program, said) in [("check-in.sh", "v1.1.0\n"), ("check_in.py", "v1.1.0 60\n")] {
-        let ended = ask(&scratch, program, &address, &[]);
+    for (program, output) in [("check-in.sh", "v1.1.0\n"), ("check_in.py", "v1.1.0 60\n")] {
+        let ended = run_example(&scratch, program, &address, &[]);
         assert_eq!(
             (ended.code, ended.stdout.as_str()),
-            (Some(0), said),
+            (Some(0), output),
             "{program}: {}",
             ended.stderr
         );
-        let silent = ask(&scratch, program, &address, &[("DO_NOT_TRACK", "1")]);
+        let silent = run_example(&scratch, program, &address, &[("DO_NOT_TRACK", "1")]);
         assert_eq!(
             (silent.code, silent.stdout.as_str()),
             (Some(0), ""),
@@ -144,7 +151,7 @@ fn the_examples_check_in_and_print_the_latest_version() {
     server.terminate();
 }
 
-/// As `encoding/json` and `net/http` write it: `extraInfo` may be null, and a newline follows.
+/// In the form that `encoding/json` and `net/http` produce: `extraInfo` may be null, and the body ends with a newline.
 #[test]
 fn the_request_of_the_go_package_is_recorded() {
     let scratch = Scratch::new();
@@ -159,7 +166,7 @@ fn the_request_of_the_go_package_is_recorded() {
         "{\"appVersion\":\"v1.0.0\",\"extraInfo\":{\"kubernetesVersion\":\"v1.31.2\"}}\n",
         "{\"appVersion\":\"v1.0.0\",\"extraInfo\":null}\n",
     ] {
-        let mut connection = crate::support::client::Connection::open(nginx.addr()).unwrap();
+        let mut connection = Connection::open(nginx.addr()).unwrap();
         let answer = connection.post_checkin(body, &headers).unwrap();
         assert_eq!(
             (answer.status, answer.headers.get("Content-Encoding")),

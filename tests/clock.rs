@@ -1,5 +1,5 @@
-//! The clock is set back under the running server: no record is lost, no two share a timestamp, and a
-//! spell in the future does not stamp what comes after it.
+//! A clock that is set back while the server runs. If these tests failed, records would share a timestamp, so that
+//! InfluxDB keeps only one of them, or a wrong clock would give later records a time in the future.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn timestamps(scratch: &Scratch) -> Vec<i64> {
     lines.iter().map(stamp).collect()
 }
 
-/// Nanoseconds since 1970, by the clock that nobody sets back.
+/// Nanoseconds since 1970 by the clock of the test, which is not changed.
 fn now() -> i64 {
     jiff::Timestamp::now().as_nanosecond() as i64
 }
@@ -55,9 +55,9 @@ fn a_clock_set_back_by_an_hour_is_followed_and_by_half_a_second_is_not() {
     let half_a_second_less = send(&running);
     assert!(
         half_a_second_less[0] > present[199],
-        "went back by half a second"
+        "timestamps follow a clock that was set back by half a second"
     );
-    // A restart, with the clock a little further back.
+    // A restart with the clock set back a little more.
     let log = running.terminate().stderr;
     assert_eq!(lines_with(&log, "the clock was set back"), 1, "{log}");
     clock.set_off("-0.3s");
@@ -65,7 +65,7 @@ fn a_clock_set_back_by_an_hour_is_followed_and_by_half_a_second_is_not() {
     let after_restart = send(&running);
     assert!(
         after_restart[0] > half_a_second_less[199],
-        "went back at the restart"
+        "timestamps follow a clock that was set back by 0.3 s at the restart"
     );
 
     let mut all = timestamps(&scratch);
@@ -108,5 +108,9 @@ fn equal_check_ins_in_the_same_nanosecond_stay_two_points_across_restarts() {
     assert_eq!(lines_with(&log, "WARN"), 0, "{log}");
     let last = format!("SELECT last(value) FROM {MEASUREMENT}");
     let last = influx.select(DATABASE, &last)[0]["time"].as_i64().unwrap();
-    assert_eq!(last, moment * 1_000_000_000 + 59, "the clock stood still");
+    assert_eq!(
+        last,
+        moment * 1_000_000_000 + 59,
+        "60 records, one nanosecond apart, while the clock stands still"
+    );
 }

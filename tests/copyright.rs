@@ -1,6 +1,7 @@
-//! The package's copyright file names every crate that is linked into the program, with the notices
-//! that its licence asks to be passed on. Made from what cargo and the crates say, never typed:
-//! `make copyright` writes it anew, and the test says when that is due.
+//! The package's copyright file. If this test failed, the package would lack the licence notice of a crate in the program.
+//!
+//! `make copyright` creates the file from the output of cargo and the files of the crates. The test fails if the file is
+//! out of date.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +11,7 @@ use std::process::Command;
 use serde_json::Value;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/copyright");
-/// What the package is built for.
+/// The targets that the package is built for.
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
 const HEAD: &str = r#"Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
@@ -34,18 +35,18 @@ Comment: Rust's standard library, and the crates that it is made of.
 "#;
 
 #[test]
-fn it_is_what_the_linked_crates_ask_for() {
+fn it_has_the_notices_of_all_linked_crates() {
     let due = HEAD.to_owned() + &stanzas();
     if std::env::var_os("WRITE_COPYRIGHT").is_some() {
         fs::write(FILE, due).unwrap();
     } else {
         let is = fs::read_to_string(FILE).unwrap();
-        // Not assert_eq: nobody reads two such files side by side.
+        // Not assert_eq, which would print both files.
         assert!(is == due, "{FILE} is not current: run make copyright");
     }
 }
 
-/// One stanza for all crates that say the same.
+/// The stanzas. Crates with the same notice share one.
 fn stanzas() -> String {
     let mut same: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for linked in linked() {
@@ -68,7 +69,7 @@ struct Linked {
     folder: PathBuf,
 }
 
-/// The crates in the program, by name; without those that only the compiler runs.
+/// The crates in the program, without those that only run at compile time.
 fn linked() -> Vec<Linked> {
     let mut tree = vec!["tree", "-e", "normal,no-proc-macro", "--prefix", "none"];
     tree.extend(["-f", "{p} "]);
@@ -92,7 +93,10 @@ fn linked() -> Vec<Linked> {
     let linked: Vec<Linked> = known
         .filter(|known| names.contains(&(&*known.name, &*known.version)))
         .collect();
-    assert!(names.len() > 30, "no longer understood: {tree}");
+    assert!(
+        names.len() > 30,
+        "cannot parse the output of cargo tree: {tree}"
+    );
     assert_eq!(linked.len(), names.len());
     linked
 }
@@ -119,7 +123,7 @@ impl Linked {
         }
     }
 
-    /// The end of the crate's stanza.
+    /// The crate's stanza after its first field.
     fn notice(&self) -> String {
         let texts = self.texts();
         let mut holders: BTreeSet<String> = texts
@@ -142,7 +146,7 @@ impl Linked {
                 .replace(" AND ", " and "),
         };
         let mut notice = format!("Copyright: {}\nLicense: {licence}\n", holders.join("\n "));
-        // Of a crate that is taken under the Apache licence, what is not about the choice itself.
+        // For a crate under the Apache licence, only the texts that are not the offered licences.
         let texts = texts.iter().filter(|(name, _)| !apache || is_more(name));
         let texts: Vec<String> = texts
             .map(|(name, text)| format!(" From {name}:\n .\n{}", indented(&without_apache(text))))
@@ -151,7 +155,7 @@ impl Linked {
         notice
     }
 
-    /// What the crate ships about its licences, by path.
+    /// The licence files of the crate, by path.
     fn texts(&self) -> BTreeMap<String, String> {
         let mut texts = BTreeMap::new();
         let mut folders = vec![self.folder.clone()];
@@ -175,7 +179,7 @@ impl Linked {
     }
 }
 
-/// Whether it is about something else than the licences between which a crate gives the choice.
+/// Whether a file contains more than one of the licences that a crate offers.
 fn is_more(name: &str) -> bool {
     let name = name.to_lowercase();
     let stem = name.split('.').next().unwrap_or_default();
@@ -184,7 +188,7 @@ fn is_more(name: &str) -> bool {
         && !choice.iter().any(|one| stem == format!("license{one}"))
 }
 
-/// Whose copyright it is, if the line says that.
+/// The holder of a copyright, if the line names one.
 fn holder(line: &str) -> Option<String> {
     let line = line.trim_start_matches(['/', '*', '-', ' ']).trim_end();
     let rest = line.strip_prefix("Copyright")?;
@@ -196,7 +200,7 @@ fn holder(line: &str) -> Option<String> {
     is.then(|| rest.to_owned())
 }
 
-/// Debian has that text already, and wants it nowhere else.
+/// The text without the Apache licence, which Debian systems have in a file of their own.
 fn without_apache(text: &str) -> String {
     let (start, end) = ("Apache License", "END OF TERMS AND CONDITIONS");
     match (text.find(start), text.find(end)) {
@@ -209,7 +213,7 @@ fn without_apache(text: &str) -> String {
     }
 }
 
-/// As the field of a stanza: each line indented, the empty ones dotted.
+/// The text as a field of a stanza: lines are indented, and an empty line is a dot.
 fn indented(text: &str) -> String {
     let lines = text.trim_matches('\n').lines().map(str::trim_end);
     lines

@@ -1,5 +1,5 @@
-//! What a loss of power, a bad disk or a person leaves in the spool: every sound record is delivered and
-//! counted once, the rest is named in the rejected files, and nothing holds up what is behind it.
+//! Segments and side files that a power loss, a bad disk or a person has damaged. If these tests failed, valid records
+//! would be lost or counted twice, or delivery would stop at the damage.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,14 +19,14 @@ use crate::support::wait_for;
 const SOON: Duration = Duration::from_secs(60);
 const PAGE: usize = 4096;
 
-/// Lines with these ids, one a microsecond, in the last hour.
+/// Lines with these ids, one microsecond apart, within the last hour.
 pub fn lines(ids: std::ops::Range<usize>) -> Vec<String> {
     let start = jiff::Timestamp::now().as_second() / 60 * 60 * 1_000_000_000 - 600_000_000_000;
     let stamp = |id: usize| start + id as i64 * 1000;
     ids.map(|id| line(&format!("id{id}"), stamp(id))).collect()
 }
 
-/// Lays a segment into the spool before the server starts: sealed where it has a number of lines.
+/// Writes a segment into the spool. It is sealed if a number of lines is given.
 pub fn lay(scratch: &Scratch, sequence: usize, sealed: Option<&str>, content: &[u8]) {
     let ending = sealed.map(|lines| format!("-{lines}")).unwrap_or_default();
     fs::create_dir_all(spool(scratch)).unwrap();
@@ -34,7 +34,7 @@ pub fn lay(scratch: &Scratch, sequence: usize, sealed: Option<&str>, content: &[
     fs::write(spool(scratch).join(name), content).unwrap();
 }
 
-/// Overwrites bytes; the ids of the lines that it did not touch.
+/// Overwrites bytes. Returns the ids of the lines that are still complete.
 fn damage(lines: &[String], bytes: &mut [u8], at: usize, with: &[u8]) -> BTreeSet<String> {
     bytes[at..at + with.len()].copy_from_slice(with);
     let (mut ids, mut start) = (BTreeSet::new(), 0);
@@ -53,7 +53,7 @@ pub fn serve(scratch: &Scratch, url: &str) -> Running {
     server.arg("--query-period", "1m").start()
 }
 
-/// Waits until nothing waits, stops the server, and checks its account and the ledger.
+/// Waits for an empty spool, stops the server, and checks the totals in its log and in the ledger.
 pub fn settled(scratch: &Scratch, running: Running, counted: usize) -> (Totals, String) {
     wait_for(SOON, "an empty spool", || spooled(scratch).is_empty());
     let log = running.terminate().stderr;
@@ -63,14 +63,14 @@ pub fn settled(scratch: &Scratch, running: Running, counted: usize) -> (Totals, 
     (totals, log)
 }
 
-/// All records of the ledger.
+/// The number of records in the ledger.
 fn total(scratch: &Scratch) -> u64 {
     let folder = scratch.join("state");
     let place = ["--state-dir", folder.to_str().unwrap()];
     let words = ["report", "--settings", "/dev/null", "--format", "json"];
     let ended = run(scratch, &[&words[..], &place].concat());
     if ended.code != Some(0) {
-        // There is no ledger yet.
+        // The ledger does not exist yet.
         return 0;
     }
     let report: Value = serde_json::from_str(&ended.stdout).unwrap();
@@ -79,18 +79,18 @@ fn total(scratch: &Scratch) -> u64 {
 }
 
 #[test]
-fn a_loss_of_power_at_64_alignments_takes_only_what_it_overwrote() {
+fn a_zeroed_page_at_64_offsets_costs_only_the_records_that_it_overwrote() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
     let mut sound = BTreeSet::new();
     for n in 0..64 {
         let lines = lines(n * 100..(n + 1) * 100);
         let mut bytes = lines.concat().into_bytes();
-        // Over one line and more, from before one to behind its end.
+        // The zeros cover several lines, and begin at another byte of a line in each segment.
         sound.extend(damage(&lines, &mut bytes, 1000 + 3 * n, &[0; PAGE]));
         lay(&scratch, n + 1, None, &bytes);
     }
-    // A file whose size was on the disk before its content.
+    // A file whose size was written to the disk before its content.
     let last = lines(6400..6410);
     let end = [last.concat().as_bytes(), &[0; PAGE]].concat();
     sound.extend(last.iter().map(|line| id_of(line)));
@@ -117,7 +117,7 @@ fn a_loss_of_power_at_64_alignments_takes_only_what_it_overwrote() {
 }
 
 #[test]
-fn random_bytes_in_open_and_sealed_segments_take_only_what_they_overwrote() {
+fn random_bytes_in_open_and_sealed_segments_cost_only_the_records_that_they_overwrote() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
     let mut sound = BTreeSet::new();
@@ -127,7 +127,7 @@ fn random_bytes_in_open_and_sealed_segments_take_only_what_they_overwrote() {
         let mut bytes = lines.concat().into_bytes();
         let mut noise = Vec::new();
         for _ in 0..50 {
-            // Marsaglia's xorshift: the same numbers in each run.
+            // Xorshift by Marsaglia, which gives the same numbers in each run.
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
@@ -150,7 +150,7 @@ fn random_bytes_in_open_and_sealed_segments_take_only_what_they_overwrote() {
 }
 
 #[test]
-fn a_line_of_megabytes_is_rejected_and_what_is_behind_it_delivered() {
+fn a_line_of_megabytes_is_rejected_and_the_lines_after_it_are_delivered() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
     let long = format!(
@@ -212,7 +212,7 @@ fn a_wrong_number_of_lines_in_a_name_loses_no_record() {
 }
 
 #[test]
-fn a_control_byte_in_a_sealed_segment_is_rejected_with_its_place() {
+fn a_control_byte_in_a_sealed_segment_is_rejected_with_its_position() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
     let good = lines(0..2);
@@ -229,7 +229,7 @@ fn a_control_byte_in_a_sealed_segment_is_rejected_with_its_place() {
 }
 
 #[test]
-fn without_a_database_damage_is_rejected_once_and_the_rest_counted() {
+fn without_a_database_damaged_lines_are_rejected_once_and_the_others_counted() {
     let scratch = Scratch::new();
     let lines = lines(0..20);
     let mut bytes = lines.concat().into_bytes();
@@ -237,9 +237,7 @@ fn without_a_database_damage_is_rejected_once_and_the_rest_counted() {
     lay(&scratch, 1, None, &bytes);
     for _ in 0..2 {
         let running = Server::new(&scratch).arg("--query-period", "1m").start();
-        wait_for(SOON, "the counting", || {
-            total(&scratch) == sound.len() as u64
-        });
+        wait_for(SOON, "the totals", || total(&scratch) == sound.len() as u64);
         let log = running.terminate().stderr;
         assert_eq!(Totals::of(&log).waiting, sound.len() as u64, "{log}");
     }
@@ -253,7 +251,7 @@ fn without_a_database_damage_is_rejected_once_and_the_rest_counted() {
 }
 
 #[test]
-fn damaged_side_files_are_named_with_what_is_lost_by_them() {
+fn damaged_side_files_are_logged_with_the_consequence() {
     let noise: Vec<u8> = (0..2000_u32)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
         .collect();
@@ -274,14 +272,17 @@ fn damaged_side_files_are_named_with_what_is_lost_by_them() {
     let log = server.start().terminate().stderr;
     for (file, lost) in losses {
         let path = state(&scratch).join(file).display().to_string();
-        let said = log
+        let damaged = log
             .lines()
             .filter(|line| line.contains(&format!("{path}: damaged")));
-        let said: Vec<_> = said.filter(|line| line.contains("WARN")).collect();
-        assert!(said.len() == 1 && said[0].contains(lost), "{file}: {log}");
+        let warned: Vec<_> = damaged.filter(|line| line.contains("WARN")).collect();
+        assert!(
+            warned.len() == 1 && warned[0].contains(lost),
+            "{file}: {log}"
+        );
     }
     assert_eq!(Totals::of(&log).waiting, 2, "{log}");
-    // What was made new is in order; the spool is not empty, so that the other two are as they were.
+    // `known` and `instance` were recreated. The spool is not empty, so its two files are still damaged.
     let log = server.start().terminate().stderr;
     assert_eq!(lines_with(&log, ": damaged"), 2, "{log}");
 }

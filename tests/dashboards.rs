@@ -1,6 +1,7 @@
-//! The Grafana dashboards: that their JSON is sound, and that each of their queries, expanded as Grafana
-//! expands it, gives the numbers that were played into a real InfluxDB and a real Prometheus. Grafana
-//! itself takes no part.
+//! The Grafana dashboards. If these tests failed, a panel would show an error or a wrong number.
+//!
+//! The tests check the JSON, and run each query, expanded as Grafana does, in a real InfluxDB or Prometheus. They do not
+//! run Grafana.
 
 mod colours;
 mod expected;

@@ -1,5 +1,5 @@
-//! A spool that is too small, on a disk that is full: check-ins are answered, records wait for the disk, what
-//! is lost is counted and logged, and recording resumes by itself.
+//! A spool at its maximum size, and a full disk. If these tests failed, clients would get no answers, records would be
+//! lost without a log line, or recording would not resume.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ fn size_of(dir: &Path) -> u64 {
 }
 
 #[test]
-fn over_the_maximal_size_the_oldest_records_go() {
+fn over_the_maximum_size_the_oldest_records_are_deleted() {
     let scratch = Scratch::new();
     let mut influx = Influx::stopped(&scratch);
     let server = Server::new(&scratch)
@@ -44,8 +44,8 @@ fn over_the_maximal_size_the_oldest_records_go() {
     assert!(totals.delivered > 1000, "{totals:?}");
     let stored = stored_ids(&influx);
     assert_eq!(stored.len() as u64, totals.delivered);
-    // The newest stay. Older ones can stay in their place where the sender was reading their segment, an eighth of
-    // the spool, when room was made.
+    // The newest records are kept. Some older ones may be kept instead, because the segment that the sender reads, an
+    // eighth of the spool, is not deleted.
     let newest = acknowledged.iter().rev().take(stored.len() * 3 / 4);
     let newest = newest.map(|acknowledged| acknowledged.id.clone()).collect();
     assert!(compare(&newest, &stored).lost.is_empty());
@@ -74,11 +74,11 @@ fn on_a_full_disk_records_wait_in_memory_and_none_is_lost() {
         acknowledged.extend(Load::new(running.addr()).threads(2).each(500).run().ids());
         assert!(acknowledged.len() < 100_000, "1 MiB is not full");
     }
-    // On the full disk.
+    // These come while the disk is full.
     acknowledged.extend(Load::new(running.addr()).threads(2).each(500).run().ids());
 
     influx.restart();
-    // The disk has room again when what was on it is delivered.
+    // The disk has room again once its records are delivered.
     wait_for(SOON, "the end of the outage", || {
         running.log().contains("takes records again")
     });
@@ -104,7 +104,7 @@ fn on_a_full_disk_records_wait_in_memory_and_none_is_lost() {
 }
 
 #[test]
-fn a_disk_that_somebody_fills_and_empties_again_is_recorded_on_by_itself() {
+fn recording_resumes_by_itself_when_a_full_disk_has_room_again() {
     let scratch = Scratch::new();
     let Some(disk) = Mount::new(scratch.join("disk"), "tmpfs", "size=1m") else {
         return;
@@ -125,9 +125,9 @@ fn a_disk_that_somebody_fills_and_empties_again_is_recorded_on_by_itself() {
             .collect::<Vec<_>>()
     };
     send();
-    // While the disk is empty, the ballast fits exactly.
+    // The first records are on the disk before the ballast fills the rest.
     wait_for(SOON, "the first records", || !on_disk().is_empty());
-    // More than is there: everything that is left.
+    // The ballast is larger than the disk, so it takes all the room that is left.
     let ballast = disk.path.join("ballast");
     fs::write(&ballast, vec![0; 2 << 20]).unwrap_err();
     while !running.log().contains("cannot write") {

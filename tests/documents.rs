@@ -1,5 +1,4 @@
-//! The documents: that their table of flags is the program's, that their links lead somewhere, and that their commands
-//! run.
+//! The documents. If these tests failed, readers would find flags that do not exist, dead links, or commands that fail.
 
 mod commands;
 
@@ -9,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
-/// Lines that a document may have; the README is the product's face.
+/// Maximum number of lines of the README, and of another document.
 const README_LINES: usize = 250;
 const DOCUMENT_LINES: usize = 300;
 
@@ -18,20 +17,20 @@ type Row = [String; 3];
 
 #[test]
 fn every_flag_is_in_the_table_with_its_variable_and_default() {
-    let (told, documented) = (told(), documented());
-    assert!(told.len() > 20, "no longer understood: {told:?}");
-    for flag in &told {
+    let (in_help, documented) = (in_help(), documented());
+    assert!(in_help.len() > 20, "cannot parse the help: {in_help:?}");
+    for flag in &in_help {
         let [name, variable, default] = flag;
         let row = documented.iter().find(|row| row[0] == *name);
         let row = row.unwrap_or_else(|| panic!("docs/configuration.md lacks a row for {name:?}"));
         assert_eq!(row[1], *variable, "variable of {name}");
-        // Where the help names no default, the document may say in words what happens.
+        // If the help names no default, the document may describe it in words.
         assert!(default.is_empty() || row[2] == *default, "default: {row:?}");
     }
     assert_eq!(
         documented.len(),
-        told.len(),
-        "docs/configuration.md has flags too many"
+        in_help.len(),
+        "docs/configuration.md has rows for unknown flags"
     );
 }
 
@@ -39,7 +38,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All documents with their texts: those at the top, and those in docs/.
+/// All documents of the root folder and of docs/, with their texts.
 fn documents() -> Vec<(PathBuf, String)> {
     let mut documents = Vec::new();
     for folder in [root().to_owned(), root().join("docs")] {
@@ -50,11 +49,11 @@ fn documents() -> Vec<(PathBuf, String)> {
             }
         }
     }
-    assert!(documents.len() > 15, "no longer found: {documents:?}");
+    assert!(documents.len() > 15, "documents are missing: {documents:?}");
     documents
 }
 
-/// What a heading is as the end of a link.
+/// The anchor of a heading, as it is used in links.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
     let kept = text
@@ -68,7 +67,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     headings.map(anchor).collect()
 }
 
-/// The ends of the links of a document, but for those into the net.
+/// The targets of the links of a document, without those to other sites.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let ends = text
         .split("](")
@@ -78,7 +77,7 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn every_link_leads_to_a_file_and_a_heading() {
+fn every_link_has_a_file_and_a_heading() {
     for (path, text) in documents() {
         for link in links(&text) {
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
@@ -87,12 +86,12 @@ fn every_link_leads_to_a_file_and_a_heading() {
             } else {
                 path.parent().unwrap().join(file)
             };
-            assert!(target.exists(), "{}: {link} leads nowhere", path.display());
+            assert!(target.exists(), "{}: {link}: no such file", path.display());
             if !heading.is_empty() {
                 let there = anchors(&fs::read_to_string(&target).unwrap());
                 assert!(
                     there.contains(heading),
-                    "{}: {link}: there is {there:?}",
+                    "{}: {link}: no such heading among {there:?}",
                     path.display()
                 );
             }
@@ -101,7 +100,7 @@ fn every_link_leads_to_a_file_and_a_heading() {
 }
 
 #[test]
-fn the_readme_is_short_and_leads_to_every_document() {
+fn the_readme_is_short_and_links_to_every_document() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let linked: BTreeSet<&str> = links(&readme).collect();
     for (path, text) in documents() {
@@ -109,7 +108,7 @@ fn the_readme_is_short_and_leads_to_every_document() {
         let name = path.strip_prefix(root()).unwrap().display().to_string();
         match name.as_str() {
             "README.md" => assert!(lines <= README_LINES, "{lines} lines"),
-            // It grows with each release.
+            // The changelog grows with each release.
             "CHANGELOG.md" => {}
             _ => assert!(lines <= DOCUMENT_LINES, "{name}: {lines} lines"),
         }
@@ -133,7 +132,7 @@ fn every_flag_that_a_document_names_exists() {
             || help.contains(&format!("{flag}]"))
     };
     for (path, text) in documents() {
-        // What was has its place in the history.
+        // These may name flags that do not exist any more.
         if path.ends_with("CHANGELOG.md") || path.ends_with("CONTRIBUTING.md") {
             continue;
         }
@@ -142,7 +141,7 @@ fn every_flag_that_a_document_names_exists() {
                 .chars()
                 .take_while(|c| c.is_ascii_lowercase() || *c == '-')
                 .collect();
-            // How flags are written is explained with one that is none.
+            // The spelling of flags is explained with an invented one.
             let is_example = flag == "flag";
             assert!(
                 is_example || known(&format!("--{flag}")),
@@ -153,8 +152,8 @@ fn every_flag_that_a_document_names_exists() {
     }
 }
 
-/// What the help page tells: `  --port PORT [PORT]`, and lines further in with `default: 8314`.
-fn told() -> Vec<Row> {
+/// The flags in the help. Each has a line such as `  --port PORT [PORT]`, and may have a line `default: 8314`.
+fn in_help() -> Vec<Row> {
     let output = Command::new(env!("CARGO_BIN_EXE_upgrade-responder"))
         .arg("--help")
         .output()
@@ -174,6 +173,7 @@ fn told() -> Vec<Row> {
     flags
 }
 
+/// The flags in the table of docs/configuration.md.
 fn documented() -> Vec<Row> {
     let rows = CONFIGURATION
         .lines()

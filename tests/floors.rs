@@ -1,23 +1,23 @@
-//! The house: a room of `src/` uses only rooms below it, no files of a room use each other in a circle, and no module
-//! is public that only its own room uses.
+//! The layers of `src/`. A top-level module uses only modules of lower layers, its files have no circular dependencies,
+//! and a submodule is public only if another top-level module uses it. If these tests failed, a change in one module
+//! could need changes in modules that should not depend on it.
 //!
-//! An arrow is a path that begins with `crate::`, or within a room with `super::` or `self::`, in `use` lines and in code.
-//! Not arrows: what stands in comments, in modules for tests, in `main.rs`, which joins all, and from a parent module to
-//! its own children, which it is made of.
+//! A dependency is a path that begins with `crate::`, `super::` or `self::`, in `use` lines and in code. Not counted are
+//! comments, test modules, `main.rs`, which may use all modules, and paths from a module to its own submodules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the top floor to the ground.
+/// The top-level modules, from the highest layer to the lowest.
 const FLOORS: [&str; 15] = [
     "cli", "service", "http", "page", "checkin", "config", "geo", "totals", "delivery", "spool",
     "line", "metrics", "logging", "state", "units",
 ];
-/// What `cli` may know of `service`: the types that it fills.
+/// Ends of the names of types in `service` that `cli` may use.
 const OPTIONS: [&str; 2] = ["Options", "Format"];
 
-/// The module of a file, and its text without comments and tests.
+/// The path of a module, and its text without comments and tests.
 struct Source {
     module: Vec<String>,
     text: String,
@@ -43,7 +43,7 @@ fn sources() -> Vec<Source> {
             });
         }
     }
-    assert!(sources.len() > 100, "no longer found");
+    assert!(sources.len() > 100, "source files are missing");
     sources
 }
 
@@ -67,7 +67,7 @@ fn used(source: &Source, modules: &BTreeSet<Vec<String>>) -> BTreeSet<Vec<String
                 _ => source.module.clone(),
             };
             let mut rest = rest;
-            // `super::super::` was cut at its second part.
+            // The split also cuts within `super::super::`, at its second part.
             while let Some((name, after)) = rest.split_once("::").filter(|(name, _)| is_name(name))
             {
                 path.push(name.to_owned());
@@ -109,7 +109,7 @@ fn names_in(rest: &str) -> Vec<String> {
 }
 
 #[test]
-fn no_arrow_climbs_to_a_room_above() {
+fn modules_use_only_lower_layers() {
     let sources = sources();
     let modules: BTreeSet<Vec<String>> =
         sources.iter().map(|source| source.module.clone()).collect();
@@ -117,7 +117,7 @@ fn no_arrow_climbs_to_a_room_above() {
         FLOORS
             .iter()
             .position(|name| *name == room)
-            .unwrap_or_else(|| panic!("room {room} has no floor"))
+            .unwrap_or_else(|| panic!("module {room} has no layer"))
     };
     let mut arrows: BTreeMap<(&str, String), usize> = BTreeMap::new();
     let mut climbing = Vec::new();
@@ -145,14 +145,14 @@ fn no_arrow_climbs_to_a_room_above() {
     }
     assert!(
         climbing.is_empty(),
-        "arrows that climb:\n{}",
+        "uses of a higher layer:\n{}",
         climbing.join("\n")
     );
 }
 
-/// The insides of `service` are none of the command line's business: it fills types and hands them to `main`.
+/// The command line fills option types and passes them to `main`. It must not use the rest of `service`.
 #[test]
-fn the_command_line_knows_the_options_of_the_service_alone() {
+fn the_command_line_uses_only_the_options_of_the_service() {
     for source in sources().iter().filter(|source| source.module[0] == "cli") {
         for rest in source.text.split("crate::service::").skip(1) {
             let names = rest.split(';').next().unwrap().rsplit("::").next().unwrap();
@@ -183,14 +183,14 @@ fn the_command_line_knows_the_options_of_the_service_alone() {
 }
 
 #[test]
-fn no_files_of_a_room_use_each_other_in_a_circle() {
+fn files_of_a_module_have_no_circular_dependencies() {
     let sources = sources();
     let modules: BTreeSet<Vec<String>> =
         sources.iter().map(|source| source.module.clone()).collect();
     let mut uses: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
     for source in &sources {
         let within = used(source, &modules).into_iter();
-        // A module and what it is made of are one.
+        // A module and its submodules count as one.
         let within = within.filter(|module| {
             module[0] == source.module[0]
                 && !module.starts_with(&source.module)
@@ -205,7 +205,7 @@ fn no_files_of_a_room_use_each_other_in_a_circle() {
     assert!(circles.is_empty(), "circles:\n{}", circles.join("\n"));
 }
 
-/// The shortest way from a module back to it.
+/// The shortest circular dependency of a module.
 fn circle(
     module: &Vec<String>,
     uses: &BTreeMap<Vec<String>, BTreeSet<Vec<String>>>,
@@ -230,9 +230,9 @@ fn circle(
     None
 }
 
-/// A private module is also one of which the compiler says what nobody uses.
+/// The compiler finds unused code only in private modules.
 #[test]
-fn no_module_is_public_that_only_its_own_room_uses() {
+fn public_submodules_are_used_by_other_modules() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files: Vec<(PathBuf, String)> = ["src", "tests", "benches", "fuzz/fuzz_targets"]
         .iter()
@@ -257,10 +257,14 @@ fn no_module_is_public_that_only_its_own_room_uses() {
             }
         }
     }
-    assert!(idle.is_empty(), "public for nobody: {}", idle.join(", "));
+    assert!(
+        idle.is_empty(),
+        "public without a user: {}",
+        idle.join(", ")
+    );
 }
 
-/// Whether a text has `room::module`, or `room::{…, module, …}`.
+/// Whether a text contains `room::module` or `room::{…, module, …}`.
 fn uses_module(text: &str, room: &str, module: &str) -> bool {
     let start = format!("{room}::");
     text.split(&start).skip(1).any(|path| {

@@ -1,4 +1,5 @@
-//! The harness, proved without the server, so that a failure elsewhere means the server.
+//! The test harness without the server. If these tests failed, failures of other tests could be faults of the harness
+//! instead of the server.
 
 use std::io::ErrorKind;
 use std::panic;
@@ -23,7 +24,7 @@ fn peer_address(peer: &Peer) -> Address {
 }
 
 #[test]
-fn scratch_folder_goes_with_a_passed_test_and_stays_with_a_failed_one() {
+fn a_scratch_folder_is_deleted_after_a_passed_test_and_kept_after_a_failed_one() {
     let passed = Scratch::new();
     let path = passed.path().to_path_buf();
     passed.write("file", "content");
@@ -43,7 +44,7 @@ fn scratch_folder_goes_with_a_passed_test_and_stays_with_a_failed_one() {
 }
 
 #[test]
-fn waiting_in_vain_fails_with_what_was_waited_for() {
+fn a_wait_that_takes_too_long_fails_with_its_condition() {
     let waited = panic::catch_unwind(|| {
         wait_for(Duration::from_millis(20), "the impossible", || false);
     });
@@ -55,7 +56,7 @@ fn waiting_in_vain_fails_with_what_was_waited_for() {
 }
 
 #[test]
-fn process_ends_with_the_test_and_reports_what_it_said() {
+fn a_process_ends_with_the_test_and_reports_its_output() {
     let scratch = Scratch::new();
     let mut command = Command::new("sh");
     command.args(["-c", "echo out; echo err >&2; exec sleep 1000"]);
@@ -65,10 +66,10 @@ fn process_ends_with_the_test_and_reports_what_it_said() {
     });
     let report = process.report();
     assert!(report.contains("status: running"), "{report}");
-    let of_the_process = format!("/proc/{}", process.pid());
-    assert!(Path::new(&of_the_process).exists());
+    let proc_folder = format!("/proc/{}", process.pid());
+    assert!(Path::new(&proc_folder).exists());
     drop(process);
-    assert!(!Path::new(&of_the_process).exists());
+    assert!(!Path::new(&proc_folder).exists());
 }
 
 #[test]
@@ -106,7 +107,7 @@ fn influx_stores_counts_and_names_columns() {
 }
 
 #[test]
-fn influx_keeps_port_and_data_over_a_crash_and_answers_late_after_a_pause() {
+fn influx_keeps_port_and_data_after_a_crash_and_answers_after_a_pause() {
     let scratch = Scratch::new();
     let mut influx = Influx::stopped(&scratch);
     let refused = |influx: &Influx| Connection::open(&influx.addr()).err().map(|e| e.kind());
@@ -133,7 +134,7 @@ fn influx_keeps_port_and_data_over_a_crash_and_answers_late_after_a_pause() {
 }
 
 #[test]
-fn influx_asks_for_the_password_and_refuses_large_bodies_where_told() {
+fn influx_requires_the_password_and_refuses_large_bodies_if_configured() {
     let scratch = Scratch::new();
     let influx = Influx::stopped(&scratch)
         .with_admin("admin", "se&cret")
@@ -142,8 +143,8 @@ fn influx_asks_for_the_password_and_refuses_large_bodies_where_told() {
     let mut influx = influx;
     influx.restart();
     influx.restart();
-    let mut stranger = Connection::open(&influx.addr()).unwrap();
-    let answer = stranger.request("POST", "/write?db=db", &[], b"m value=1i");
+    let mut without_password = Connection::open(&influx.addr()).unwrap();
+    let answer = without_password.request("POST", "/write?db=db", &[], b"m value=1i");
     assert_eq!(answer.unwrap().status, 401);
 
     influx.query("", "CREATE DATABASE db");
@@ -183,7 +184,7 @@ fn peer_plays_its_script_for_writes_and_then_succeeds() {
 }
 
 #[test]
-fn peer_that_hangs_lets_go_when_dropped() {
+fn peer_that_hangs_closes_its_connections_when_dropped() {
     let peer = Peer::start(|_| Reply::Hang(Duration::from_secs(1000)));
     let mut connection = Connection::open(&peer_address(&peer)).unwrap();
     connection.send(b"POST /write HTTP/1.1\r\n\r\n").unwrap();
@@ -195,7 +196,7 @@ fn peer_that_hangs_lets_go_when_dropped() {
 }
 
 #[test]
-fn client_reads_chunks_and_passes_over_interim_answers() {
+fn client_reads_chunks_and_skips_interim_answers() {
     let scripted = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
                     3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -210,7 +211,7 @@ fn client_reads_chunks_and_passes_over_interim_answers() {
 }
 
 #[test]
-fn load_counts_only_whole_answers_of_200() {
+fn load_counts_only_complete_answers_of_200() {
     let mut number = 0;
     let peer = Peer::start(move |_| {
         number += 1;
@@ -232,7 +233,7 @@ fn load_counts_only_whole_answers_of_200() {
 }
 
 #[test]
-fn load_goes_on_until_it_is_stopped() {
+fn load_continues_until_it_is_stopped() {
     let peer = Peer::start(|_| Reply::status(200, "{}"));
     let load = Load::new(&peer_address(&peer)).threads(4).endless();
     let running = load.body("{}").pause(Duration::from_millis(1)).start();
@@ -252,7 +253,7 @@ fn load_goes_on_until_it_is_stopped() {
 }
 
 #[test]
-fn nginx_names_its_client_and_makes_up_missing_request_ids() {
+fn nginx_forwards_its_client_and_adds_missing_request_ids() {
     let scratch = Scratch::new();
     let peer = Peer::start(|_| Reply::Success);
     let nginx = Nginx::in_front_of(&scratch, &peer_address(&peer));
@@ -279,7 +280,7 @@ fn nginx_names_its_client_and_makes_up_missing_request_ids() {
 }
 
 #[test]
-fn ports_are_handed_out_once() {
+fn ports_are_unique() {
     let mut ports: Vec<u16> = (0..50).map(|_| free_port()).collect();
     ports.sort();
     ports.dedup();

@@ -1,4 +1,5 @@
-//! The harness's handle on the server, proved with no more than a server that starts, answers and stops.
+//! The harness's control of the server. If these tests failed, other tests could fail although the server works, or pass
+//! without a server.
 
 use std::panic;
 use std::time::Duration;
@@ -59,7 +60,7 @@ fn server_that_does_not_start_fails_with_its_exit_code_and_log() {
 }
 
 #[test]
-fn load_goes_on_over_a_server_that_is_stopped_killed_and_started_again() {
+fn load_continues_while_a_server_is_paused_killed_and_started_again() {
     let scratch = Scratch::new();
     let server = Server::new(&scratch);
     let mut running = server.start();

@@ -1,5 +1,5 @@
-//! History that comes along: export-totals and import-totals move totals between servers, and bring the years that
-//! another server left in InfluxDB.
+//! `export-totals` and `import-totals`. If these tests failed, totals would be lost or doubled when they are moved to
+//! another server, or when the history in InfluxDB is imported.
 
 use std::fs;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::wait_for;
 const SOON: Duration = Duration::from_secs(60);
 const HOUR: i64 = 3600;
 
-/// The beginning of a day that is kept in full detail.
+/// The start of a day whose periods are still kept one by one, in seconds.
 fn start() -> i64 {
     (jiff::Timestamp::now().as_second() / 86_400 - 10) * 86_400
 }
@@ -43,7 +43,7 @@ fn works(scratch: &Scratch, state: &str, arguments: &[&str]) -> String {
     ended.stdout
 }
 
-/// Four hours of records, counted.
+/// Lets a server count 40 records of four hours.
 fn counted(scratch: &Scratch) {
     let mut lines = String::new();
     for n in 0..40_i64 {
@@ -89,7 +89,7 @@ fn reports(scratch: &Scratch, state: &str) -> Vec<String> {
 const NAME: [&str; 2] = ["--application-name", "myapp"];
 
 #[test]
-fn an_exported_ledger_says_the_same_after_it_was_imported_once_and_twice() {
+fn reports_are_the_same_after_an_export_and_one_or_two_imports() {
     let scratch = Scratch::new();
     counted(&scratch);
     let csv = works(&scratch, "state", &["export-totals"]);
@@ -108,7 +108,7 @@ fn an_exported_ledger_says_the_same_after_it_was_imported_once_and_twice() {
     assert_eq!(reports(&scratch, "other"), reports_of_first);
     works(&scratch, "other", &import);
     assert_eq!(reports(&scratch, "other"), reports_of_first);
-    // But for the hour that runs, of which nothing is known yet.
+    // Without the current hour, which has no totals yet.
     let known = |csv: &str| -> Vec<String> {
         let lines = csv.lines().filter(|line| !line.contains(",all,,,,,,,,,"));
         lines.map(str::to_owned).collect()
@@ -116,7 +116,7 @@ fn an_exported_ledger_says_the_same_after_it_was_imported_once_and_twice() {
     let exported = works(&scratch, "other", &["export-totals"]);
     assert_eq!(known(&exported), known(&csv));
 
-    // What a server counted itself stays.
+    // An import does not change totals that the server has counted itself.
     let doubled = csv.replace(",10,10,10,", ",99,99,99,");
     assert_ne!(doubled, csv);
     let doubled = scratch.write("doubled.csv", &doubled);
@@ -159,10 +159,10 @@ fn an_exported_ledger_says_the_same_after_it_was_imported_once_and_twice() {
 }
 
 #[test]
-fn a_running_server_goes_on_counting_while_totals_are_imported() {
+fn a_running_server_continues_counting_during_an_import() {
     let scratch = Scratch::new();
     counted(&scratch);
-    // The same hours of half a year before, for which the server was there.
+    // The same hours in each week of half a year, fully covered.
     let csv = works(&scratch, "state", &["export-totals"]).replace(",3600,0,0,", ",3600,3600,1,");
     let mut rows: Vec<String> = Vec::new();
     for week in 4..30 {
@@ -187,7 +187,7 @@ fn a_running_server_goes_on_counting_while_totals_are_imported() {
     for _ in 0..20 {
         running.connect().post_checkin("{}", &[]).unwrap();
     }
-    wait_for(SOON, "the check-ins of now in the ledger", || {
+    wait_for(SOON, "the new check-ins in the ledger", || {
         let text = command(
             &scratch,
             "state",
@@ -219,7 +219,7 @@ fn a_running_server_goes_on_counting_while_totals_are_imported() {
 }
 
 #[test]
-fn the_history_in_influxdb_becomes_periods_without_this_servers_own_totals() {
+fn the_history_in_influxdb_is_imported_without_this_servers_own_totals() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
     influx.query("", &format!("CREATE DATABASE {DATABASE}"));
@@ -237,7 +237,7 @@ fn the_history_in_influxdb_becomes_periods_without_this_servers_own_totals() {
         );
     }
     assert_eq!(influx.write(DATABASE, &lines).0, 204);
-    // This server's own: its ledger has them.
+    // Totals of this server, which its ledger already has.
     let folder = scratch.join("state").join("myapp");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("instance"), "own-name\n").unwrap();
@@ -255,11 +255,11 @@ fn the_history_in_influxdb_becomes_periods_without_this_servers_own_totals() {
         "--down-sample-tags",
         "host_arch",
     ];
-    for taken in [47, 47] {
+    for imported in [47, 47] {
         let ended = command(&scratch, "state", &import);
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        let said = format!("{taken} periods and days imported");
-        assert!(ended.stdout.starts_with(&said), "{}", ended.stdout);
+        let message = format!("{imported} periods and days imported");
+        assert!(ended.stdout.starts_with(&message), "{}", ended.stdout);
         assert!(
             ended.stderr.contains("47 periods read, up to "),
             "{}",

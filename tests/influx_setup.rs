@@ -1,5 +1,5 @@
-//! The database: made where it is missing, and never a reason not to answer or not to store. Passwords and paths
-//! to InfluxDB too.
+//! The database, passwords and URL of InfluxDB. If these tests failed, records would not reach InfluxDB although its
+//! settings are correct, or a wrong password would cost records.
 
 use std::fs;
 use std::time::Duration;
@@ -53,7 +53,7 @@ fn names_that_need_quotes_are_quoted() {
 }
 
 #[test]
-fn user_who_may_only_write_sends_totals_and_is_told_once_what_it_cannot_see() {
+fn a_user_with_only_the_right_to_write_can_send_totals_and_gets_one_warning() {
     let scratch = Scratch::new();
     let mut influx = Influx::stopped(&scratch).with_admin("admin", "secret");
     influx.restart();
@@ -64,7 +64,7 @@ fn user_who_may_only_write_sends_totals_and_is_told_once_what_it_cannot_see() {
     ] {
         assert_no_error(&influx, statement);
     }
-    // Periods that are over.
+    // Three finished periods, which the server sends as totals.
     let now = jiff::Timestamp::now().as_nanosecond() as i64;
     let hours = (1..=3).map(|hour| line("late", now - hour * 3_600_000_000_000));
     fs::create_dir_all(spool(&scratch)).unwrap();
@@ -86,7 +86,7 @@ fn user_who_may_only_write_sends_totals_and_is_told_once_what_it_cannot_see() {
 }
 
 #[test]
-fn wrong_password_is_said_once_and_records_wait_for_the_right_one() {
+fn a_wrong_password_is_logged_once_and_records_wait_for_the_right_one() {
     let scratch = Scratch::new();
     let mut influx = Influx::stopped(&scratch).with_admin("admin", "secret");
     influx.restart();
@@ -95,7 +95,7 @@ fn wrong_password_is_said_once_and_records_wait_for_the_right_one() {
     let answer = running.connect().post_checkin("{}", &[]).unwrap();
     assert_eq!(answer.status, 200);
     wait_for(LIMIT, "the error", || running.log().contains("ERROR"));
-    // The stop tries once more.
+    // The stop makes another attempt.
     let log = running.terminate().stderr;
     assert_eq!(log.matches("ERROR").count(), 1, "{log}");
     assert!(log.contains("status 401"), "{log}");
@@ -103,8 +103,7 @@ fn wrong_password_is_said_once_and_records_wait_for_the_right_one() {
     assert!(log.contains("delivered 0 + waiting 1"), "{log}");
     assert!(!log.contains("wrong-one"), "{log}");
 
-    // The right one from a file, as an editor leaves it, then as a credential of systemd, and then
-    // within the URL.
+    // The right password from a file with a newline at its end, then from a systemd credential, and then in the URL.
     let file = scratch.write("password", "secret\n");
     let running = server.clone().arg("--influxdb-pass-file", &file).start();
     check_in_and_wait(&running, &influx, DATABASE, 2);
@@ -122,43 +121,43 @@ fn wrong_password_is_said_once_and_records_wait_for_the_right_one() {
 }
 
 #[test]
-fn password_that_is_mended_in_its_file_needs_no_restart() {
+fn a_password_that_is_fixed_in_its_file_needs_no_restart() {
     let scratch = Scratch::new();
     let mut influx = Influx::stopped(&scratch).with_admin("admin", "secret");
     influx.restart();
     let server = server(&scratch, &influx).env("INFLUXDB_USER", "admin");
-    let said = |running: &Running, what: &str| {
+    let wait_for_log = |running: &Running, what: &str| {
         wait_for(LIMIT, what, || running.log().contains(what));
     };
 
     let file = scratch.write("password", "wrong-one\n");
     let running = server.clone().arg("--influxdb-pass-file", &file).start();
-    said(&running, "/password is read again before each retry");
+    wait_for_log(&running, "/password is read again before each retry");
     scratch.write("password", "secret\n");
     check_in_and_wait(&running, &influx, DATABASE, 1);
-    said(&running, "InfluxDB takes records again");
+    wait_for_log(&running, "InfluxDB takes records again");
     let log = running.terminate().stderr;
     assert_eq!(log.matches("ERROR").count(), 1, "{log}");
     assert!(!log.contains("secret"), "{log}");
 
-    // While it is changed InfluxDB may have the new one before the file does, and the file be away.
+    // During a change of the password, InfluxDB may have the new one before the file, and the file may be missing.
     let running = server.clone().arg("--influxdb-pass-file", &file).start();
     check_in_and_wait(&running, &influx, DATABASE, 2);
     assert_no_error(&influx, "SET PASSWORD FOR admin = 'other'");
-    std::fs::remove_file(&file).unwrap();
+    fs::remove_file(&file).unwrap();
     running.connect().post_checkin("{}", &[]).unwrap();
-    said(&running, "/password cannot be read again: No such file");
+    wait_for_log(&running, "/password cannot be read again: No such file");
     let running_log = running.terminate().stderr;
     assert!(running_log.contains("status 401"), "{running_log}");
 
-    // systemd's copy stays what it was.
+    // A systemd credential does not change while the server runs.
     scratch.write("influxdb-pass", "wrong-one");
     let running = server.env("CREDENTIALS_DIRECTORY", scratch.path()).start();
-    said(&running, "a changed password needs a restart");
+    wait_for_log(&running, "a changed password needs a restart");
 }
 
 #[test]
-fn path_prefix_of_the_url_is_kept() {
+fn a_path_prefix_in_the_url_is_used() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
     let nginx = Nginx::below_prefix(&scratch, "/metrics/influx/", &influx.addr());

@@ -1,5 +1,5 @@
-//! An InfluxDB behind https with a certificate of its own making: refused unless the operator names
-//! the certificate or says that it is not to be verified.
+//! InfluxDB over https with a self-signed certificate. If these tests failed, the server would send records and passwords
+//! to a host that it has not verified, or operators could not use their own certificate.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +15,7 @@ use crate::support::wait_for;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Makes a self-signed certificate for 127.0.0.1 with its key, both as PEM files. `ca` is `TRUE` or
-/// `FALSE`; openssl's default is the former.
+/// `FALSE`. The default of openssl is `TRUE`.
 #[track_caller]
 fn make_certificate(scratch: &Scratch, ca: &str, certificate: &Path, key: &Path) {
     let mut openssl = Command::new("openssl");
@@ -42,7 +42,7 @@ fn check_in(running: &Running) {
 }
 
 #[test]
-fn certificate_is_verified_unless_the_operator_says_otherwise() {
+fn the_certificate_is_verified_unless_the_operator_disables_it() {
     let scratch = Scratch::new();
     let (certificate, key) = (scratch.join("certificate.pem"), scratch.join("key.pem"));
     make_certificate(&scratch, "FALSE", &certificate, &key);
@@ -84,7 +84,7 @@ fn certificate_is_verified_unless_the_operator_says_otherwise() {
 }
 
 #[test]
-fn certificate_of_openssls_defaults_is_refused_with_what_to_do() {
+fn a_certificate_with_openssls_defaults_is_refused_with_advice() {
     let scratch = Scratch::new();
     let (certificate, key) = (scratch.join("certificate.pem"), scratch.join("key.pem"));
     make_certificate(&scratch, "TRUE", &certificate, &key);

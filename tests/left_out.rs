@@ -1,5 +1,5 @@
-//! Keys that are left out of check-ins have names: in the log, in `report --left-out`, and in the schema that
-//! `check-config --suggest-schema` prints.
+//! Keys that the server leaves out of records. The log, `report --left-out` and `check-config --suggest-schema` name them.
+//! If these tests failed, operators would not learn that a new release sends data that is not stored.
 
 use serde_json::Value;
 
@@ -47,7 +47,7 @@ fn row<'a>(rows: &'a [Value], key: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("{key}: {rows:?}"))
 }
 
-/// Of a hundred installations, of which ten run a release with five keys that the schema does not list.
+/// The check-ins of a hundred installations. Ten run a release with five keys that the schema does not list.
 fn fleet() -> Vec<String> {
     let old = r#"{"appVersion":"v1.9.0","extraTagInfo":{"kubernetesVersion":"v1.31.2","hostArch":"amd64"},
         "extraFieldInfo":{"nodeCount":3}}"#;
@@ -59,7 +59,7 @@ fn fleet() -> Vec<String> {
 }
 
 #[test]
-fn a_tenth_of_a_fleet_with_five_new_keys_is_told_and_the_suggested_schema_takes_them() {
+fn new_keys_of_a_tenth_of_the_installations_are_reported_and_the_suggested_schema_stores_them() {
     let scratch = Scratch::new();
     let schema = scratch.write("schema.json", SCHEMA);
     let server = Server::new(&scratch).without("--geodb");
@@ -69,7 +69,7 @@ fn a_tenth_of_a_fleet_with_five_new_keys_is_told_and_the_suggested_schema_takes_
     for body in fleet() {
         assert_eq!(connection.post_checkin(&body, &[]).unwrap().status, 200);
     }
-    // As soon as a report has the totals, it has this.
+    // The report has the keys without a wait, as it has the totals.
     let rows = rows(&scratch);
     assert_eq!(rows.len(), 5, "{rows:?}");
     for (key, part, value_type, length) in [
@@ -109,7 +109,7 @@ fn a_tenth_of_a_fleet_with_five_new_keys_is_told_and_the_suggested_schema_takes_
             .stderr
             .contains("added: \"storageClass\", check-ins 10, first appVersion \"v1.10.0\"")
     );
-    // What the operator wrote is there as it was.
+    // The operator's own entries are unchanged.
     assert!(
         suggested
             .stdout
@@ -139,19 +139,19 @@ fn a_tenth_of_a_fleet_with_five_new_keys_is_told_and_the_suggested_schema_takes_
          storage_class=fast value=1i,cluster_uid=\"0123456789abcdef0123456789\",\
          longhorn_volume_encrypted_count=7,node_count=3,selinux=true"
     );
-    // Nothing is left to suggest.
+    // A second run has nothing to add.
     let again = server.other_command("check-config", &["--suggest-schema"]);
     assert_eq!((again.code, again.stdout), (Some(0), suggested.stdout));
-    let told = "a WARN for each key, its check-ins and first version in report --left-out, and a schema with all five";
+    let outcome = "a WARN for each key, its check-ins and first version in report --left-out, and a schema with all five";
     tried(
         "Odd check-ins",
         "a tenth of a fleet with five keys that the schema does not list",
-        told,
+        outcome,
     );
 }
 
 #[test]
-fn values_and_versions_that_break_the_schema_are_named_and_too_short_lengths_suggested() {
+fn values_that_break_the_schema_are_reported_and_larger_lengths_suggested() {
     let scratch = Scratch::new();
     let schema = scratch.write("schema.json", SCHEMA);
     let server = Server::new(&scratch).arg("--request-schema", &schema);
@@ -199,7 +199,7 @@ fn values_and_versions_that_break_the_schema_are_named_and_too_short_lengths_sug
         schema["extraTagInfoSchema"]["kubernetesVersion"]["maxLen"],
         16
     );
-    // A name of the point's own cannot be stored.
+    // `city` is a built-in name and cannot be stored.
     assert_eq!(schema["extraTagInfoSchema"].as_object().unwrap().len(), 2);
     assert!(
         suggested
@@ -211,15 +211,15 @@ fn values_and_versions_that_break_the_schema_are_named_and_too_short_lengths_sug
 }
 
 #[test]
-fn twenty_keys_a_day_are_in_the_log_and_strangers_neither_forge_lines_nor_push_real_keys_out() {
+fn invented_keys_cannot_fill_the_log_forge_lines_or_displace_real_keys() {
     let scratch = Scratch::new();
     let schema = scratch.write("schema.json", SCHEMA);
     let server = Server::new(&scratch).arg("--request-schema", &schema);
     let running = server.start();
     let mut connection = running.connect();
-    for stranger in 0..40 {
+    for client in 0..40 {
         let keys: Vec<String> = (0..60)
-            .map(|n| format!("\"invented\\n{stranger}-{n}\":\"x\""))
+            .map(|n| format!("\"invented\\n{client}-{n}\":\"x\""))
             .collect();
         let body = format!(r#"{{"extraTagInfo":{{{}}}}}"#, keys.join(","));
         assert_eq!(connection.post_checkin(&body, &[]).unwrap().status, 200);
@@ -243,7 +243,7 @@ fn twenty_keys_a_day_are_in_the_log_and_strangers_neither_forge_lines_nor_push_r
         .filter(|line| line.contains(" more keys are left out today"))
         .count();
     assert_eq!(more, 1, "{log}");
-    // A newline in a key begins no line.
+    // A newline in a key does not begin a log line.
     assert!(log.lines().all(|line| line.contains("Z ")), "{log}");
     tried(
         "Odd check-ins",
@@ -253,7 +253,7 @@ fn twenty_keys_a_day_are_in_the_log_and_strangers_neither_forge_lines_nor_push_r
 }
 
 #[test]
-fn a_server_without_a_schema_tells_what_breaks_the_hard_caps() {
+fn without_a_schema_keys_beyond_the_fixed_limits_are_reported() {
     let scratch = Scratch::new();
     let server = Server::new(&scratch);
     let running = server.start();

@@ -1,4 +1,5 @@
-//! A thousand connections at once, below the cap on connections, and some more at it.
+//! A thousand connections at once, and more than the cap on connections allows. If these tests failed, idle or slow
+//! clients would keep threads, memory and connections from others.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use super::deaf::AT_THE_CAP;
+use super::unresponsive::AT_THE_CAP;
 use super::{Abused, CHECK_IN, CLIENT_TIMEOUT, check_in, connect, note, whole_check_in};
 use crate::support::client::Address;
 use crate::support::metrics;
@@ -18,17 +19,17 @@ use crate::support::wait_for;
 
 /// Below the default of `--max-connections`, 1024.
 const CROWD: usize = 1000;
-/// Time for the last of a crowd to be cut off: one more time-out, in which the rest of a refused body is
-/// read, and what a busy machine adds.
+/// Time for all connections to be closed: two time-outs, since the rest of a refused body is read in a second one, and
+/// 10 s for a busy machine.
 const CUT_OFF: Duration = Duration::from_secs(20);
-/// What the kernel may hold of a crowd that does not read, in bytes: for each of the two ends of a
-/// connection, what the server allows it in one direction.
+/// Kernel memory that clients may take by not reading, in bytes. Each end of a connection may take the buffer size that
+/// the server sets.
 const KERNEL_MEMORY: u64 = CROWD as u64 * 2 * 256 * 1024;
-/// Bytes of a page, as /proc counts.
+/// Bytes of a page, the unit in /proc/net/sockstat.
 const PAGE: u64 = 4096;
 
 #[test]
-fn thousand_silent_connections_are_cut_off_and_nobody_notices() {
+fn a_thousand_silent_connections_are_closed_and_delay_nobody() {
     let mut abused = Abused::start(|_, server| server);
     let whole = whole_check_in("normal");
     let crowds = [
@@ -81,9 +82,9 @@ fn thousand_silent_connections_are_cut_off_and_nobody_notices() {
 }
 
 #[test]
-fn crowd_that_does_not_read_is_cut_off() {
+fn clients_that_do_not_read_their_answers_are_cut_off() {
     let mut abused = Abused::start(|scratch, server| {
-        // A few answers of this size fill the sockets' buffers.
+        // A few answers of this size fill the socket buffers.
         let notes = format!("\"notes\":\"{}\",\"name\"", "x".repeat(200_000));
         let config = RESPONSE_CONFIG.replacen("\"name\"", &notes, 1);
         scratch.write("response-config.json", config);
@@ -103,7 +104,7 @@ fn crowd_that_does_not_read_is_cut_off() {
             });
             let start = Instant::now();
             let mut held = 0;
-            // Seen from the server: a client that does not read sees nothing, not even the end.
+            // The open files of the server show this. A client that does not read cannot see the end of its connection.
             wait_for(CUT_OFF, "clients that do not read to be cut off", || {
                 held = held.max(kernel_memory().saturating_sub(kernel));
                 open_files(pid) < before + 10
@@ -119,11 +120,11 @@ fn crowd_that_does_not_read_is_cut_off() {
     );
     abused.gives_back("crowd that does not read");
     let recorded = abused.finish_with("app_version=greedy");
-    assert!(recorded >= CROWD, "{recorded} were read at all");
+    assert!(recorded >= CROWD, "only {recorded} check-ins were read");
 }
 
 #[test]
-fn storm_of_resets_leaves_nothing_behind() {
+fn connections_that_are_reset_leave_nothing_behind() {
     let metrics_at = Address::local(free_port());
     let mut abused =
         Abused::start(|_, server| server.arg("--metrics-listen", metrics_at.to_string()));
@@ -140,7 +141,7 @@ fn storm_of_resets_leaves_nothing_behind() {
             stream
                 .write_all(beginnings[n % beginnings.len()].as_bytes())
                 .unwrap();
-            // No more than a few hundred in the queue, for the same reason as in a crowd.
+            // A few hundred connections at most wait to be accepted, see `crowd_of`.
             if n % 200 == 0 {
                 let expected = before + n as u64;
                 wait_for(CUT_OFF, "resets to be taken", || taken() >= expected);
@@ -153,18 +154,18 @@ fn storm_of_resets_leaves_nothing_behind() {
 }
 
 #[test]
-fn crowd_at_the_cap_makes_others_wait_until_it_is_cut_off() {
+fn idle_connections_at_the_cap_delay_others_until_they_are_closed() {
     let mut abused = Abused::start(|_, server| server.arg("--max-connections", "64"));
     let address = abused.address();
     let start = Instant::now();
     let crowd: Vec<TcpStream> = (0..100).map(|_| connect(&address)).collect();
-    // The first in the queue are the crowd's other 36, then comes the normal client: two time-outs.
+    // 36 idle connections wait before the normal client, so it waits for two time-outs.
     let took = loop {
         match check_in(&address) {
             Ok(_) => break start.elapsed(),
             Err(_) => {
                 abused.given_up += 1;
-                assert!(start.elapsed() < AT_THE_CAP, "deaf at the cap");
+                assert!(start.elapsed() < AT_THE_CAP, "no answer at the cap");
             }
         }
     };
@@ -182,29 +183,28 @@ fn crowd_at_the_cap_makes_others_wait_until_it_is_cut_off() {
     abused.finish();
 }
 
-/// That many connections. They come no faster than the server lets them in, for as long as the first are
-/// not cut off: a burst of a thousand is a queue that a normal client has to stand in, and how long it
-/// takes depends on what else the machine does.
+/// Opens `size` connections, waiting until the server has accepted those before. In a burst of a thousand a normal
+/// client would have to wait until all are accepted, and for how long depends on the load of the machine.
 fn crowd_of(size: usize, pid: u32, join: impl Fn() -> TcpStream) -> Vec<TcpStream> {
-    // The tests' own process needs files as well.
+    // The test process also needs open files.
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // Where it does not work, opening one of the connections says so.
+    // If this fails, opening a connection fails with the reason.
     let _ = setrlimit(Resource::Nofile, limit);
     let (before, start) = (open_files(pid), Instant::now());
     let mut crowd = Vec::new();
     while crowd.len() < size {
         crowd.extend((0..50).map(|_| join()));
-        // Two files each; the normal client's and the self-check's come and go.
+        // Two files per connection. Those of the normal client and the self-check may be open or not.
         let expected = before + 2 * crowd.len() - 10;
-        wait_for(CUT_OFF, "the crowd to be let in", || {
+        wait_for(CUT_OFF, "the connections to be accepted", || {
             open_files(pid) >= expected || start.elapsed() > CLIENT_TIMEOUT / 2
         });
     }
     crowd
 }
 
-/// With little room for what it does not read.
+/// A connection with a small receive buffer.
 pub fn connect_with_small_buffer(address: &Address) -> TcpStream {
     let Address::Tcp(address) = address else {
         panic!("no TCP address");
@@ -219,7 +219,7 @@ fn open_files(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
-/// What the kernel holds for all TCP connections of the machine, in bytes.
+/// Kernel memory of all TCP connections of the machine, in bytes.
 fn kernel_memory() -> u64 {
     let text = fs::read_to_string("/proc/net/sockstat").unwrap();
     let line = text.lines().find(|line| line.starts_with("TCP:")).unwrap();

@@ -1,4 +1,5 @@
-//! Requests that cost more than others: huge heads, the largest of check-ins, endless pipelines, drips.
+//! Requests that take much time or memory: huge heads, the largest check-ins, pipelines, and slow senders. If these
+//! tests failed, one client could exhaust the memory of the server or delay others.
 
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
@@ -15,13 +16,13 @@ use crate::support::scratch::Scratch;
 use crate::support::server::Server;
 use crate::support::{geodb, spool};
 
-/// How long a head of a few MiB may take, which is read at once; a debug build on a busy machine takes
-/// more than a minute for 64 MiB.
-const SENDERS_OWN: Duration = Duration::from_secs(20);
+/// Time limit for the answer to a head of a few MiB.
+const FOR_FEW_MIB: Duration = Duration::from_secs(20);
+/// Time limit for the answer to a head of 64 MiB. A debug build on a busy machine needs more than a minute.
 const FOR_64_MIB: Duration = Duration::from_secs(300);
 
 #[test]
-fn huge_heads_cost_only_their_sender() {
+fn huge_heads_delay_only_their_sender() {
     let mut abused = Abused::start(|_, server| server);
     let many = |line: &str| {
         format!(
@@ -42,7 +43,7 @@ fn huge_heads_cost_only_their_sender() {
             "100,000 lines of X-Forwarded-For",
             many("X-Forwarded-For: 203.0.113.7\r\n"),
         ),
-        // Over 18 s of a core's time, once.
+        // An earlier version needed 18 s of CPU time for this head.
         (
             "250,000 lines of Connection",
             format!("{CHECK_IN}{}\r\n", "Connection:\r\n".repeat(250_000)),
@@ -52,7 +53,7 @@ fn huge_heads_cost_only_their_sender() {
         let limit = if head.len() > 64 << 20 {
             FOR_64_MIB
         } else {
-            SENDERS_OWN
+            FOR_FEW_MIB
         };
         abused.during(case, |address| {
             let mut stream = connect(address);
@@ -60,7 +61,7 @@ fn huge_heads_cost_only_their_sender() {
             stream.set_write_timeout(None).unwrap();
             stream.set_read_timeout(Some(limit)).unwrap();
             stream.write_all(head.as_bytes()).unwrap();
-            // Without a body it is malformed, whatever its head.
+            // A check-in without a body is malformed.
             let said = first_line_until_end(case, &mut stream);
             assert!(said.starts_with("HTTP/1.1 400"), "{case}: {said}");
             let took = start.elapsed();
@@ -75,9 +76,9 @@ fn huge_heads_cost_only_their_sender() {
     abused.finish();
 }
 
-/// A whole check-in, since the address of a refused one is not looked at.
+/// A whole check-in, because the server evaluates the address only of accepted ones.
 #[test]
-fn hops_without_end_cost_only_their_sender() {
+fn many_hops_delay_only_their_sender() {
     let mut abused = Abused::start(|scratch, server| server.arg("--geodb", geodb::sample(scratch)));
     let hops = "10.0.0.1,".repeat(100_000);
     let head = format!("{CHECK_IN}X-Forwarded-For: 203.0.113.7,{hops}\r\nConnection: close");
@@ -85,12 +86,12 @@ fn hops_without_end_cost_only_their_sender() {
     abused.during("X-Forwarded-For of 100,000 hops", |address| {
         let mut stream = connect(address);
         let start = Instant::now();
-        stream.set_read_timeout(Some(SENDERS_OWN)).unwrap();
+        stream.set_read_timeout(Some(FOR_FEW_MIB)).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let said = first_line_until_end("hops", &mut stream);
         assert_eq!(said, "HTTP/1.1 200 OK");
         let took = start.elapsed();
-        assert!(took < SENDERS_OWN, "took {took:?}");
+        assert!(took < FOR_FEW_MIB, "took {took:?}");
         let took = took.as_secs_f64();
         (
             (),
@@ -98,13 +99,13 @@ fn hops_without_end_cost_only_their_sender() {
         )
     });
     abused.gives_back("hops without end");
-    // All are believed, so the client is the first.
+    // All hops are trusted proxies, so the first address is the client.
     let zurich = "city=Zürich,country=Switzerland,country_isocode=CH";
     assert_eq!(abused.finish_with(zurich), 1);
 }
 
-/// What the queue to the writer thread may hold, and as much again for everything else: threads, parts of
-/// a group, what the allocator keeps.
+/// Limit on additional memory, in KiB: 64 MiB for the queue to the writer thread, and 64 MiB for threads, buffers and
+/// the allocator.
 const MOST_MEMORY: u64 = 2 * 64 * 1024;
 
 #[test]
@@ -121,7 +122,7 @@ fn largest_check_ins_take_bounded_memory_and_are_accounted_for() {
         assert_eq!(answer.status, 200);
     };
 
-    // Faster than the writer thread can write.
+    // The clients are faster than the writer thread.
     thread::scope(|scope| {
         for _ in 0..CLIENTS {
             scope.spawn(|| {
@@ -133,7 +134,7 @@ fn largest_check_ins_take_bounded_memory_and_are_accounted_for() {
     let peak = proc_status(running.pid(), "VmHWM");
     assert!(peak < before + MOST_MEMORY, "{peak} KiB, {before} before");
 
-    // What one large request took is not kept for the next one.
+    // A connection does not keep the memory that a large request took.
     let filled = proc_status(running.pid(), "VmRSS");
     let mut kept: Vec<Connection> = (0..KEPT).map(|_| running.connect()).collect();
     kept.iter_mut().for_each(check_in);
@@ -162,7 +163,7 @@ fn largest_check_ins_take_bounded_memory_and_are_accounted_for() {
     );
 }
 
-/// As many extra tags and fields as are taken, of values that are twice as long once escaped.
+/// A check-in with the maximum number of extra tags and fields. Escaping doubles the length of their values.
 fn largest() -> String {
     let map = |kind: &str, value: &str| {
         let pairs: Vec<String> = (0..64)
@@ -178,7 +179,7 @@ fn largest() -> String {
 }
 
 #[test]
-fn pipeline_that_is_not_read_is_cut_off() {
+fn a_client_that_reads_no_answers_to_its_pipeline_is_cut_off() {
     let mut abused = Abused::start(|_, server| server);
     let request = whole_check_in("pipelined");
     let all = request.repeat(200_000);
@@ -194,41 +195,42 @@ fn pipeline_that_is_not_read_is_cut_off() {
                 Err(_) => break "cut off",
             }
         };
-        // More than one time-out, as what the socket took late was progress.
+        // This takes more than one time-out, because bytes that the socket takes late count as progress.
         assert!(start.elapsed() < CLIENT_TIMEOUT * 3, "cut off late");
         let taken = sent / request.len();
         let took = start.elapsed().as_secs_f64();
         (taken, format!("{ended} after {took:.1} s, {taken} taken"))
     });
-    assert!(sent < 200_000, "all answers fit into the sockets' buffers");
+    assert!(sent < 200_000, "all answers fit into the socket buffers");
     abused.gives_back("pipeline that is not read");
-    // Each that was read was a check-in.
+    // Each request that was read is a check-in and is recorded.
     let recorded = abused.finish_with("app_version=pipelined");
     assert!((100..=sent).contains(&recorded), "{recorded} of {sent}");
 }
 
 #[test]
-fn dripping_clients_keep_their_slots_and_nobody_notices() {
+fn slow_senders_keep_their_slots_and_delay_nobody() {
     let mut abused = Abused::start(|_, server| server);
     abused.during("20 clients that send a byte every 3 s", |address| {
-        let mut drips: Vec<TcpStream> = (0..20).map(|_| connect(address)).collect();
-        // More than twice the time-out.
+        let mut slow: Vec<TcpStream> = (0..20).map(|_| connect(address)).collect();
+        // For more than twice the time-out.
         for byte in CHECK_IN.as_bytes().chunks(1).take(5) {
-            for stream in &mut drips {
+            for stream in &mut slow {
                 stream
                     .write_all(byte)
-                    .expect("a dripping client keeps its slot");
+                    .expect("a slow sender keeps its slot");
             }
             thread::sleep(Duration::from_secs(3));
         }
-        let open = drips.iter().filter(|stream| is_open(stream)).count();
-        assert_eq!(open, 20, "a dripping client keeps its slot");
+        let open = slow.iter().filter(|stream| is_open(stream)).count();
+        assert_eq!(open, 20, "a slow sender keeps its slot");
         ((), "all 20 keep their slots for 15 s".to_string())
     });
     abused.gives_back("dripping clients, once they have gone");
     abused.finish();
 }
 
+/// Whether the server has neither sent bytes nor closed the connection.
 pub fn is_open(stream: &TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     let peeked = stream.peek(&mut [0; 1]);

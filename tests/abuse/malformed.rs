@@ -1,14 +1,19 @@
-//! Requests that are wrong in themselves: each is refused or cut off, none becomes two.
+//! Malformed and incomplete requests. If these tests failed, a client could smuggle a check-in past a proxy, or keep a
+//! connection open indefinitely.
 
+use std::io::Write;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Abused, CHECK_IN, CLIENT_TIMEOUT, SMUGGLED, connect, first_line_until_end, note, say};
+use super::{
+    Abused, CHECK_IN, CLIENT_TIMEOUT, SMUGGLED, connect, first_line_until_end, note, say,
+    whole_check_in,
+};
 
-/// The case, what is sent, and the status of the answer.
+/// The name of the case, the bytes that are sent, and the status of the answer.
 type Case = (&'static str, Vec<u8>, u16);
 
-/// A check-in with these header lines, a body of its own, and a request behind it.
+/// A check-in with these header lines and a body, followed by a second request.
 fn with(headers: &str) -> Vec<u8> {
     format!("{CHECK_IN}{headers}\r\n\r\n{{}}{SMUGGLED}").into_bytes()
 }
@@ -89,7 +94,7 @@ fn heads() -> Vec<Case> {
 }
 
 #[test]
-fn wrong_requests_are_refused_and_nothing_is_smuggled() {
+fn malformed_requests_are_refused_and_nothing_is_smuggled() {
     let mut abused = Abused::start(|_, server| server);
     for (case, bytes, status) in lengths().into_iter().chain(heads()) {
         let start = Instant::now();
@@ -106,10 +111,11 @@ fn wrong_requests_are_refused_and_nothing_is_smuggled() {
 }
 
 #[test]
-fn requests_that_stop_halfway_are_cut_off() {
+fn incomplete_requests_and_idle_connections_are_closed_at_the_time_out() {
     let mut abused = Abused::start(|_, server| server);
     let beginnings = [
         ("silence", String::new()),
+        ("silence after a check-in", whole_check_in("normal")),
         ("half a request line", "POST /v1/che".to_string()),
         ("headers without an end", CHECK_IN.to_string()),
         (
@@ -136,9 +142,9 @@ fn requests_that_stop_halfway_are_cut_off() {
     let cut_off = abused.during("requests that stop halfway, all at once", |address| {
         let clients = beginnings.map(|(case, beginning)| {
             let mut stream = connect(address);
-            std::io::Write::write_all(&mut stream, beginning.as_bytes()).unwrap();
+            let start = Instant::now();
+            stream.write_all(beginning.as_bytes()).unwrap();
             thread::spawn(move || {
-                let start = Instant::now();
                 let said = first_line_until_end(case, &mut stream);
                 (case, said, start.elapsed())
             })
@@ -150,7 +156,11 @@ fn requests_that_stop_halfway_are_cut_off() {
             format!("cut off within {:.1} s", slowest.as_secs_f64()),
         )
     });
+    // The one before the silence.
+    abused.normal += 1;
     for (case, said, took) in cut_off {
+        let early = CLIENT_TIMEOUT - Duration::from_millis(100);
+        assert!(took > early, "{case}: cut off early, after {took:?}");
         note(
             case,
             format!("cut off after {:.1} s, {said:?}", took.as_secs_f64()),

@@ -1,5 +1,5 @@
-//! The same through nginx with the site that is shipped: what it takes on itself, the server never
-//! notices.
+//! Attacks through nginx with the shipped site. If these tests failed, the shipped site would pass on attacks that it
+//! is meant to stop, or lose check-ins of normal clients.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -22,7 +22,7 @@ use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::Server;
 use crate::support::wait_for;
 
-/// nginx gives a client 10 s for its headers, and between two reads or writes.
+/// Time for nginx to close a connection. Its time-outs for headers, reads and writes are 10 s.
 const CUT_OFF: Duration = Duration::from_secs(20);
 
 #[rustfmt::skip]
@@ -47,7 +47,7 @@ fn requests() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// What nginx takes and the server would not, and nginx's answer.
+/// Requests that nginx accepts and the server alone would refuse, with the first line of the answer.
 #[rustfmt::skip]
 const TAKEN_BY_NGINX: &[(&str, &[u8], &str)] = &[
     ("path that is not UTF-8", b"GET /v1/\xff\xfe HTTP/1.1\r\nHost: x\r\n", "HTTP/1.1 404 Not Found"),
@@ -58,7 +58,7 @@ const TAKEN_BY_NGINX: &[(&str, &[u8], &str)] = &[
 ];
 
 #[test]
-fn through_nginx_the_server_notices_none_of_it() {
+fn nginx_keeps_malformed_requests_and_crowds_from_the_server() {
     let metrics_at = Address::local(free_port());
     let mut abused = Abused::start(|_, server| {
         let server = server.arg("--max-connections", "64");
@@ -89,7 +89,7 @@ fn through_nginx_the_server_notices_none_of_it() {
         );
     }
     assert_eq!(noticed(&metrics_at), 0);
-    // Of this one nginx passes on the request, not the header.
+    // nginx passes on this request without its header.
     let upgrade = "Connection: close, upgrade\r\nUpgrade: h2c\r\n";
     let request = whole_check_in("nginx").replacen("Host:", &format!("{upgrade}Host:"), 1);
     let mut stream = connect(nginx.addr());
@@ -106,7 +106,7 @@ fn through_nginx_the_server_notices_none_of_it() {
     assert!(pipelined > 100, "{pipelined}");
 }
 
-/// More clients at once than there are connections to the server.
+/// More clients at once than the server allows connections.
 fn crowds(nginx: &Nginx, abused: &mut Abused) {
     for _ in 0..1000 {
         let mut stream = connect(nginx.addr());
@@ -127,17 +127,17 @@ fn crowds(nginx: &Nginx, abused: &mut Abused) {
         stream.write_all(beginnings[n % 3].as_bytes()).unwrap();
     }
     normal_through(nginx, abused, "silent clients");
-    // nginx's own for the two normal clients, and the self-check's.
+    // Connections of nginx for the two normal clients, and of the self-check.
     let threads = proc_status(abused.running.pid(), "Threads");
     assert!(threads <= abused.threads + 4, "{threads} threads");
-    let deaf: Vec<TcpStream> = (0..50)
+    let unread: Vec<TcpStream> = (0..50)
         .map(|_| connect_with_small_buffer(nginx.addr()))
         .collect();
-    for mut stream in &deaf {
+    for mut stream in &unread {
         stream.set_nonblocking(true).unwrap();
         let _ = stream.write_all(whole_check_in("nginx").repeat(500).as_bytes());
     }
-    // A byte every second does not keep a connection whose header is not complete.
+    // nginx closes a connection whose header is incomplete, even if a byte arrives every second.
     let start = Instant::now();
     let mut dripping = connect(nginx.addr());
     let mut answered = 0;
@@ -145,7 +145,10 @@ fn crowds(nginx: &Nginx, abused: &mut Abused) {
         if dripping.write_all(b"A").is_err() || has_ended(&dripping) {
             break start.elapsed();
         }
-        assert!(start.elapsed() < CUT_OFF, "a dripped header goes on");
+        assert!(
+            start.elapsed() < CUT_OFF,
+            "an incomplete header is not cut off"
+        );
         for _ in 0..10 {
             normal_through(nginx, abused, "slow clients");
             answered += 1;
@@ -161,7 +164,7 @@ fn crowds(nginx: &Nginx, abused: &mut Abused) {
     );
 }
 
-/// A normal client is answered within a second, behind nginx and at the server.
+/// Requires that a normal client is answered in time, through nginx and directly.
 #[track_caller]
 fn normal_through(nginx: &Nginx, abused: &mut Abused, case: &str) {
     timed(nginx.addr(), abused.control.addr()).unwrap_or_else(|e| panic!("{case}: {e}"));
@@ -169,7 +172,7 @@ fn normal_through(nginx: &Nginx, abused: &mut Abused, case: &str) {
     abused.normal_is_answered(case);
 }
 
-/// How many requests the server found fault with.
+/// Number of requests that the server has refused.
 fn noticed(metrics_at: &Address) -> u64 {
     let refused = ["400", "404", "405", "408", "413", "503"];
     let refused = refused.map(|status| format!("requests_total{{status=\"{status}\"}}"));
@@ -179,6 +182,7 @@ fn noticed(metrics_at: &Address) -> u64 {
     names.map(|name| metrics::value(metrics_at, &name)).sum()
 }
 
+/// Whether nginx has sent bytes or closed the connection.
 fn has_ended(stream: &TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     let peeked = stream.peek(&mut [0; 1]);
@@ -186,10 +190,10 @@ fn has_ended(stream: &TcpStream) -> bool {
     !peeked.is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
 }
 
-/// The library answers a kept connection that times out with a 400 that nobody asked for: nginx throws it
-/// away with the connection, instead of taking it for the answer to its next request.
+/// tiny_http sends a 400 without a request when a kept connection times out. nginx must discard it with the connection,
+/// and not use it as the answer to its next request.
 #[test]
-fn answer_that_nobody_asked_for_reaches_nobody() {
+fn an_answer_without_a_request_reaches_no_client() {
     let scratch = Scratch::hostile();
     let server = Server::new(&scratch).without("--geodb");
     let metrics_at = Address::local(free_port());
@@ -214,7 +218,7 @@ fn answer_that_nobody_asked_for_reaches_nobody() {
     );
 }
 
-/// Whether a peer of this address has not yet ended a connection that the other side has ended.
+/// Whether a connection to this address is closed by the server and still open at its peer.
 fn is_half_closed(address: &Address) -> bool {
     const CLOSE_WAIT: &str = "08";
     let Address::Tcp(address) = address else {
@@ -228,9 +232,9 @@ fn is_half_closed(address: &Address) -> bool {
     })
 }
 
-/// The request goes to its successor as it went to the server that ended.
+/// nginx sends the request once more, with the same headers and body.
 #[test]
-fn what_a_server_leaves_unanswered_is_sent_once_more() {
+fn a_request_without_an_answer_is_sent_again() {
     let scratch = Scratch::hostile();
     let successors = || Reply::status(200, "the successor's");
     let (ends, refuses) = (Reply::Hang(Duration::ZERO), Reply::status(503, ""));

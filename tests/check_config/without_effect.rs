@@ -1,4 +1,4 @@
-//! Keys of the operator's files that change nothing are named, in the check and in the log.
+//! Unknown keys in the operator's files. If these tests failed, a misspelt key would be ignored without a warning.
 
 use std::fs;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const VERSION: &str =
     r#"{"name": "v1.0.0", "releaseDate": "2024-01-10T00:00:00Z", "tags": ["latest"], "Extra": 1}"#;
 
 #[test]
-fn keys_without_effect_are_warned_of_by_the_check_at_start_and_at_reload() {
+fn unknown_keys_get_a_warning_in_the_check_at_start_and_at_reload() {
     let scratch = Scratch::new();
     let config = |more: &str| format!("{{\"versions\": [{VERSION}]{more}}}");
     let schema = r#"{"extraTagsInfoSchema": {}, "extraTagInfoSchema":
@@ -27,7 +27,7 @@ fn keys_without_effect_are_warned_of_by_the_check_at_start_and_at_reload() {
     let server = Server::new(&scratch)
         .arg("--upgrade-response-config", &path)
         .arg("--request-schema", scratch.write("s.json", schema));
-    let told = [
+    let warnings = [
         "response config: key \"requestIntervalInMinutes\" has no effect; known keys are ",
         "response config: key \"version\" has no effect; the nearest known key is \"versions\"",
         "request schema: key \"extraTagsInfoSchema\" has no effect; the nearest known key is \
@@ -35,20 +35,22 @@ fn keys_without_effect_are_warned_of_by_the_check_at_start_and_at_reload() {
         "request schema: extraTagInfoSchema, \"hostArch\": key \"maxLenght\" has no effect; the nearest \
          known key is \"maxLen\"",
     ];
-    check(&server, &[], 0, &told, &[]);
+    check(&server, &[], 0, &warnings, &[]);
 
     let mut running = server.start();
-    for text in told {
+    for text in warnings {
         assert_eq!(lines_with(&running.log(), text), 1, "{}", running.log());
     }
     fs::write(&path, config(r#", "version": [], "comment": "" "#)).unwrap();
     running.signal(Signal::HUP);
     let new = "WARN  response config: key \"comment\" has no effect";
-    wait_for(Duration::from_secs(30), "the new key's warning", || {
-        lines_with(&running.log(), new) == 1
-    });
+    wait_for(
+        Duration::from_secs(30),
+        "the warning about the new key",
+        || lines_with(&running.log(), new) == 1,
+    );
     let log = running.terminate().stderr;
-    for text in told {
+    for text in warnings {
         assert_eq!(lines_with(&log, text), 1, "{log}");
     }
 }

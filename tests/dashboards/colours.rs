@@ -1,17 +1,16 @@
-//! The dashboards' colours, and how they look to those who see them differently.
+//! The colours of the dashboards. If this test failed, colour-blind people could not tell some series apart.
 
-/// Those of Okabe and Ito without the black, which a dark page swallows, and a grey for what has no colour
-/// of its own.
+/// The colours of Okabe and Ito. Grey replaces their black, which is invisible on a dark page.
 pub const COLOURS: [&str; 8] = [
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#606060",
 ];
-/// How far apart two colours have to be: a difference of 2 can just be seen side by side.
+/// The least distance between two colours. A distance of 2 is just visible side by side.
 const APART: f64 = 15.0;
 
 type Vector = [f64; 3];
 type Matrix = [Vector; 3];
 
-/// What is seen of linear red, green and blue: as it is, and without one of the three kinds of cone
+/// Colour vision as matrices of linear red, green and blue: normal, and without one of the three kinds of cone
 /// (Machado, Oliveira and Fernandes, 2009).
 const SIGHTS: [(&str, Matrix); 4] = [
     ("all", [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
@@ -40,7 +39,7 @@ const SIGHTS: [(&str, Matrix); 4] = [
         ],
     ),
 ];
-/// From linear red, green and blue to CIE XYZ, by the white of the screen.
+/// Conversion of linear red, green and blue to CIE XYZ, relative to the white of the screen.
 const XYZ: Matrix = [
     [0.433_9, 0.376_2, 0.189_9],
     [0.212_6, 0.715_2, 0.072_2],
@@ -62,7 +61,7 @@ fn linear(colour: &str) -> Vector {
     })
 }
 
-/// CIE L*a*b*, in which distances are about as large as they look.
+/// The colour in CIE L*a*b*, in which distances match visible differences.
 fn lab(linear: Vector) -> Vector {
     let [x, y, z] =
         times(&XYZ, linear.map(|part| part.clamp(0.0, 1.0))).map(|part| match part > 0.008_856 {
@@ -78,7 +77,7 @@ fn distance(a: Vector, b: Vector) -> f64 {
 }
 
 #[test]
-fn colours_are_far_apart_for_every_kind_of_sight() {
+fn colours_are_far_apart_for_every_kind_of_colour_vision() {
     for (sight, matrix) in SIGHTS {
         let seen = COLOURS.map(|colour| lab(times(&matrix, linear(colour))));
         for (first, a) in seen.iter().enumerate() {

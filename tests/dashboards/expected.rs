@@ -1,18 +1,17 @@
-//! What each panel has to show, computed from the check-ins that were played in.
+//! The numbers that each panel must show, computed from the check-ins of the test.
 
 use std::collections::BTreeMap;
 
 use super::installations::{LAST, NOW, PERIOD, SILENT, Visit};
 
-/// Values by the tags or texts of a row (joined by a `|`) and its time in seconds since 1970; 0 where the
-/// time says nothing.
+/// Values by the texts of a row, joined by `|`, and its time in seconds since 1970. The time is 0 if the panel has none.
 pub type Values = BTreeMap<(String, i64), f64>;
 
-/// Series with more check-ins than this many others are shown as "other".
+/// Number of series that are shown. All others are shown as "other".
 const TOP: usize = 7;
 const DAY: i64 = 24 * PERIOD;
 
-/// The check-ins, and what is chosen in the dashboard.
+/// The check-ins, and the choices in the dashboard.
 pub struct Expected<'a> {
     pub visits: &'a [Visit],
     /// Beginning and end of the time range in seconds.
@@ -24,8 +23,7 @@ pub struct Expected<'a> {
 }
 
 impl Expected<'_> {
-    /// The values that the panel with this title gets from the query with this letter. `None` where no
-    /// panel has that title.
+    /// The values that this query of the panel with this title must return. `None` if no panel has the title.
     pub fn of(&self, title: &str, query: &str) -> Option<Values> {
         let release = |visit: &&Visit| visit.version == self.release;
         let latest = |visit: &&Visit| self.latest.contains(&visit.version);
@@ -73,19 +71,19 @@ impl Expected<'_> {
         }
     }
 
-    /// Of the last whole period.
+    /// The check-ins of the last whole period.
     fn last(&self) -> impl Iterator<Item = &Visit> {
         self.visits.iter().filter(|visit| visit.period() == LAST)
     }
 
-    /// Of the time range.
+    /// The check-ins in the time range.
     fn ranged(&self) -> impl Iterator<Item = &Visit> {
         self.visits
             .iter()
             .filter(|visit| visit.period() >= self.from)
     }
 
-    /// Of the last period's length up to now.
+    /// The check-ins of the last hour up to now.
     fn recent(&self) -> impl Iterator<Item = &Visit> {
         let after = (NOW - PERIOD) * 1_000_000_000;
         self.visits.iter().filter(move |visit| visit.at > after)
@@ -107,7 +105,7 @@ impl Expected<'_> {
         totals
     }
 
-    /// The period in which the time range begins is there in whole.
+    /// Coverage of each period. The first one is shown as a whole, although the time range begins within it.
     fn coverage(&self) -> Values {
         let first = self.from - self.from % PERIOD;
         let mut coverage = Values::new();
@@ -179,7 +177,7 @@ impl Expected<'_> {
         Values::from([((String::new(), first), count as f64)])
     }
 
-    /// By periods of which the last ends where the time range ends, and the first begins before it does.
+    /// Numbers of nodes by periods that are aligned to the end of the time range.
     fn nodes(&self, combine: impl Fn(&[f64]) -> f64) -> Values {
         let mut nodes: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
         for visit in self.visits {

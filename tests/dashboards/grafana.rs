@@ -1,7 +1,6 @@
-//! What Grafana does with a dashboard before a database sees its queries: fills the variables, and puts
-//! them and the time range into the text.
+//! Grafana's expansion of queries: values of variables, and their use with the time range in the text of a query.
 //!
-//! After Grafana 10 to 13: the formats `regex`, `raw` and `csv` of a variable, `$timeFilter`,
+//! As in Grafana 10 to 13: the formats `regex`, `raw` and `csv` of a variable, `$timeFilter`,
 //! `__from` and `__to` in milliseconds, the values of a query variable taken from the second column of an answer, or the only
 //! one, and from the first one of SHOW FIELD KEYS.
 
@@ -23,12 +22,12 @@ pub fn load(name: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
-/// The members of an array, of which there are none in anything else.
+/// The members of an array. Other values have none.
 pub fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// All panels, those of collapsed rows behind their row.
+/// All panels. Those of a collapsed row follow their row.
 pub fn panels(dashboard: &Value) -> Vec<&Value> {
     let outer = list(&dashboard["panels"]);
     outer
@@ -37,7 +36,7 @@ pub fn panels(dashboard: &Value) -> Vec<&Value> {
         .collect()
 }
 
-/// The variables and macros that a text refers to, as name and format.
+/// The variables and macros in a text, as name and format.
 pub fn references(text: &str) -> Vec<(String, String)> {
     pieces(text)
         .filter_map(|piece| match piece {
@@ -47,7 +46,7 @@ pub fn references(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A dashboard that somebody looks at: a time range and the chosen values.
+/// An open dashboard: a time range and the chosen values.
 pub struct View {
     /// In ms since 1970.
     pub from: i64,
@@ -66,7 +65,7 @@ impl View {
         }
     }
 
-    /// Chooses these values of a variable, which must be among those that it was filled with.
+    /// Chooses these values of a variable. They must be among those that are offered.
     #[track_caller]
     pub fn choose(&mut self, variable: &str, values: &[&str]) {
         if let Some(offered) = self.offered.get(variable) {
@@ -82,9 +81,8 @@ impl View {
         &self.values[variable]
     }
 
-    /// Fills a variable as it is when the dashboard is opened for the first time: "All" if its JSON says
-    /// so, else the first value. `run` answers a query by the columns of its rows. Returns all values
-    /// that are offered.
+    /// Sets a variable to its value in a newly opened dashboard: "All" if its JSON has that, else the first value. `run`
+    /// returns the rows of a query. Returns all values that are offered.
     #[track_caller]
     pub fn fill(
         &mut self,
@@ -119,7 +117,7 @@ impl View {
         offered
     }
 
-    /// A query as the database gets it.
+    /// The query that the database gets.
     #[track_caller]
     pub fn expand(&self, text: &str) -> String {
         pieces(text)
@@ -128,10 +126,10 @@ impl View {
                 Piece::Reference("timeFilter", "") => {
                     format!("time >= {}ms and time <= {}ms", self.from, self.to)
                 }
-                // Without a format the data source's own is applied, which expects a text.
+                // Without `raw` the format of the data source would apply, which expects a text.
                 Piece::Reference("__from", "raw") => self.from.to_string(),
                 Piece::Reference("__to", "raw") => self.to.to_string(),
-                // A series' own, see `series_name`; in a query it is an error.
+                // `$tag_…` stays as it is: in an alias see `series_name`, in a query it is an error.
                 Piece::Reference(name, "") if name.starts_with("tag_") => format!("${name}"),
                 Piece::Reference(name, format) => {
                     let Some(values) = self.values.get(name) else {
@@ -144,7 +142,7 @@ impl View {
     }
 }
 
-/// The name that an alias whose variables are expanded gives to the series of a row.
+/// The name of a row's series by an alias whose variables are expanded.
 #[track_caller]
 pub fn series_name(alias: &str, row: &Value) -> String {
     let Some(tag) = alias.strip_prefix("$tag_") else {
@@ -164,12 +162,12 @@ fn formatted(values: &[String], format: &str) -> String {
         }
         ("raw" | "", [value]) => value.clone(),
         ("csv", values) => values.join(","),
-        // What other formats do with several values differs between data sources and versions.
+        // The results of other formats differ between data sources and versions.
         _ => panic!("no format {format:?} of {values:?}"),
     }
 }
 
-/// As @grafana/data escapes for a JavaScript regex.
+/// The text, escaped for a JavaScript regex as @grafana/data does.
 fn escaped(value: &str) -> String {
     let special = r"\^$*+?.()|[]{}/";
     let mut escaped = String::new();
@@ -182,7 +180,7 @@ fn escaped(value: &str) -> String {
     escaped
 }
 
-/// Keeps what the variable's regex matches: its first group, or all of it.
+/// The first group, or the whole match, of each value that matches the variable's regex.
 fn matching(found: Vec<String>, regex: &Value) -> Vec<String> {
     let regex = regex.as_str().unwrap();
     if regex.is_empty() {
@@ -210,7 +208,7 @@ fn sorted(mut found: Vec<String>, sort: &Value) -> Vec<String> {
     found
 }
 
-/// `v1.9` before `v1.10`.
+/// Order by the numbers in a text: `v1.9` comes before `v1.10`.
 fn natural(a: &str, b: &str) -> Ordering {
     parts(a).cmp(&parts(b))
 }
@@ -236,7 +234,7 @@ enum Piece<'a> {
     Reference(&'a str, &'a str),
 }
 
-/// Takes a text apart at `$name`, `${name}` and `${name:format}`.
+/// Splits a text at `$name`, `${name}` and `${name:format}`.
 fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {

@@ -1,7 +1,7 @@
-//! A few hundred installations that check in once an hour: 48 hours with an outage in the middle, and an
-//! hour in which nobody checks in, while a release is being adopted; and some hours 7 and 30 days before.
+//! The check-ins of a few hundred installations, one each hour. They cover some hours 30 and 7 days ago, and the last 48
+//! hours, in which a release is adopted. In these there is an outage, and an hour without check-ins.
 //!
-//! Time stands still at [`NOW`], so that each run plays in the same, and the picture in the README too.
+//! The time is always [`NOW`], so that the check-ins are the same in each run and in the picture in the README.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -17,27 +17,27 @@ pub const PERIOD: i64 = 3600;
 pub const NOW: i64 = 1_741_694_430;
 /// The last period that has been over for a minute.
 pub const LAST: i64 = END - 2 * PERIOD;
-/// The end of the last period that was played in.
+/// The end of the last period with check-ins.
 const END: i64 = NOW - NOW % PERIOD;
-/// Periods that are played in before now.
+/// Number of periods up to now.
 pub const HOURS: i64 = 48;
-/// Hours, counted from the first, in which the service was away.
+/// Hours of the outage, counted from the first.
 const OUTAGE: std::ops::Range<i64> = 20..23;
-/// The hour in which it was there and nobody checked in.
+/// The hour without check-ins, in which the server ran.
 const SILENT_HOUR: i64 = 31;
-/// The beginning of that period.
+/// The start of the period without check-ins, in seconds.
 pub const SILENT: i64 = END - (HOURS - SILENT_HOUR) * PERIOD;
 const DAY: i64 = 24 * PERIOD;
 
-/// The version that is released while the hours pass.
+/// The version that is released in the fifth hour.
 pub const RELEASE: &str = "v1.10.0";
-/// A version as no application should have it.
+/// A version with special characters.
 pub const ODD: &str = "it's \\1/2 (\"beta\")";
-/// Anybody can check in with a version like this one, and it is the highest.
+/// An invented version, higher than any real one. Any client can send one.
 pub const INVENTED: &str = "v999999.0.0";
-/// A version that is a regex of its own.
+/// A version with a character that is special in a regex.
 pub const PATCHED: &str = "v1.8.2+rke2r1";
-/// Nine versions, the first ones with the most installations.
+/// Nine versions, sorted by their number of installations, largest first.
 const OLD: [&str; 9] = [
     "v1.9.1",
     "v1.9.0",
@@ -49,7 +49,7 @@ const OLD: [&str; 9] = [
     "v1.5.0",
     "v1",
 ];
-/// In the sample geo database: ten countries, and one address without a place.
+/// Addresses in ten countries of the sample geo database, and one without a location.
 const ADDRESSES: [&str; 11] = [
     "198.51.100.1",
     "192.0.2.1",
@@ -80,7 +80,7 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// The beginning of its period in seconds since 1970.
+    /// The start of its period in seconds since 1970.
     pub fn period(&self) -> i64 {
         let second = self.at / 1_000_000_000;
         second - second % PERIOD
@@ -107,7 +107,7 @@ pub fn visits(geodb: &Path) -> Vec<Visit> {
     visits
 }
 
-/// The lines as the server's writer puts them into a segment.
+/// The lines in the form of a segment.
 pub fn segment(visits: &[Visit]) -> Vec<u8> {
     visits.iter().flat_map(|visit| visit.line.clone()).collect()
 }
@@ -117,9 +117,9 @@ fn version(installation: i64, hour: i64) -> &'static str {
         3 => ODD,
         4 => "",
         7 => INVENTED,
-        // As a new value is stored beyond `--max-tag-values`, more often than the seventh version.
+        // Values over `--max-tag-values` are stored as `other`. They are more frequent than the seventh version.
         i if i % 8 == 5 => "other",
-        // Released in the fifth hour; three in four have it at the end.
+        // Three in four installations have the release at the end.
         i if (i * 31) % 60 + 5 < hour => RELEASE,
         i => OLD[rank(i, 9)],
     }

@@ -1,4 +1,5 @@
-//! The dashboards' JSON by itself.
+//! The JSON of the dashboards. If these tests failed, Grafana would refuse a dashboard, or show it with missing units,
+//! overlapping panels or indistinguishable colours.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,7 +17,7 @@ const DASHBOARDS: [&str; 3] = [
     "upgrade-responder-prometheus.json",
     "service.json",
 ];
-/// Panels that every Grafana from 10 on has built in.
+/// Panel types that are built into Grafana 10 and later.
 const CORE: [&str; 8] = [
     "barchart",
     "geomap",
@@ -27,12 +28,12 @@ const CORE: [&str; 8] = [
     "text",
     "timeseries",
 ];
-/// What Grafana itself puts into queries.
+/// Variables in queries that Grafana defines.
 const MACROS: [&str; 4] = ["timeFilter", "__from", "__to", "__rate_interval"];
-/// What Grafana itself puts into links.
+/// Variables in links that Grafana defines.
 const LINK_MACROS: [&str; 3] = ["__dashboard.uid", "__value.numeric", "__all_variables"];
 
-/// Runs a check on each dashboard's panels other than rows.
+/// Runs a check on the panels of each dashboard, without rows.
 fn each_panel(check: impl Fn(&Value, &str)) {
     for name in DASHBOARDS {
         let dashboard = load(name);
@@ -51,7 +52,7 @@ fn dashboards_import_into_any_grafana_from_10_on() {
         let dashboard = load(name);
         assert_eq!(dashboard["schemaVersion"], 39, "{name}");
         assert!(dashboard["__inputs"].is_null(), "{name}");
-        assert!(dashboard["id"].is_null(), "{name}: the id is Grafana's");
+        assert!(dashboard["id"].is_null(), "{name}: Grafana assigns the id");
         assert!(uids.insert(dashboard["uid"].to_string()), "{name}");
         let variables = list(&dashboard["templating"]["list"]);
         let sources = variables.iter().filter(|v| v["type"] == "datasource");
@@ -61,7 +62,7 @@ fn dashboards_import_into_any_grafana_from_10_on() {
 }
 
 #[test]
-fn panels_have_ids_of_their_own_and_do_not_overlap() {
+fn panels_have_unique_ids_and_do_not_overlap() {
     for name in DASHBOARDS {
         let dashboard = load(name);
         let mut ids = BTreeSet::new();
@@ -83,7 +84,7 @@ fn panels_have_ids_of_their_own_and_do_not_overlap() {
 }
 
 #[test]
-fn panels_say_what_they_show_and_in_which_unit() {
+fn panels_have_a_title_a_description_and_a_unit() {
     each_panel(|panel, at| {
         let filled = |value: &Value| value.as_str().is_some_and(|text| !text.trim().is_empty());
         assert!(filled(&panel["title"]), "{at}: no title");
@@ -99,7 +100,7 @@ fn panels_say_what_they_show_and_in_which_unit() {
     });
 }
 
-/// Before 12 Grafana takes an open end for zero, and then nothing matches.
+/// Grafana before 12 treats an open end as zero, so that nothing matches.
 #[test]
 fn ranges_of_value_mappings_have_both_ends() {
     each_panel(|panel, at| {
@@ -112,7 +113,7 @@ fn ranges_of_value_mappings_have_both_ends() {
     });
 }
 
-/// Otherwise the smallest value gets the smallest size, be it 1 of 1000 or 1000 of 1001.
+/// Without `min` 0, the smallest value gets the smallest size, even if the largest is about the same.
 #[test]
 fn sizes_are_in_proportion_to_the_values() {
     each_panel(|panel, at| {
@@ -124,9 +125,9 @@ fn sizes_are_in_proportion_to_the_values() {
     });
 }
 
-/// The last total of a version may be long ago, and the last period in the range never has one yet.
+/// The last total of a version may be old, and the current period has none yet.
 #[test]
-fn legends_do_not_show_what_was_as_what_is() {
+fn legends_do_not_show_old_values_as_current() {
     let dashboard = load("upgrade-responder.json");
     for panel in panels(&dashboard) {
         let calcs = &panel["options"]["legend"]["calcs"];
@@ -193,7 +194,7 @@ fn variables_are_defined_before_they_are_used() {
 fn assert_known(value: &Value, known: &BTreeSet<String>, at: &str) {
     for text in texts(value) {
         for (variable, _) in references(text) {
-            // The name of a series: `$tag_`, and a tag's name or a variable with it.
+            // `$tag_` followed by the name of a tag is the name of a series.
             let ok = known.contains(&variable) || variable.starts_with("tag_");
             assert!(ok, "{at}: unknown variable {variable} in {text}");
         }
@@ -211,7 +212,7 @@ fn texts(value: &Value) -> Box<dyn Iterator<Item = &str> + '_> {
 }
 
 #[test]
-fn colours_can_be_told_apart_by_everybody() {
+fn panels_use_only_the_distinguishable_colours() {
     each_panel(|panel, at| {
         for text in texts(&panel["fieldConfig"]) {
             let is_colour = text.len() == 7 && text.starts_with('#');
@@ -221,7 +222,7 @@ fn colours_can_be_told_apart_by_everybody() {
         let defaults = &panel["fieldConfig"]["defaults"];
         if panel["type"] != "text" {
             let mode = defaults["color"]["mode"].as_str().unwrap();
-            // One query has several series: InfluxDB 3.x knows no SLIMIT, which would give each a query of its own.
+            // One query returns several series. Separate queries would need SLIMIT, which InfluxDB 3.x does not support.
             let has_series = ["Versions over time", "${extra_tag} over time", "Servers"];
             let is_named = has_series.iter().any(|title| panel["title"] == *title);
             let expected = match is_named {
@@ -230,7 +231,7 @@ fn colours_can_be_told_apart_by_everybody() {
             };
             assert!(expected.contains(&mode), "{at}: {mode}");
         }
-        // Series of one panel have colours of their own.
+        // No two series of a panel have the same colour.
         let overrides = list(&panel["fieldConfig"]["overrides"]);
         let of = |o: &Value| {
             list(&o["properties"])
@@ -249,7 +250,7 @@ fn colours_can_be_told_apart_by_everybody() {
 }
 
 #[test]
-fn the_introduction_gives_the_attribution_that_the_geo_databases_ask_for() {
+fn the_introduction_has_the_attribution_that_the_geo_databases_require() {
     let dashboard = load("upgrade-responder.json");
     let text = panels(&dashboard)[0]["options"]["content"]
         .as_str()
@@ -257,7 +258,7 @@ fn the_introduction_gives_the_attribution_that_the_geo_databases_ask_for() {
     assert!(text.contains("# Active installations"), "{text}");
     let maxmind = "This product includes GeoLite Data created by MaxMind, available from";
     assert!(text.contains(maxmind), "{text}");
-    // The documents say who asks for it.
+    // The documents have the same attribution.
     let readme = include_str!("../../docs/configuration.md").replace("\n  ", " ");
     assert!(readme.contains(maxmind));
     assert!(text.contains("https://www.maxmind.com"), "{text}");
@@ -267,7 +268,7 @@ fn the_introduction_gives_the_attribution_that_the_geo_databases_ask_for() {
     );
 }
 
-/// The document's commands, into a folder of the test's own.
+/// Runs the commands of docs/dashboards.md with a folder of the test instead of /etc/grafana.
 #[test]
 fn provisioning_finds_the_dashboards_where_the_document_puts_them() {
     let scratch = Scratch::new();
@@ -277,7 +278,7 @@ fn provisioning_finds_the_dashboards_where_the_document_puts_them() {
     let (commands, _) = commands.split_once("```").unwrap();
     let commands = format!("cp -r dashboards {commands}");
     let folder = scratch.path().display().to_string();
-    // There need not be a Grafana to give the file to.
+    // Without `chown`: the user `grafana` may not exist.
     for command in commands.lines().filter(|line| !line.starts_with("chown")) {
         let status = Command::new("sh")
             .arg("-c")
@@ -302,7 +303,7 @@ fn provisioning_finds_the_dashboards_where_the_document_puts_them() {
     let sources = fs::read_to_string(sources).unwrap();
     for (name, kind) in DASHBOARDS.iter().zip(["influxdb", "prometheus"]) {
         assert!(sources.contains(&format!("type: {kind}\n")), "{kind}");
-        // The dashboard chooses it by itself where it is there.
+        // The dashboard selects this data source if it exists.
         let chosen = &load(name)["templating"]["list"][0]["current"];
         let (text, uid) = (chosen["text"].as_str(), chosen["value"].as_str());
         let entry = format!("- name: {}\n    uid: {}\n", text.unwrap(), uid.unwrap());

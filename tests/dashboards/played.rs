@@ -1,6 +1,7 @@
-//! The dashboard of the installations, over check-ins that the real server has delivered to a real
-//! InfluxDB and whose totals it has computed: each query of each panel and each variable is run, and
-//! gives the numbers that were played in.
+//! The InfluxDB dashboard. If these tests failed, a panel would show a number that differs from the check-ins.
+//!
+//! Two servers deliver the check-ins of `installations` to InfluxDB and send their totals. Then each query of each panel
+//! and variable is run.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -28,12 +29,12 @@ const TARGETS: [&str; 5] = [
     "by_host_arch_down_sampling",
     "by_kubernetes_version_down_sampling",
 ];
-/// The time range begins within a period that has check-ins, as it mostly does. Its end is a little after
-/// now, as if a minute had passed since: nothing must depend on both being the same.
+/// The time range in seconds. It begins within a period with check-ins, and ends a minute after now, so that the queries
+/// cannot rely on an end at now.
 pub const RANGE: (i64, i64) = (NOW - (HOURS - 1) * PERIOD - 1200, NOW + 60);
 
 #[test]
-fn every_panel_shows_the_numbers_that_were_played_in() {
+fn every_panel_shows_the_numbers_of_the_check_ins() {
     let scratch = Scratch::new();
     let visits = visits(&geodb::sample(&scratch));
     let influx = Influx::start(&scratch);
@@ -50,14 +51,14 @@ fn every_panel_shows_the_numbers_that_were_played_in() {
         }
     }
 
-    // Whatever a client sends as its version can be chosen, and several that look like versions.
+    // Any version that a client sent can be chosen as the release, and several as the latest.
     view.choose("release", &[ODD]);
     view.choose("latest", &[PATCHED, RELEASE]);
     for panel in panels(&dashboard) {
         check(&influx, &view, panel, &visits);
     }
 
-    // A field that is not numeric is no error.
+    // A field that is not numeric gives no rows and no error.
     view.choose("field", &["default_filesystem"]);
     for panel in panels(&dashboard) {
         let of_field = panel["title"].as_str().unwrap().starts_with("${field} ");
@@ -68,7 +69,7 @@ fn every_panel_shows_the_numbers_that_were_played_in() {
     }
 }
 
-/// As it is on the first day: the server runs, and nobody has checked in yet.
+/// The state on the first day: the server runs, and there are no check-ins yet.
 #[test]
 fn without_any_check_in_no_query_is_an_error() {
     let scratch = Scratch::new();
@@ -91,8 +92,8 @@ fn without_any_check_in_no_query_is_an_error() {
     running.terminate();
 }
 
-/// Puts the check-ins into the spools of two servers that write to one database, as if an earlier run had left
-/// them, and waits until they have delivered them and sent all totals.
+/// Writes the check-ins into the spools of two servers with one database, and waits until these have delivered all
+/// records and totals.
 fn play(scratch: &Scratch, influx: &Influx, visits: &[Visit]) {
     let other = Scratch::new();
     let command = |scratch: &Scratch| {
@@ -120,7 +121,7 @@ fn play(scratch: &Scratch, influx: &Influx, visits: &[Visit]) {
     for running in running {
         assert_eq!(running.terminate().code, Some(0));
     }
-    // One of them was there for a period in which nobody checked in.
+    // One of the servers ran in a period without check-ins.
     let ledger = rusqlite::Connection::open(state(scratch).join("totals.db")).unwrap();
     let covered = "INSERT INTO period (start, seconds, present_ms) VALUES (?1, ?2, ?2 * 1000)";
     ledger.execute(covered, (SILENT, PERIOD)).unwrap();
@@ -133,7 +134,7 @@ fn play(scratch: &Scratch, influx: &Influx, visits: &[Visit]) {
     assert_eq!(running.terminate().code, Some(0));
 }
 
-/// The dashboard as it is when somebody opens it for the first time.
+/// A newly opened dashboard.
 fn opened(influx: &Influx, dashboard: &Value, visits: &[Visit]) -> View {
     let mut view = View::new(RANGE.0 * 1000, RANGE.1 * 1000);
     let offered: BTreeMap<&str, Vec<String>> = list(&dashboard["templating"]["list"])
@@ -167,7 +168,7 @@ fn variable<'d>(dashboard: &'d Value, name: &str) -> &'d Value {
     variables.clone().find(|v| v["name"] == name).unwrap()
 }
 
-/// Runs the queries of a panel and compares.
+/// Runs the queries of a panel and compares the results.
 #[track_caller]
 fn check(influx: &Influx, view: &View, panel: &Value, visits: &[Visit]) {
     let title = panel["title"].as_str().unwrap();
@@ -186,7 +187,7 @@ fn check(influx: &Influx, view: &View, panel: &Value, visits: &[Visit]) {
     let mut empty = true;
     for target in list(&panel["targets"]) {
         let text = query(view, target);
-        // As it is, at the time of this test: there are no points now, but no error either.
+        // With the real time there are no points, but there must be no error.
         influx.select(DATABASE, &text);
         let rows = influx.select(DATABASE, &fixed(&text));
         let letter = target["refId"].as_str().unwrap();
@@ -222,12 +223,12 @@ pub fn query(view: &View, target: &Value) -> String {
     view.expand(target["query"].as_str().unwrap())
 }
 
-/// Stops the database's clock at the time the check-ins were played for.
+/// The query with `NOW` instead of the time of the database.
 pub fn fixed(query: &str) -> String {
     query.replace("now()", &format!("{NOW}s"))
 }
 
-/// An answer by the columns of its rows, as Grafana sees it when it fills a variable.
+/// The rows of an answer as lists of texts, from which Grafana fills a variable.
 fn columns(influx: &Influx, query: &str) -> Vec<Vec<String>> {
     let answer = influx.query(DATABASE, &fixed(query));
     assert!(answer["results"][0]["error"].is_null(), "{query}: {answer}");
@@ -238,7 +239,7 @@ fn columns(influx: &Influx, query: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The numbers of an answer by the texts in their rows.
+/// The numbers of an answer by the texts in their rows and, if `timed`, their time.
 fn values(rows: &[Value], timed: bool) -> Values {
     let mut values = Values::new();
     for row in rows {
@@ -269,11 +270,14 @@ fn assert_same(found: &Values, wanted: &Values, what: &str) {
             (Some(found), Some(wanted)) => (found - wanted).abs() < 1e-9,
             _ => false,
         };
-        assert!(same, "{what}\n{key:?}: {found:?}, played in {wanted:?}");
+        assert!(
+            same,
+            "{what}\n{key:?}: found {found:?}, expected {wanted:?}"
+        );
     }
 }
 
-/// The names that Grafana gives an answer's fields.
+/// The names that Grafana gives to the columns of an answer.
 fn columns_of(rows: &[Value]) -> Vec<String> {
     let first = rows.first().and_then(Value::as_object);
     let names = first.into_iter().flat_map(|row| row.keys());

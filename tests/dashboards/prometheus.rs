@@ -1,5 +1,5 @@
-//! The dashboard for Prometheus and VictoriaMetrics: each query is run against both, filled by two real servers, and
-//! shows what `report --merge` says.
+//! The dashboard for Prometheus and VictoriaMetrics. If this test failed, a panel would show a number that differs from
+//! `report --merge`. Each query is run against both, with the data of two servers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +22,7 @@ const LATEST: &str = "v1.1.0";
 
 type Figures = BTreeMap<String, f64>;
 
-/// What two servers counted in the last whole hour.
+/// The check-ins of two servers in the last whole hour: version, country, architecture and number.
 const COUNTED: [[(&str, &str, &str, usize); 3]; 2] = [
     [
         ("v1.1.0", "CH", "amd64", 20),
@@ -37,12 +37,12 @@ const COUNTED: [[(&str, &str, &str, usize); 3]; 2] = [
 ];
 
 #[test]
-fn every_query_shows_what_the_ledgers_say_in_prometheus_and_in_victoria_metrics() {
+fn every_query_gives_the_totals_of_the_ledgers_in_prometheus_and_in_victoria_metrics() {
     let scratches = [Scratch::new(), Scratch::new()];
     let victoria = VictoriaMetrics::start(&scratches[0]);
     let mut metrics = Vec::new();
     let mut running = Vec::new();
-    // The hour must not end meanwhile.
+    // The hour must not end during the test.
     let now = || jiff::Timestamp::now().as_second();
     wait_for(PATIENCE * 4, "the next hour", || {
         HOUR - now().rem_euclid(HOUR) > 120
@@ -82,7 +82,7 @@ fn every_query_shows_what_the_ledgers_say_in_prometheus_and_in_victoria_metrics(
                 "Active installations now" | "Active installations over time" => {
                     figures_of(&[("", 70.0)])
                 }
-                // There was nothing then.
+                // There were no check-ins at that time.
                 "Against 7 days ago" | "Against 30 days ago" => Figures::new(),
                 "On the latest versions" | "Share on the latest versions" => {
                     figures_of(&[("", 50.0 / 70.0)])
@@ -120,7 +120,7 @@ fn every_query_shows_what_the_ledgers_say_in_prometheus_and_in_victoria_metrics(
     }
 }
 
-/// Lays records of the last whole hour into a server's spool.
+/// Writes records of the last whole hour into the spool of a server.
 fn lay(scratch: &Scratch, counted: &[(&str, &str, &str, usize)], now: i64) {
     let start = now - now.rem_euclid(HOUR) - HOUR;
     let mut lines = String::new();
@@ -142,7 +142,7 @@ fn lay(scratch: &Scratch, counted: &[(&str, &str, &str, usize)], now: i64) {
     fs::write(spool(scratch).join(name), lines).unwrap();
 }
 
-/// The last whole period of all servers.
+/// The merged report of all servers for the last whole period.
 fn merged(scratches: &[Scratch], by: &str) -> Figures {
     let dirs: Vec<String> = scratches
         .iter()
@@ -195,7 +195,7 @@ fn expanded(expression: &str) -> String {
     expanded
 }
 
-/// By the values of a series' labels.
+/// The value of each series, by the values of its labels.
 fn figures(series: &[Value]) -> Figures {
     let figure = |series: &Value| {
         let labels = series["metric"].as_object().unwrap().values();

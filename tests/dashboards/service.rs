@@ -1,4 +1,5 @@
-//! The dashboard about the service itself, over a real Prometheus that scrapes the real server.
+//! The dashboard of the service, with a real Prometheus that scrapes the server. If these tests failed, a panel would be
+//! empty, a metric would have no panel, or an outage would look like a time without check-ins.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -17,10 +18,10 @@ use crate::support::wait_for;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// All instances, as Grafana puts it: the variable's own `allValue`.
+/// The variable's `allValue`, which Grafana uses for all instances.
 const ALL: &str = ".*";
 
-/// An expression as Prometheus gets it, with these instances chosen.
+/// The expression that Prometheus gets if these instances are chosen.
 fn expanded(expression: &Value, instances: &str) -> String {
     let expression = expression.as_str().unwrap();
     let expanded = expression
@@ -30,8 +31,8 @@ fn expanded(expression: &Value, instances: &str) -> String {
     expanded
 }
 
-/// What the sum of a query's series may be while somebody checks in twenty times a second at most, by the
-/// panel's title and the query's letter.
+/// The permitted sum of a query's series by the title of the panel and the letter of the query, at up to 20 check-ins
+/// a second.
 fn expected(title: &str, letter: &str) -> RangeInclusive<f64> {
     match (title, letter) {
         ("Coverage", _) => 1.0..=1.0,
@@ -64,7 +65,7 @@ fn expected(title: &str, letter: &str) -> RangeInclusive<f64> {
 }
 
 #[test]
-fn every_panel_of_the_service_has_numbers_and_coverage_tells_silence_from_absence() {
+fn every_panel_of_the_service_has_numbers_and_coverage_differs_for_no_check_ins_and_an_outage() {
     let scratch = Scratch::new();
     let influx = Influx::start(&scratch);
     let metrics = Address::local(free_port()).to_string();
@@ -104,18 +105,15 @@ fn every_panel_of_the_service_has_numbers_and_coverage_tells_silence_from_absenc
     assert_eq!(chosen(&metrics), [1.0]);
     assert_eq!(chosen("127.0.0.1:1"), [-1.0]);
     clients.stop();
-    becomes(0.0, "nobody checks in");
+    becomes(0.0, "coverage 0 without check-ins");
     running.terminate();
-    becomes(-1.0, "the service is away");
-    // Over a range the last number would be shown as if it were of now.
+    becomes(-1.0, "coverage -1 without a server");
+    // A range query would show the last number of a stopped server as current.
     for target in single_numbers() {
         let kind = (&target["instant"], &target["range"]);
         assert_eq!(kind, (&json!(true), &json!(false)), "{target}");
         let now = prometheus.query(&expanded(&target["expr"], ALL));
-        assert!(
-            now.is_empty(),
-            "{now:?} of a service that is away: {target}"
-        );
+        assert!(now.is_empty(), "{now:?} of a stopped server: {target}");
     }
 }
 
@@ -126,7 +124,7 @@ fn single_numbers() -> Vec<Value> {
     stats.flat_map(|p| list(&p["targets"]).to_vec()).collect()
 }
 
-/// The page of a server that has just started.
+/// The metrics page of a newly started server.
 #[track_caller]
 fn metrics_page() -> String {
     let scratch = Scratch::new();
@@ -138,7 +136,7 @@ fn metrics_page() -> String {
     page
 }
 
-/// What is on the metrics page and in no panel: the panels beside it say the same, or more.
+/// Metrics without a panel, because other metrics show the same.
 const WITHOUT_PANEL: [&str; 5] = [
     "connections_total",
     "records_found_total",

@@ -1,5 +1,7 @@
-//! The commands in the documents, run as they stand there: the blocks marked `sh run`, and what stands behind a `$` in
-//! those that show an answer, too. `make vm-test` runs those that are marked `vm=`.
+//! The commands in the documents. If this test failed, a reader who copies a command would get an error.
+//!
+//! The test runs the blocks that are marked `sh run`, and in blocks with output the lines that begin with `$`.
+//! `make vm-test` runs the blocks that are marked `vm=`.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -23,7 +25,7 @@ fn commands_in_the_documents_run() {
     let page = Address::local(free_port());
     let server = sandbox(&scratch, &influx, &page);
     let running = server.start();
-    let stood = [
+    let replacements = [
         (
             "http://127.0.0.1:8314".to_owned(),
             format!("http://{}", running.addr()),
@@ -34,11 +36,11 @@ fn commands_in_the_documents_run() {
     ];
     let mut count = 0;
     let mut all = documents();
-    // The README's check-in comes first.
+    // The check-in of the README comes first, since other commands need its record.
     all.sort_by_key(|(path, _)| !path.ends_with("README.md"));
     for (path, text) in all {
         for command in commands(&text) {
-            let command = stood
+            let command = replacements
                 .iter()
                 .fold(command, |command, (from, to)| command.replace(from, to));
             run(&scratch, &command, &path.display().to_string());
@@ -49,7 +51,7 @@ fn commands_in_the_documents_run() {
     running.terminate();
 }
 
-/// What a reader has who followed the README: a server of the sample files, and the program.
+/// The state after following the README: a server with the sample files, and the program in PATH.
 fn sandbox(scratch: &Scratch, influx: &Influx, page: &Address) -> Server {
     let program = env!("CARGO_BIN_EXE_upgrade-responder");
     fs::create_dir(scratch.join("bin")).unwrap();
@@ -82,7 +84,7 @@ fn sandbox(scratch: &Scratch, influx: &Influx, page: &Address) -> Server {
 fn commands(text: &str) -> Vec<String> {
     let mut commands = Vec::new();
     let blocks = text.split("\n```").collect::<Vec<_>>();
-    // Blocks are every second piece.
+    // Every second piece is a block.
     for block in blocks.iter().skip(1).step_by(2) {
         let (mark, body) = block.split_once('\n').unwrap_or((block, ""));
         if mark == "sh run" {
@@ -94,13 +96,13 @@ fn commands(text: &str) -> Vec<String> {
     commands
 }
 
-/// A command goes on in the next line where its line ends in a backslash or a pipe.
+/// The commands after `$`. A line that ends in a backslash or a pipe continues in the next one.
 fn behind_prompts(body: &str) -> Vec<String> {
     let mut commands: Vec<String> = Vec::new();
-    let mut goes_on = false;
+    let mut continues = false;
     for line in body.lines() {
         let begun = line.strip_prefix("$ ");
-        match (begun, goes_on) {
+        match (begun, continues) {
             (Some(line), _) => commands.push(line.to_owned()),
             (None, true) => {
                 let last = commands.last_mut().unwrap();
@@ -108,7 +110,7 @@ fn behind_prompts(body: &str) -> Vec<String> {
             }
             (None, false) => continue,
         }
-        goes_on = line.ends_with('\\') || line.ends_with('|');
+        continues = line.ends_with('\\') || line.ends_with('|');
     }
     commands
 }
@@ -126,7 +128,7 @@ fn run(scratch: &Scratch, command: &str, document: &str) {
     shell.env("STATE_DIR", scratch.join("state"));
     shell.env("APPLICATION_NAME", "sample");
     shell.env("UPGRADE_RESPONSE_CONFIG", scratch.join("new.json"));
-    // What was just sent is there within a moment.
+    // Repeated until it succeeds, because a check-in is counted a moment after its answer.
     wait_for(LIMIT, &format!("success of {document}: {command}"), || {
         let mut process = Process::start(scratch.path(), {
             let mut again = Command::new("sh");
