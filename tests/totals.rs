@@ -2,6 +2,7 @@
 //! of installations on the page and in reports is wrong. Here: segments from elsewhere, the metrics of counting, and
 //! the documented SQL queries.
 
+mod beside;
 mod kills;
 mod ledger;
 mod periods;

@@ -187,7 +187,7 @@ impl Counter {
     fn is_open(&mut self) -> bool {
         let intact = self.ledger.as_ref().map(Ledger::is_intact);
         if intact == Some(true) {
-            return true;
+            return self.has_log();
         }
         self.ledger = None;
         if intact == Some(false) {
@@ -201,6 +201,17 @@ impl Counter {
             Err(error) => self.hindered_by(&error),
         }
         self.ledger.is_some()
+    }
+
+    /// Whether the ledger has its write-ahead log. Without it nothing is committed, and the records wait in the spool.
+    fn has_log(&mut self) -> bool {
+        match self.ledger.as_ref().map(Ledger::expect_log) {
+            Some(Err(error)) => {
+                self.hindered_by(&error);
+                false
+            }
+            _ => true,
+        }
     }
 
     fn opened(&mut self) -> Result<Ledger, LedgerError> {

@@ -1,18 +1,22 @@
 //! The ledger: the embedded database of totals. This module is the side that writes.
+//!
+//! The process must never open `totals.db` without SQLite while a connection is open: closing that descriptor would
+//! drop SQLite's locks on the file (POSIX locks belong to the process). Another program that ends would then delete
+//! the write-ahead log under this one, and a crash would lose the totals in it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read};
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction};
 
 use super::commit::Ids;
 use super::counts::Counts;
 use super::error::{Fault, LedgerError};
 use super::periods::{Length, Lengths};
-use super::{days, schema};
+use super::{days, schema, untouched};
 use crate::spool::Position;
 use crate::units::duration::QueryPeriod;
 
@@ -25,9 +29,6 @@ const RESERVE: i64 = 192 * 1024;
 const CHECKPOINT: i64 = 64;
 /// Size of the page cache, in KiB.
 const CACHE_KIB: i64 = 256;
-/// First bytes of every SQLite database (SQLite file format, section 1.3).
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-
 /// The open ledger.
 #[derive(Debug)]
 pub struct Ledger {
@@ -178,15 +179,34 @@ impl Ledger {
 
     /// Whether the path still leads to the opened file, and the file begins like a database.
     pub fn is_intact(&self) -> bool {
-        let Ok(mut file) = File::open(&self.path) else {
-            // Opening can fail for lack of file descriptors, which passes; only a missing file is a loss.
-            return self.path.exists();
-        };
-        let mut magic = [0; MAGIC.len()];
-        identity(&file).is_ok_and(|found| found == self.file)
-            && file.read_exact(&mut magic).is_ok()
-            && magic == *MAGIC
+        match fs::metadata(&self.path) {
+            Ok(found) => {
+                identity(&found) == self.file && found.len() > 0 && is_database(&self.path)
+            }
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        }
     }
+
+    /// Fails if the write-ahead log was deleted. SQLite would write on into the deleted file, so a crash would lose
+    /// every commit. At the end of the process the commits so far are still copied to the database.
+    pub fn expect_log(&self) -> Result<(), LedgerError> {
+        let log = with_ending(&self.path, "-wal");
+        if log.exists() {
+            return Ok(());
+        }
+        let what = format!("{} was deleted; restart the server", log.display());
+        Err(LedgerError::new(&self.path, Fault::Missing(what)))
+    }
+}
+
+/// Whether the file begins like a database. Any other fault is left to the queries: read without locks, a checkpoint
+/// in progress looks like damage.
+fn is_database(path: &Path) -> bool {
+    let read = |connection: Connection| {
+        connection.query_row("PRAGMA schema_version", (), |row| row.get::<_, i64>(0))
+    };
+    let read = untouched::immutable(path).and_then(read);
+    !read.is_err_and(|error| error.sqlite_error_code() == Some(ErrorCode::NotADatabase))
 }
 
 /// Renames an unusable ledger and its `-wal` and `-shm` files. The new name has the time in it.
@@ -235,28 +255,28 @@ pub(super) fn connect(path: &Path, busy: Duration) -> Result<Connection, LedgerE
     Ok(connection)
 }
 
-/// Creates the file before SQLite does, for its mode: SQLite gives `-wal` and `-shm` the same permissions.
+/// Creates the file before SQLite does, for its mode: SQLite gives `-wal` and `-shm` the same permissions. An existing
+/// file is not opened.
 fn create(path: &Path) -> io::Result<(u64, u64)> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }
     let mut options = OpenOptions::new();
-    let file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
+    let created = options.write(true).create_new(true).mode(0o600).open(path);
+    match created {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let found = fs::metadata(path)?;
+    if !found.is_file() {
         return Err(ErrorKind::InvalidInput.into());
     }
-    identity(&file)
+    Ok(identity(&found))
 }
 
-fn identity(file: &File) -> io::Result<(u64, u64)> {
-    let metadata = file.metadata()?;
-    Ok((metadata.dev(), metadata.ino()))
+/// Device and inode.
+fn identity(file: &fs::Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
 /// Sets up the connection. With a write-ahead log, readers and commits do not wait for each other. `FULL` makes a
