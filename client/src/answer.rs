@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::decision::Decision;
 use crate::error::CheckError;
+use crate::version::{Version, lenient};
 
 /// The server's answer, and the decision that follows from it.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,40 +23,11 @@ pub struct Answer {
     pub held_back: Option<Version>,
 }
 
-/// A version that exists.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Version {
-    /// The name as the operator wrote it, such as `v1.8.0`.
-    pub name: String,
-    /// The name as a semantic version, if it is one.
-    pub version: Option<semver::Version>,
-    /// The release date (RFC 3339); empty if the server does not give it.
-    pub release_date: String,
-    /// The lowest version that can be upgraded to this one; `None` if every version can.
-    pub min_upgradable_version: Option<semver::Version>,
-    /// The operator's tags, such as `latest` or `stable`.
-    pub tags: Vec<String>,
-    /// Whether the version is supported where the application runs.
-    pub supported: bool,
-    /// The server's reason why it is not supported, if it gives one.
-    pub reason: Option<String>,
-    /// The operator's further data, by key. A value that is not a string is kept as JSON.
-    pub extra_info: Vec<(String, String)>,
-}
-
 /// The data of an answer, without a decision.
 pub(crate) struct Said {
     pub(crate) versions: Vec<Version>,
     /// The minutes between two checks, if the server gives a number.
     pub(crate) minutes: Option<f64>,
-}
-
-impl Version {
-    /// Whether it has the tag.
-    pub fn has_tag(&self, tag: &str) -> bool {
-        self.tags.iter().any(|has| has == tag)
-    }
 }
 
 /// Reads an answer. Elements of the list that are not versions are left out.
@@ -89,10 +61,10 @@ fn version(value: &Value) -> Option<Version> {
         (key.clone(), text.unwrap_or_else(|| value.to_string()))
     });
     Some(Version {
-        version: crate::version::lenient(&name),
+        version: lenient(&name),
         name,
         release_date: text("releaseDate").unwrap_or_default().to_owned(),
-        min_upgradable_version: text("minUpgradableVersion").and_then(crate::version::lenient),
+        min_upgradable_version: text("minUpgradableVersion").and_then(lenient),
         tags: tags.map(str::to_owned).collect(),
         // Servers without rules do not send this key.
         supported: find(of, "supported")

@@ -1,12 +1,12 @@
 //! The builder of a checker: checks and limits its settings. Building a checker must not send anything.
 
 use std::ffi::OsStr;
-use std::fmt;
 use std::time::Duration;
 
 use ureq::http::Uri;
 
 use crate::checker::Checker;
+use crate::error::BuildError;
 use crate::exchange::Exchange;
 use crate::pace::{Limits, Pace};
 use crate::question::{FieldValue, Question};
@@ -30,37 +30,16 @@ pub struct Builder {
     minute: Duration,
 }
 
-/// The error of a setting that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The server's address is not a URL that can be asked.
-    Address {
-        /// The address that was given.
-        found: String,
-    },
-    /// The certification authorities are not PEM text with certificates.
-    Authorities(String),
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BuildError::Address { found } => write!(
-                f,
-                "address {found:?}, expected http:// or https://, a host, and neither '?' nor '#'"
-            ),
-            BuildError::Authorities(what) => {
-                write!(f, "certification authorities: {what}, expected PEM text")
-            }
-        }
+impl Checker {
+    /// A builder of a checker. `url` is the server's URL, such as `https://upgrades.example.com`, with or without
+    /// `/v1/checkupgrade` at the end. `version` is the application's own version.
+    pub fn builder(url: impl Into<String>, version: impl Into<String>) -> Builder {
+        Builder::new(url.into(), version.into())
     }
 }
 
-impl std::error::Error for BuildError {}
-
 impl Builder {
-    pub(crate) fn new(url: String, version: String) -> Builder {
+    fn new(url: String, version: String) -> Builder {
         Builder {
             url,
             question: Question::new(version),

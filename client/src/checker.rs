@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::answer::{self, Answer};
-use crate::builder::Builder;
 use crate::decision::{self, Decision};
 use crate::error::CheckError;
 use crate::exchange::{self, Exchange};
@@ -35,12 +34,6 @@ struct State {
 }
 
 impl Checker {
-    /// A builder of a checker. `url` is the server's URL, such as `https://upgrades.example.com`, with or without
-    /// `/v1/checkupgrade` at the end. `version` is the application's own version.
-    pub fn builder(url: impl Into<String>, version: impl Into<String>) -> Builder {
-        Builder::new(url.into(), version.into())
-    }
-
     pub(crate) fn new(
         enabled: bool,
         exchange: Exchange,

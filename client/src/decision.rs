@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::answer::Version;
+use crate::version::{Version, lenient};
 
 /// The decision for an application.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +59,7 @@ impl Decision {
 
     /// The decision for the version `own`.
     pub(crate) fn of(own: &str, versions: &[Version]) -> Decision {
-        let own = crate::version::lenient(own);
+        let own = lenient(own);
         let supported = || versions.iter().filter(|version| version.supported);
         let latest = highest(supported().filter(|version| version.has_tag("latest")))
             .or_else(|| highest(supported().filter(|version| is_release(version))))
@@ -98,7 +98,7 @@ impl Decision {
 
 /// The highest version above `own` that is not supported.
 pub(crate) fn held_back(own: &str, versions: &[Version]) -> Option<Version> {
-    let own = crate::version::lenient(own)?;
+    let own = lenient(own)?;
     let unsupported = versions.iter().filter(|version| !version.supported);
     let above = |version: &&Version| {
         version

@@ -1,4 +1,4 @@
-//! Errors of a check.
+//! Errors of the settings and of a check.
 
 use std::fmt;
 use std::time::Duration;
@@ -48,3 +48,32 @@ impl fmt::Display for CheckError {
 }
 
 impl std::error::Error for CheckError {}
+
+/// The error of a setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The server's address is not a URL that can be asked.
+    Address {
+        /// The address that was given.
+        found: String,
+    },
+    /// The certification authorities are not PEM text with certificates.
+    Authorities(String),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BuildError::Address { found } => write!(
+                f,
+                "address {found:?}, expected http:// or https://, a host, and neither '?' nor '#'"
+            ),
+            BuildError::Authorities(what) => {
+                write!(f, "certification authorities: {what}, expected PEM text")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}

@@ -6,8 +6,7 @@ use ureq::http::Uri;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 use ureq::{Agent, Error};
 
-use crate::builder::BuildError;
-use crate::error::CheckError;
+use crate::error::{BuildError, CheckError};
 use crate::proxy;
 
 /// Sent as `User-Agent`.

@@ -46,13 +46,14 @@ mod question;
 mod tests;
 mod version;
 
-pub use answer::{Answer, Version};
+pub use answer::Answer;
 pub use background::Checks;
-pub use builder::{BuildError, Builder};
+pub use builder::Builder;
 pub use checker::Checker;
 pub use decision::Decision;
-pub use error::CheckError;
+pub use error::{BuildError, CheckError};
 pub use question::FieldValue;
+pub use version::Version;
 
 /// The example in the README compiles.
 #[cfg(doctest)]

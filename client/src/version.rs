@@ -1,10 +1,39 @@
-//! Version numbers as operators write them: `v1.2.3`, `1.2`, `v1.8.0-rc1`.
+//! A version of the application, and version numbers as operators write them: `v1.2.3`, `1.2`, `v1.8.0-rc1`.
 
-use semver::{BuildMetadata, Prerelease, Version};
+use semver::{BuildMetadata, Prerelease};
+
+/// A version that exists.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Version {
+    /// The name as the operator wrote it, such as `v1.8.0`.
+    pub name: String,
+    /// The name as a semantic version, if it is one.
+    pub version: Option<semver::Version>,
+    /// The release date (RFC 3339); empty if the server does not give it.
+    pub release_date: String,
+    /// The lowest version that can be upgraded to this one; `None` if every version can.
+    pub min_upgradable_version: Option<semver::Version>,
+    /// The operator's tags, such as `latest` or `stable`.
+    pub tags: Vec<String>,
+    /// Whether the version is supported where the application runs.
+    pub supported: bool,
+    /// The server's reason why it is not supported, if it gives one.
+    pub reason: Option<String>,
+    /// The operator's further data, by key. A value that is not a string is kept as JSON.
+    pub extra_info: Vec<(String, String)>,
+}
+
+impl Version {
+    /// Whether it has the tag.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.tags.iter().any(|has| has == tag)
+    }
+}
 
 /// Reads a version as leniently as the server does: a leading `v`, a missing minor or patch number, and leading
 /// zeros are allowed. `None` if the text is not a version.
-pub(crate) fn lenient(text: &str) -> Option<Version> {
+pub(crate) fn lenient(text: &str) -> Option<semver::Version> {
     let text = text.trim();
     let text = text.strip_prefix('v').unwrap_or(text);
     let (text, build) = match text.split_once('+') {
@@ -16,7 +45,7 @@ pub(crate) fn lenient(text: &str) -> Option<Version> {
         None => (text, None),
     };
     let mut numbers = numbers.split('.').map(number);
-    let version = Version {
+    let version = semver::Version {
         major: numbers.next()??,
         minor: numbers.next().unwrap_or(Some(0))?,
         patch: numbers.next().unwrap_or(Some(0))?,
