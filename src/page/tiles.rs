@@ -6,7 +6,9 @@ use super::figures::{self, Change};
 use super::palette::is_release;
 use super::scale::{moment, written};
 use super::{Release, Shown, value};
+use crate::totals::format::figures::coverage_note;
 use crate::totals::overview::values;
+use crate::totals::report::{Every, Row};
 use crate::units::duration::short;
 
 const DAY: i64 = 86_400;
@@ -19,7 +21,7 @@ pub fn tiles(shown: &Shown<'_>) -> Markup {
     html! {
         div.tiles {
             (tile("now", "Installations now", &figures::known(now), &match finished {
-                Some(row) => format!("last full {}, {}", period(row.seconds), span(row.start, row.seconds)),
+                Some(row) => last_full(row),
                 None => "no period is over yet".to_owned(),
             }))
             (running(shown))
@@ -28,6 +30,13 @@ pub fn tiles(shown: &Shown<'_>) -> Markup {
             (latest(shown))
         }
     }
+}
+
+/// The last finished period, with its coverage if that is not complete.
+fn last_full(row: &Row) -> String {
+    let note = coverage_note(row, Every::Period);
+    let (length, span) = (period(row.seconds), span(row.start, row.seconds));
+    format!("last full {length}, {span}{note}")
 }
 
 fn tile(id: &str, title: &str, figure: &str, below: &str) -> Markup {

@@ -30,11 +30,13 @@ fn public() -> Shown {
         |server| server.arg("--public-page", "app_version, country"),
         &LINES,
     );
+    shown.cover(i64::MAX);
     let address = shown.server.addr().clone();
     // The page is prepared at the start, before all records are counted, and then once a minute.
     wait_for(COUNTED * 5, "the public page", || {
         let page = get(&address, "/", &[]);
-        page.status == 200 && page.text().contains("data-value=\"v1.1.0\"")
+        let has_page = page.status == 200 && page.text().contains("data-value=\"v1.1.0\"");
+        has_page && get(&address, "/badge.json", &[]).json()["message"] == "60"
     });
     shown
 }
