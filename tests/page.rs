@@ -6,6 +6,7 @@ mod demo;
 mod downloads;
 mod pictures;
 mod public;
+mod unknown;
 
 use std::fs;
 use std::time::Duration;

@@ -1,7 +1,6 @@
 //! The figures of a report as series, one for each line or area of a chart.
 
-use crate::totals::format::figures::absent;
-use crate::totals::overview::{Dimension, values};
+use crate::totals::overview::Dimension;
 use crate::totals::report::{Every, Row};
 
 /// One value over time.
@@ -33,25 +32,16 @@ pub fn drawn(rows: &[Row], every: Every) -> &[Row] {
 
 /// One series for each of the shown values, in this order, and one for the rest of the totals if there is any.
 pub fn series(dimension: &Dimension, shown: &[String], every: Every) -> Vec<Series> {
-    let report = &dimension.over_time;
-    let rows = drawn(&report.rows, every);
+    let rows = drawn(&dimension.over_time.rows, every);
     let mut all: Vec<Series> = shown
         .iter()
         .map(|value| of(Some(value.clone()), rows.len()))
         .collect();
     let mut rest = of(None, rows.len());
     for row in rows {
-        let absent = absent(row, every, report.query_period_seconds);
         for one in &mut all {
-            let mut found = values(row)
-                .iter()
-                .filter(|value| Some(&value.value) == one.value.as_ref())
-                .peekable();
-            let figure = match found.peek() {
-                Some(_) => Some(found.map(|value| value.total).sum()),
-                None => absent,
-            };
-            one.figures.push(figure);
+            let is = |value: &str| Some(value) == one.value.as_deref();
+            one.figures.push(dimension.figure(row, every, is));
         }
         rest.figures.push(row.total.map(|total| {
             let known = all

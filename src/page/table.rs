@@ -14,7 +14,7 @@ use super::series::{Series, series};
 use super::{Release, Shown, value};
 use crate::totals::overview::{Dimension, values};
 use crate::totals::public::OTHER;
-use crate::totals::report::{Row, ValueTotal};
+use crate::totals::report::{Every, Row, ValueTotal};
 
 /// Limit of the values in the list of all values.
 const MOST_VALUES: usize = 100;
@@ -70,21 +70,13 @@ fn rows<'a>(dimension: &Dimension, all: &'a [Series]) -> Vec<Line<'a>> {
     let named: Vec<&str> = all.iter().filter_map(|one| one.value.as_deref()).collect();
     let figure = |row: Option<&Row>, one: &Series| {
         let row = row?;
-        let total = row.total?;
-        let of = |value: &&ValueTotal| Some(value.value.as_str()) == one.value.as_deref();
-        let known = |value: &&ValueTotal| named.contains(&value.value.as_str());
-        Some(match one.value {
-            Some(_) => values(row).iter().filter(of).map(|value| value.total).sum(),
-            // All values without a row of their own, and check-ins without a value.
-            None => {
-                total
-                    - values(row)
-                        .iter()
-                        .filter(known)
-                        .map(|value| value.total)
-                        .sum::<f64>()
-            }
-        })
+        if let Some(value) = &one.value {
+            return dimension.figure(row, Every::Period, |other| other == value);
+        }
+        // All values without a row of their own, and check-ins without a value.
+        let known = values(row).iter();
+        let known = known.filter(|one| named.contains(&one.value.as_str()));
+        Some(row.total? - known.map(|one| one.total).sum::<f64>())
     };
     let line = |series| Line {
         series,

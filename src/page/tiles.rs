@@ -7,7 +7,6 @@ use super::palette::is_release;
 use super::scale::{moment, written};
 use super::{Release, Shown, value};
 use crate::totals::format::figures::coverage_note;
-use crate::totals::overview::values;
 use crate::totals::report::{Every, Row};
 use crate::units::duration::short;
 
@@ -91,11 +90,10 @@ fn latest(shown: &Shown<'_>) -> Markup {
         1 => format!("{}, out for a day", value::text(&newest.name)),
         days => format!("{}, out for {days} days", value::text(&newest.name)),
     };
+    let is_latest = |value: &str| latest.iter().any(|release| is_release(value, release));
     let share = versions.current.as_ref().and_then(|row| {
-        let on_it = values(row)
-            .iter()
-            .filter(|one| latest.iter().any(|release| is_release(&one.value, release)));
-        Some(figures::share(on_it.map(|one| one.total).sum(), row.total?))
+        let on_it = versions.figure(row, Every::Period, is_latest)?;
+        Some(figures::share(on_it, row.total?))
     });
     tile(
         "latest",

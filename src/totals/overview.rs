@@ -5,6 +5,7 @@
 //! never has them.
 
 use super::asked::Asked;
+use super::format::figures::absent;
 use super::public::Least;
 use super::report::{Every, Part, Query, Report, Row};
 use super::values::{ALL, APP_VERSION, CITIES, COUNTRIES};
@@ -134,6 +135,19 @@ impl Overview {
 
     pub fn dimension(&self, name: &str) -> Option<&Dimension> {
         self.dimensions.iter().find(|one| one.name == name)
+    }
+}
+
+impl Dimension {
+    /// Figure of the row's values that `is` accepts. Without such a value it is zero if the row shows that there was
+    /// none, and otherwise unknown.
+    pub fn figure(&self, row: &Row, every: Every, is: impl Fn(&str) -> bool) -> Option<f64> {
+        let found = values(row).iter().filter(|one| is(&one.value));
+        let mut found = found.map(|one| one.total).peekable();
+        if found.peek().is_some() {
+            return Some(found.sum());
+        }
+        absent(row, every, self.over_time.query_period_seconds)
     }
 }
 

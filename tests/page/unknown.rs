@@ -1,0 +1,27 @@
+//! Figures that are not known. If these tests fail, the page shows a zero for something that nobody knows, or gives a
+//! wrong reason for a gap.
+
+use super::{COUNTED, Shown};
+use crate::support::wait_for;
+
+/// The page of a new user: one check-in in the first period, which is not over.
+fn new() -> Shown {
+    let shown = Shown::new(|server| server, &[]);
+    let body = r#"{"appVersion":"v1.0.0"}"#;
+    let answer = shown.server.connect().post_checkin(body, &[]).unwrap();
+    assert_eq!(answer.status, 200);
+    wait_for(COUNTED, "the check-in on the page", || {
+        shown.get("/").text().contains("data-value=\"v1.0.0\"")
+    });
+    shown
+}
+
+#[test]
+fn a_share_of_a_version_without_check_ins_is_unknown_in_a_period_that_is_not_over() {
+    let shown = new();
+    let page = shown.get("/").text();
+    assert!(!page.contains("-0.0"), "{page}");
+    let tile = "<h2>On the latest</h2><strong>·</strong>";
+    assert!(page.contains(tile), "{page}");
+    shown.server.terminate();
+}
