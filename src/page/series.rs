@@ -95,6 +95,7 @@ mod tests {
             over_time: report("host_arch", rows),
             current: None,
             before: None,
+            is_limited: false,
         };
         let shown = ["a".to_owned(), "c".to_owned()];
         let figures: Vec<(String, Vec<Option<f64>>)> = series(&dimension, &shown, Every::Period)
@@ -110,6 +111,14 @@ mod tests {
             figures,
             expected.map(|(label, figures)| (label.to_owned(), figures.to_vec()))
         );
+        // `c` may be a part of the rest where rare values are added up as `other`.
+        let mut dimension = dimension;
+        dimension.is_limited = true;
+        let other = row(0, 10.0, vec![value("a", 6.0), value("other", 4.0)]);
+        dimension.over_time.rows[0] = other;
+        let all = series(&dimension, &shown, Every::Period);
+        assert_eq!(all[1].figures, [None, None, Some(0.0)]);
+        assert_eq!(all[2].figures, [Some(4.0), None, Some(0.0)]);
         assert_eq!(
             known_stretches([true, false, true, true].into_iter()),
             [0..1, 2..4]

@@ -54,13 +54,7 @@ fn running(shown: &Shown<'_>) -> Markup {
         minutes @ 0..120 => format!("{minutes} minutes in"),
         _ => format!("{} in", short(passed - passed % 60)),
     };
-    // An unknown total is shown as 0: the tile does not distinguish it from a period without check-ins so far.
-    tile(
-        "running",
-        &title,
-        &figures::count(row.total.unwrap_or_default()),
-        &passed,
-    )
+    tile("running", &title, &figures::known(row.total), &passed)
 }
 
 fn change(id: &str, title: &str, now: Option<f64>, before: Option<f64>) -> Markup {

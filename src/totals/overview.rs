@@ -6,7 +6,7 @@
 
 use super::asked::Asked;
 use super::format::figures::absent;
-use super::public::Least;
+use super::public::{Least, OTHER};
 use super::report::{Every, Part, Query, Report, Row};
 use super::values::{ALL, APP_VERSION, CITIES, COUNTRIES};
 use super::{LedgerError, LedgerReader};
@@ -77,6 +77,8 @@ pub struct Dimension {
     pub current: Option<Row>,
     /// Row of the period 30 days before the last finished one.
     pub before: Option<Row>,
+    /// Whether rare values are added up as `other`.
+    pub is_limited: bool,
 }
 
 impl Overview {
@@ -140,12 +142,15 @@ impl Overview {
 
 impl Dimension {
     /// Figure of the row's values that `is` accepts. Without such a value it is zero if the row shows that there was
-    /// none, and otherwise unknown.
+    /// none, and otherwise unknown: where rare values are limited, it may be a part of `other`.
     pub fn figure(&self, row: &Row, every: Every, is: impl Fn(&str) -> bool) -> Option<f64> {
         let found = values(row).iter().filter(|one| is(&one.value));
         let mut found = found.map(|one| one.total).peekable();
         if found.peek().is_some() {
             return Some(found.sum());
+        }
+        if self.is_limited && values(row).iter().any(|one| one.value == OTHER) {
+            return None;
         }
         absent(row, every, self.over_time.query_period_seconds)
     }
@@ -215,6 +220,7 @@ impl Reading<'_> {
                 .transpose()?
                 .flatten(),
             before: self.before(&name, finished, 30)?,
+            is_limited: self.wanted.least.is_some(),
             over_time,
             name,
         })

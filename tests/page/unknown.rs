@@ -4,6 +4,12 @@
 use super::{COUNTED, Shown};
 use crate::support::wait_for;
 
+/// Check-ins of the hour before the last.
+const LINES: [(&str, &[usize]); 1] = [(
+    "app_version=v1.0.0,city=Bern,country=Switzerland,country_isocode=CH value=1i",
+    &[0, 4],
+)];
+
 /// The page of a new user: one check-in in the first period, which is not over.
 fn new() -> Shown {
     let shown = Shown::new(|server| server, &[]);
@@ -22,6 +28,15 @@ fn a_share_of_a_version_without_check_ins_is_unknown_in_a_period_that_is_not_ove
     let page = shown.get("/").text();
     assert!(!page.contains("-0.0"), "{page}");
     let tile = "<h2>On the latest</h2><strong>·</strong>";
+    assert!(page.contains(tile), "{page}");
+    shown.server.terminate();
+}
+
+#[test]
+fn the_current_period_is_unknown_without_check_ins_as_in_the_report() {
+    let shown = Shown::new(|server| server, &LINES);
+    let page = shown.get("/").text();
+    let tile = "<h2>So far this hour</h2><strong>·</strong>";
     assert!(page.contains(tile), "{page}");
     shown.server.terminate();
 }
