@@ -137,9 +137,17 @@ fn all(dimension: &Dimension) -> Markup {
 }
 
 /// A table of places, the one with the most installations first; `countries` has the names of countries by code.
-pub fn places(dimension: &Dimension, countries: &HashMap<String, String>) -> Markup {
+pub fn places(
+    shown: &Shown<'_>,
+    dimension: &Dimension,
+    countries: &HashMap<String, String>,
+) -> Markup {
     let Some(current) = &dimension.current else {
-        return html! { p.note { "No finished period yet." } };
+        let reason = match shown.overview.finished {
+            Some(_) => "The last period is not known: the server did not cover all of it.",
+            None => "No period is over yet.",
+        };
+        return html! { p.note { (reason) } };
     };
     let places = values(current).iter().filter(|one| one.value != OTHER);
     let places: Vec<&ValueTotal> = places.collect();

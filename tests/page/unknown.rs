@@ -33,6 +33,29 @@ fn a_share_of_a_version_without_check_ins_is_unknown_in_a_period_that_is_not_ove
 }
 
 #[test]
+fn a_last_period_that_was_not_covered_is_named_as_the_reason() {
+    let shown = Shown::new(|server| server, &LINES);
+    let page = shown.get("/").text();
+    for piece in [
+        "; not known, the server did not cover all of it</p>",
+        "The last period is not known: the server did not cover all of it.",
+    ] {
+        assert!(page.contains(piece), "{piece} is not in {page}");
+    }
+    assert!(!page.contains("period is over yet"), "{page}");
+    shown.server.terminate();
+}
+
+#[test]
+fn before_the_first_period_is_over_the_page_names_that_as_the_reason() {
+    let shown = new();
+    let page = shown.get("/").text();
+    assert!(page.contains("no period is over yet"), "{page}");
+    assert!(!page.contains("did not cover"), "{page}");
+    shown.server.terminate();
+}
+
+#[test]
 fn the_current_period_is_unknown_without_check_ins_as_in_the_report() {
     let shown = Shown::new(|server| server, &LINES);
     let page = shown.get("/").text();
