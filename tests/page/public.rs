@@ -101,6 +101,34 @@ fn it_shows_only_the_chosen_dimensions_and_no_value_of_few_installations() {
 }
 
 #[test]
+fn places_with_few_installations_are_a_row_of_the_table() {
+    let bern = "app_version=v1.1.0,city=Bern,country=Switzerland,country_isocode=CH value=1i";
+    let basel = "app_version=v1.1.0,city=Basel,country=Switzerland,country_isocode=CH value=1i";
+    let nuuk = "app_version=v1.1.0,city=Nuuk,country=Greenland,country_isocode=GL value=1i";
+    let lines: [(&str, &[usize]); 3] = [(bern, &[4]), (basel, &[4]), (nuuk, &[2])];
+    let shown = public_with("country, city", &lines, "10");
+    let page = get(shown.server.addr(), "/", &[]).text();
+    let of = |id: &str| {
+        let section = page.split(&format!("id=\"{id}\"")).nth(1).unwrap();
+        section.split("</section>").next().unwrap().to_owned()
+    };
+    let countries = of("countries");
+    for (value, now, share) in [("CH", 8, "80.0"), ("other", 2, "20.0")] {
+        let row = countries.split(&format!("data-value=\"{value}\"")).nth(1);
+        let cells = format!("<td class=\"now\">{now}</td><td class=\"share\">{share}\u{a0}%</td>");
+        assert!(row.is_some_and(|row| row.contains(&cells)), "{countries}");
+    }
+    let cities = of("cities");
+    assert!(
+        cities.contains("No city has at least 5 installations."),
+        "{cities}"
+    );
+    assert!(!cities.contains("had a place"), "{cities}");
+    assert!(cities.contains("<td class=\"now\">10</td>"), "{cities}");
+    shown.server.terminate();
+}
+
+#[test]
 fn a_value_that_may_be_a_part_of_other_is_unknown_and_never_zero() {
     let lines: [(&str, &[usize]); 3] = [
         ("app_version=v1.1.0 value=1i", &[20, 20]),
