@@ -6,11 +6,12 @@ mod demo;
 mod downloads;
 mod pictures;
 mod public;
+mod unknown;
 
 use std::fs;
 use std::time::Duration;
 
-use crate::support::account::spool;
+use crate::support::account::{spool, state};
 use crate::support::chromium::View;
 use crate::support::client::{Address, Connection, Response};
 use crate::support::scratch::{Scratch, free_port};
@@ -50,6 +51,15 @@ impl Shown {
             page.contains(&format!("upgrade_responder_totals_counted_total {total}\n"))
         });
         shown
+    }
+
+    /// Changes the ledger as if the server had covered the finished hours that began before this moment.
+    fn cover(&self, before: i64) {
+        let ledger = rusqlite::Connection::open(state(&self.scratch).join("totals.db")).unwrap();
+        ledger.busy_timeout(COUNTED).unwrap();
+        let now = jiff::Timestamp::now().as_second();
+        let sql = "UPDATE period SET present_ms = seconds * 1000 WHERE start < ? AND start + seconds <= ?";
+        ledger.execute(sql, (before, now)).unwrap();
     }
 
     fn url(&self, target: &str) -> String {

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use super::prometheus::{Page, Sample};
-use crate::totals::report::{Every, Part, Query, Report, ValueTotal};
+use crate::totals::report::{Every, Part, Query, Report, Row, ValueTotal};
 use crate::totals::{LedgerError, LedgerReader};
 
 const NAME: &str = "installations";
@@ -30,12 +30,12 @@ impl Installations {
     pub fn page(&self, now: i64) -> Result<String, LedgerError> {
         let reader = LedgerReader::open(&self.ledger)?;
         let mut samples = Vec::new();
-        let mut end = 0;
-        if let Some(period) = last_finished(&reader, now)? {
+        let (mut end, mut coverage) = (0, 0.0);
+        if let Some(last) = last_finished(&reader, now)? {
+            let period = (last.start, last.start + last.seconds as i64);
             end = period.1;
-            let all = report(&reader, "all", period, now)?;
-            let total = all.rows.first().and_then(|row| row.total);
-            if let Some(total) = total {
+            coverage = (last.covered_seconds as f64 / last.seconds.max(1) as f64).min(1.0);
+            if let Some(total) = last.total {
                 samples.push(Sample {
                     label: None,
                     value: total,
@@ -48,6 +48,11 @@ impl Installations {
             "installations_period_end_seconds",
             "Time at which the last finished period ended, in seconds since 1970; 0 before the first one.",
             end,
+        );
+        page.gauge(
+            "installations_period_coverage",
+            "Part of the last finished period that the server covered, from 0 to 1; 0 before the first one.",
+            coverage,
         );
         page.samples(
             NAME,
@@ -84,12 +89,11 @@ impl Installations {
     }
 }
 
-/// Start and end of the last finished period, in seconds since 1970.
-fn last_finished(reader: &LedgerReader, now: i64) -> Result<Option<(i64, i64)>, LedgerError> {
+/// The last finished period.
+fn last_finished(reader: &LedgerReader, now: i64) -> Result<Option<Row>, LedgerError> {
     // Periods are usually a day at most, so 40 days hold a finished one.
     let rows = report(reader, "all", (now - 40 * DAY, now), now)?.rows;
-    let finished = rows.iter().rfind(|row| row.finished);
-    Ok(finished.map(|row| (row.start, row.start + row.seconds as i64)))
+    Ok(rows.into_iter().rfind(|row| row.finished))
 }
 
 fn report(

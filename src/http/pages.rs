@@ -17,12 +17,14 @@ use crate::totals::asked::{Asked, Span};
 use crate::totals::format::{csv, json};
 use crate::totals::overview::{Overview, Wanted};
 use crate::totals::public::Least;
-use crate::totals::report::{Every, Query, Report};
+use crate::totals::report::{Every, Query, Report, Row, counts_as_covered};
 use crate::totals::{Fault, LedgerError, LedgerReader};
 
 const DAY: i64 = 86_400;
-/// Seconds that the badge looks back for a finished period.
-const BADGE_SPAN: i64 = 40 * DAY;
+/// Span in which the newest finished period is looked for, in seconds.
+const LOOK_BACK: i64 = 40 * DAY;
+/// Greatest age of a period on the badge, in seconds; a longer period may be as old as its length.
+const BADGE_AGE: i64 = 7 * DAY;
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 pub(super) const JSON: &str = "application/json";
@@ -205,30 +207,46 @@ impl Pages {
         })
     }
 
-    /// The installations of the last finished period, in the format of shields.io's endpoint badge.
+    /// The installations of the newest covered period, in the format of shields.io's endpoint badge.
     pub fn badge(&self, target: &str, now: i64) -> Answer {
         let by = Parameters::of(target).by();
         if by.as_deref().is_ok_and(|by| by != "all") {
             return NoPage::Asked("by: expected all".to_owned()).answer();
         }
-        let made = self.installations(now).map_err(NoPage::Ledger);
-        made.map_or_else(NoPage::answer, |total| data(JSON, badge(total)))
+        let made = self.newest(now).map_err(NoPage::Ledger);
+        made.map_or_else(NoPage::answer, |newest| data(JSON, badge(newest.covered)))
     }
 
-    /// The installations of the last finished period, if that is known.
-    pub(super) fn installations(&self, now: i64) -> Result<Option<f64>, LedgerError> {
+    /// The newest totals.
+    pub(super) fn newest(&self, now: i64) -> Result<Newest, LedgerError> {
         let ledger = LedgerReader::open(&self.ledger)?;
         let by = "all".to_owned();
         let report = ledger.report(&Query {
             by,
-            from: now - BADGE_SPAN,
+            from: now - LOOK_BACK,
             to: now,
             every: Every::Period,
             now,
         })?;
-        let finished = report.rows.iter().rfind(|row| row.finished);
-        Ok(finished.and_then(|row| row.total))
+        let finished = || report.rows.iter().rev().filter(|row| row.finished);
+        let oldest = now - BADGE_AGE.max(report.query_period_seconds as i64);
+        let is_recent = |row: &&Row| row.start + row.seconds as i64 >= oldest;
+        let is_covered = |row: &&Row| counts_as_covered(row.seconds, row.covered_seconds);
+        let mut covered = finished().filter(is_recent).filter(is_covered);
+        Ok(Newest {
+            last_is_known: finished().next().is_some_and(|row| row.total.is_some()),
+            covered: covered.find_map(|row| row.total),
+        })
     }
+}
+
+/// The newest totals of finished periods.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Newest {
+    /// Whether the total of the last finished period is known.
+    pub last_is_known: bool,
+    /// Total of the newest covered period that is recent enough for a badge.
+    pub covered: Option<f64>,
 }
 
 /// The JSON of an endpoint badge: <https://shields.io/badges/endpoint-badge>.

@@ -54,11 +54,11 @@ impl PublicPages {
             let target = format!("/?{}", range.query);
             prepared.push(Arc::new(Prepared::new(target, HTML, html.into_bytes())));
         }
-        let total = pages.installations(now)?;
-        let badge = Prepared::new(BADGE.to_owned(), JSON, badge(total));
+        let newest = pages.newest(now)?;
+        let badge = Prepared::new(BADGE.to_owned(), JSON, badge(newest.covered));
         prepared.push(Arc::new(badge));
         self.0.store(Arc::new(prepared));
-        Ok(total.is_some())
+        Ok(newest.last_is_known)
     }
 
     /// The answer to a request for the page or the badge. A target without a page of its own gets the usual range,

@@ -8,8 +8,8 @@ use super::plot::{HEIGHT, Mark, Plot, WIDTH, line, percent};
 use super::scale::{Scale, moment};
 use super::series::known_stretches;
 use super::{Release, Shown, figures, value};
-use crate::totals::overview::values;
-use crate::totals::report::{Report, Row};
+use crate::totals::overview::Dimension;
+use crate::totals::report::{Every, Report, Row};
 
 const DAY: i64 = 86_400;
 /// Days after a release that are shown; later, installations move to its successor.
@@ -23,12 +23,14 @@ const BETWEEN_NAMES: f64 = 14.0;
 
 /// The section, which is empty if no release has a known share.
 pub fn cards(shown: &Shown<'_>, palette: &Palette) -> Markup {
-    let Some(spread) = &shown.overview.spread else {
+    let overview = shown.overview;
+    let (Some(spread), Some(versions)) = (&overview.spread, overview.dimension("app_version"))
+    else {
         return html! {};
     };
     let curves: Vec<Curve<'_>> = last(shown)
         .into_iter()
-        .map(|release| Curve::of(release, spread, palette))
+        .map(|release| Curve::of(release, versions, spread, palette))
         .collect();
     let curves: Vec<Curve<'_>> = curves
         .into_iter()
@@ -109,7 +111,12 @@ struct Curve<'a> {
 }
 
 impl<'a> Curve<'a> {
-    fn of(release: &'a Release, spread: &Report, palette: &Palette) -> Curve<'a> {
+    fn of(
+        release: &'a Release,
+        versions: &Dimension,
+        spread: &Report,
+        palette: &Palette,
+    ) -> Curve<'a> {
         let day_of = |moment: i64| (moment.div_euclid(DAY)) - release.date.div_euclid(DAY);
         let since = spread
             .rows
@@ -119,7 +126,7 @@ impl<'a> Curve<'a> {
         for row in since {
             let day = usize::try_from(day_of(row.start)).unwrap_or_default();
             shares.resize(day + 1, None);
-            shares[day] = share(row, release);
+            shares[day] = share(versions, row, release);
         }
         while shares.last() == Some(&None) {
             shares.pop();
@@ -140,12 +147,10 @@ impl<'a> Curve<'a> {
     }
 }
 
-fn share(row: &Row, release: &Release) -> Option<f64> {
+fn share(versions: &Dimension, row: &Row, release: &Release) -> Option<f64> {
     let total = row.total.filter(|total| *total > 0.0)?;
-    let on_it = values(row)
-        .iter()
-        .filter(|one| is_release(&one.value, release));
-    Some((on_it.map(|one| one.total).sum::<f64>() / total).min(1.0))
+    let on_it = versions.figure(row, Every::Days(1), |value| is_release(value, release))?;
+    Some((on_it / total).min(1.0))
 }
 
 fn plot<'a>(curves: &[Curve<'_>], days: usize) -> Plot<'a> {

@@ -44,7 +44,10 @@ pub fn share(part: f64, whole: f64) -> String {
     if whole <= 0.0 || !part.is_finite() {
         return UNKNOWN.to_owned();
     }
-    format!("{:.1}{NO_BREAK}%", part / whole * 100.0)
+    let percent = part / whole * 100.0;
+    // A sum of nothing is -0.0, and rounding errors of means can be negative; neither has a sign.
+    let percent = if percent.abs() < 0.05 { 0.0 } else { percent };
+    format!("{percent:.1}{NO_BREAK}%")
 }
 
 /// A figure for an axis or a badge, like `47.9k` or `1.2M`.
@@ -154,6 +157,9 @@ mod tests {
             (share(1.0, 3.0), share(1.0, 0.0)),
             ("33.3\u{a0}%".to_owned(), "·".to_owned())
         );
+        for part in [0.0, -0.0, -1e-9] {
+            assert_eq!(share(part, 3.0), "0.0\u{a0}%");
+        }
         for (figure, text) in [
             (0.0, "0"),
             (0.25, "0.25"),

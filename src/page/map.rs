@@ -61,10 +61,10 @@ pub fn cards(shown: &Shown<'_>) -> Markup {
     html! {
         @if let Some(countries) = countries {
             (Card::new("where", Width::Wide, html! { "Where" }, world(totals, whole)).data("country").markup(shown))
-            (Card::new("countries", Width::Narrow, html! { "Countries" }, table::places(countries, &names)).markup(shown))
+            (Card::new("countries", Width::Narrow, html! { "Countries" }, table::places(shown, countries, &names)).markup(shown))
         }
         @if let Some(cities) = cities.filter(|cities| cities.current.as_ref().is_some_and(|row| !values(row).is_empty())) {
-            (Card::new("cities", Width::Full, html! { "Cities" }, table::places(cities, &names)).data("city").markup(shown))
+            (Card::new("cities", Width::Full, html! { "Cities" }, table::places(shown, cities, &names)).data("city").markup(shown))
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The figures of a report as series, one for each line or area of a chart.
 
-use crate::totals::format::figures::absent;
-use crate::totals::overview::{Dimension, values};
+use crate::totals::overview::Dimension;
 use crate::totals::report::{Every, Row};
 
 /// One value over time.
@@ -33,25 +32,16 @@ pub fn drawn(rows: &[Row], every: Every) -> &[Row] {
 
 /// One series for each of the shown values, in this order, and one for the rest of the totals if there is any.
 pub fn series(dimension: &Dimension, shown: &[String], every: Every) -> Vec<Series> {
-    let report = &dimension.over_time;
-    let rows = drawn(&report.rows, every);
+    let rows = drawn(&dimension.over_time.rows, every);
     let mut all: Vec<Series> = shown
         .iter()
         .map(|value| of(Some(value.clone()), rows.len()))
         .collect();
     let mut rest = of(None, rows.len());
     for row in rows {
-        let absent = absent(row, every, report.query_period_seconds);
         for one in &mut all {
-            let mut found = values(row)
-                .iter()
-                .filter(|value| Some(&value.value) == one.value.as_ref())
-                .peekable();
-            let figure = match found.peek() {
-                Some(_) => Some(found.map(|value| value.total).sum()),
-                None => absent,
-            };
-            one.figures.push(figure);
+            let is = |value: &str| Some(value) == one.value.as_deref();
+            one.figures.push(dimension.figure(row, every, is));
         }
         rest.figures.push(row.total.map(|total| {
             let known = all
@@ -105,6 +95,7 @@ mod tests {
             over_time: report("host_arch", rows),
             current: None,
             before: None,
+            is_limited: false,
         };
         let shown = ["a".to_owned(), "c".to_owned()];
         let figures: Vec<(String, Vec<Option<f64>>)> = series(&dimension, &shown, Every::Period)
@@ -120,6 +111,14 @@ mod tests {
             figures,
             expected.map(|(label, figures)| (label.to_owned(), figures.to_vec()))
         );
+        // `c` may be a part of the rest where rare values are added up as `other`.
+        let mut dimension = dimension;
+        dimension.is_limited = true;
+        let other = row(0, 10.0, vec![value("a", 6.0), value("other", 4.0)]);
+        dimension.over_time.rows[0] = other;
+        let all = series(&dimension, &shown, Every::Period);
+        assert_eq!(all[1].figures, [None, None, Some(0.0)]);
+        assert_eq!(all[2].figures, [Some(4.0), None, Some(0.0)]);
         assert_eq!(
             known_stretches([true, false, true, true].into_iter()),
             [0..1, 2..4]

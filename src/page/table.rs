@@ -11,10 +11,10 @@ use super::figures::{self, Change};
 use super::palette::{Palette, is_release};
 use super::plot::percent;
 use super::series::{Series, series};
-use super::{Release, Shown, value};
+use super::{Audience, Release, Shown, value};
 use crate::totals::overview::{Dimension, values};
 use crate::totals::public::OTHER;
-use crate::totals::report::{Row, ValueTotal};
+use crate::totals::report::{Every, Row, ValueTotal};
 
 /// Limit of the values in the list of all values.
 const MOST_VALUES: usize = 100;
@@ -70,21 +70,13 @@ fn rows<'a>(dimension: &Dimension, all: &'a [Series]) -> Vec<Line<'a>> {
     let named: Vec<&str> = all.iter().filter_map(|one| one.value.as_deref()).collect();
     let figure = |row: Option<&Row>, one: &Series| {
         let row = row?;
-        let total = row.total?;
-        let of = |value: &&ValueTotal| Some(value.value.as_str()) == one.value.as_deref();
-        let known = |value: &&ValueTotal| named.contains(&value.value.as_str());
-        Some(match one.value {
-            Some(_) => values(row).iter().filter(of).map(|value| value.total).sum(),
-            // All values without a row of their own, and check-ins without a value.
-            None => {
-                total
-                    - values(row)
-                        .iter()
-                        .filter(known)
-                        .map(|value| value.total)
-                        .sum::<f64>()
-            }
-        })
+        if let Some(value) = &one.value {
+            return dimension.figure(row, Every::Period, |other| other == value);
+        }
+        // All values without a row of their own, and check-ins without a value.
+        let known = values(row).iter();
+        let known = known.filter(|one| named.contains(&one.value.as_str()));
+        Some(row.total? - known.map(|one| one.total).sum::<f64>())
     };
     let line = |series| Line {
         series,
@@ -145,32 +137,41 @@ fn all(dimension: &Dimension) -> Markup {
 }
 
 /// A table of places, the one with the most installations first; `countries` has the names of countries by code.
-pub fn places(dimension: &Dimension, countries: &HashMap<String, String>) -> Markup {
+pub fn places(
+    shown: &Shown<'_>,
+    dimension: &Dimension,
+    countries: &HashMap<String, String>,
+) -> Markup {
     let Some(current) = &dimension.current else {
-        return html! { p.note { "No finished period yet." } };
+        let reason = match shown.overview.finished {
+            Some(_) => "The last period is not known: the server did not cover all of it.",
+            None => "No period is over yet.",
+        };
+        return html! { p.note { (reason) } };
     };
-    let places = values(current).iter().filter(|one| one.value != OTHER);
-    let places: Vec<&ValueTotal> = places.collect();
-    let Some(first) = places.first() else {
-        return html! { p.note { "No check-in of the last period had a place." } };
-    };
-    let greatest = first.total.max(1.0);
+    let (other, places): (Vec<&ValueTotal>, Vec<&ValueTotal>) =
+        values(current).iter().partition(|one| one.value == OTHER);
+    let rows = || places.iter().take(PLACES).chain(&other);
+    let greatest = rows().map(|place| place.total).fold(1.0, f64::max);
     let bar = |place: &ValueTotal| {
         let width = percent(place.total / greatest);
         html! { td.trend { svg.bar aria-hidden="true" { rect width=(width) height="6" y="6" rx="3" {} } } }
     };
     let cells = |place: &ValueTotal| place_cells(place, current, countries);
     html! {
-        table.places {
-            thead { tr {
-                th scope="col" { span.unseen { "place" } }
-                th scope="col" { "now" }
-                th scope="col" { "share" }
-                th.trend scope="col" { span.unseen { "share as a bar" } }
-            } }
-            tbody { @for place in places.iter().take(PLACES) {
-                tr data-dimension=(dimension.name) data-value=(place.value) { (cells(place)) (bar(place)) }
-            } }
+        @if places.is_empty() { p.note { (no_places(shown, dimension, !other.is_empty())) } }
+        @if rows().next().is_some() {
+            table.places {
+                thead { tr {
+                    th scope="col" { span.unseen { "place" } }
+                    th scope="col" { "now" }
+                    th scope="col" { "share" }
+                    th.trend scope="col" { span.unseen { "share as a bar" } }
+                } }
+                tbody { @for place in rows() {
+                    tr data-dimension=(dimension.name) data-value=(place.value) { (cells(place)) (bar(place)) }
+                } }
+            }
         }
         @if places.len() > PLACES {
             details.behind {
@@ -180,6 +181,21 @@ pub fn places(dimension: &Dimension, countries: &HashMap<String, String>) -> Mar
                 } } }
             }
         }
+    }
+}
+
+/// The reason why a table of places has none; `are_rare` if some places have too few installations to be shown.
+fn no_places(shown: &Shown<'_>, dimension: &Dimension, are_rare: bool) -> String {
+    let place = if dimension.name == "city" {
+        "city"
+    } else {
+        "country"
+    };
+    match shown.audience {
+        Audience::Public { least } if are_rare => {
+            format!("No {place} has at least {least} installations.")
+        }
+        _ => "No check-in of the last period had a place.".to_owned(),
     }
 }
 

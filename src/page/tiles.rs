@@ -6,7 +6,8 @@ use super::figures::{self, Change};
 use super::palette::is_release;
 use super::scale::{moment, written};
 use super::{Release, Shown, value};
-use crate::totals::overview::values;
+use crate::totals::format::figures::coverage_note;
+use crate::totals::report::{Every, Row};
 use crate::units::duration::short;
 
 const DAY: i64 = 86_400;
@@ -19,7 +20,7 @@ pub fn tiles(shown: &Shown<'_>) -> Markup {
     html! {
         div.tiles {
             (tile("now", "Installations now", &figures::known(now), &match finished {
-                Some(row) => format!("last full {}, {}", period(row.seconds), span(row.start, row.seconds)),
+                Some(row) => last_full(row),
                 None => "no period is over yet".to_owned(),
             }))
             (running(shown))
@@ -28,6 +29,13 @@ pub fn tiles(shown: &Shown<'_>) -> Markup {
             (latest(shown))
         }
     }
+}
+
+/// The last finished period, with its coverage if that is not complete.
+fn last_full(row: &Row) -> String {
+    let note = coverage_note(row, Every::Period);
+    let (length, span) = (period(row.seconds), span(row.start, row.seconds));
+    format!("last full {length}, {span}{note}")
 }
 
 fn tile(id: &str, title: &str, figure: &str, below: &str) -> Markup {
@@ -46,13 +54,7 @@ fn running(shown: &Shown<'_>) -> Markup {
         minutes @ 0..120 => format!("{minutes} minutes in"),
         _ => format!("{} in", short(passed - passed % 60)),
     };
-    // An unknown total is shown as 0: the tile does not distinguish it from a period without check-ins so far.
-    tile(
-        "running",
-        &title,
-        &figures::count(row.total.unwrap_or_default()),
-        &passed,
-    )
+    tile("running", &title, &figures::known(row.total), &passed)
 }
 
 fn change(id: &str, title: &str, now: Option<f64>, before: Option<f64>) -> Markup {
@@ -82,11 +84,10 @@ fn latest(shown: &Shown<'_>) -> Markup {
         1 => format!("{}, out for a day", value::text(&newest.name)),
         days => format!("{}, out for {days} days", value::text(&newest.name)),
     };
+    let is_latest = |value: &str| latest.iter().any(|release| is_release(value, release));
     let share = versions.current.as_ref().and_then(|row| {
-        let on_it = values(row)
-            .iter()
-            .filter(|one| latest.iter().any(|release| is_release(&one.value, release)));
-        Some(figures::share(on_it.map(|one| one.total).sum(), row.total?))
+        let on_it = versions.figure(row, Every::Period, is_latest)?;
+        Some(figures::share(on_it, row.total?))
     });
     tile(
         "latest",

@@ -5,7 +5,8 @@
 //! never has them.
 
 use super::asked::Asked;
-use super::public::Least;
+use super::format::figures::absent;
+use super::public::{Least, OTHER};
 use super::report::{Every, Part, Query, Report, Row};
 use super::values::{ALL, APP_VERSION, CITIES, COUNTRIES};
 use super::{LedgerError, LedgerReader};
@@ -48,7 +49,7 @@ pub struct Overview {
     pub is_empty: bool,
     /// All check-ins over the span.
     pub all: Report,
-    /// Last finished period, if its total is known.
+    /// Last finished period; its total may be unknown.
     pub finished: Option<Row>,
     /// Current period, not finished yet.
     pub running: Option<Row>,
@@ -72,10 +73,12 @@ pub struct Dimension {
     pub name: String,
     /// Report over the span; without rows for places, because the page shows only their last period.
     pub over_time: Report,
-    /// Row of the period that tables show: the last finished one, or the current one if none is finished.
+    /// Row of the period that tables show: the last finished one if that is known, else the current one.
     pub current: Option<Row>,
     /// Row of the period 30 days before the last finished one.
     pub before: Option<Row>,
+    /// Whether rare values are added up as `other`.
+    pub is_limited: bool,
 }
 
 impl Overview {
@@ -87,22 +90,22 @@ impl Overview {
         };
         let reading = Reading { ledger, wanted };
         let recent = reading.recent()?;
-        let last = recent.rows.iter().rfind(|row| row.finished);
-        let finished = last.filter(|row| row.total.is_some()).cloned();
+        let finished = recent.rows.iter().rfind(|row| row.finished).cloned();
+        let known_last = finished.as_ref().filter(|row| row.total.is_some());
         let running = recent.rows.iter().rfind(|row| !row.finished).cloned();
         let period_seconds = recent.query_period_seconds;
         let every = grain(asked, period_seconds as i64);
         let all = reading.over(ALL, asked, every)?;
         let total_before = |days| -> Result<Option<f64>, LedgerError> {
-            let before = reading.before(ALL, finished.as_ref(), days)?;
+            let before = reading.before(ALL, known_last, days)?;
             Ok(before.and_then(|row| row.total))
         };
         let (week_before, month_before) = (total_before(7)?, total_before(30)?);
         let (shown, not_shown) = reading.names()?;
-        let current = finished.as_ref().or(running.as_ref());
+        let current = known_last.or(running.as_ref());
         let mut dimensions = Vec::new();
         for name in shown {
-            dimensions.push(reading.dimension(name, asked, every, current, finished.as_ref())?);
+            dimensions.push(reading.dimension(name, asked, every, current, known_last)?);
         }
         let spread = match wanted.spread_since {
             Some(from) if dimensions.iter().any(|one| one.name == APP_VERSION) => {
@@ -134,6 +137,22 @@ impl Overview {
 
     pub fn dimension(&self, name: &str) -> Option<&Dimension> {
         self.dimensions.iter().find(|one| one.name == name)
+    }
+}
+
+impl Dimension {
+    /// Figure of the row's values that `is` accepts. Without such a value it is zero if the row shows that there was
+    /// none, and otherwise unknown: where rare values are limited, it may be a part of `other`.
+    pub fn figure(&self, row: &Row, every: Every, is: impl Fn(&str) -> bool) -> Option<f64> {
+        let found = values(row).iter().filter(|one| is(&one.value));
+        let mut found = found.map(|one| one.total).peekable();
+        if found.peek().is_some() {
+            return Some(found.sum());
+        }
+        if self.is_limited && values(row).iter().any(|one| one.value == OTHER) {
+            return None;
+        }
+        absent(row, every, self.over_time.query_period_seconds)
     }
 }
 
@@ -201,6 +220,7 @@ impl Reading<'_> {
                 .transpose()?
                 .flatten(),
             before: self.before(&name, finished, 30)?,
+            is_limited: self.wanted.least.is_some(),
             over_time,
             name,
         })

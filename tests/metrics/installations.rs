@@ -52,11 +52,20 @@ fn the_last_finished_period_is_shown_and_the_rarest_values_are_other() {
         ("installations{app_version=\"other\"}", 5.0),
         ("installations{host_arch=\"a\\\" b\"}", 10.0),
         ("installations_period_end_seconds", end as f64),
+        ("installations_period_coverage", 0.0),
     ] {
         assert_eq!(value(&page, series), expected, "{series}\n{page}");
     }
     assert!(!page.contains("v1.2.0"), "{page}");
     promtool_agrees(&page);
+    // As if the server had covered half of the period.
+    let ledger = crate::support::account::state(&scratch).join("totals.db");
+    let ledger = rusqlite::Connection::open(&ledger).unwrap();
+    ledger.busy_timeout(NOTICED).unwrap();
+    let sql = "UPDATE period SET present_ms = seconds * 500 WHERE start = ?";
+    ledger.execute(sql, (end - HOUR,)).unwrap();
+    let page = get(&metrics).1;
+    assert_eq!(value(&page, "installations_period_coverage"), 0.5, "{page}");
     server.terminate();
 }
 

@@ -1,7 +1,7 @@
 //! The downloads of the page. If these tests fail, a download differs from the output of `report`, or an error echoes
 //! text from the request.
 
-use super::Shown;
+use super::{HOUR, Shown};
 use crate::support::server::{APPLICATION, run};
 
 const LINES: [(&str, &[usize]); 2] = [
@@ -95,12 +95,26 @@ fn an_invalid_request_gets_a_reason_and_is_never_echoed() {
 }
 
 #[test]
-fn a_badge_shows_the_last_finished_period() {
+fn a_badge_shows_the_newest_covered_period_and_the_page_how_much_of_the_last_one_is_covered() {
     let shown = Shown::new(|server| server, &LINES);
-    for target in ["/badge.json", "/badge.json?by=all"] {
-        let badge = serde_json::json!({"schemaVersion": 1, "label": "installations", "message": "1.2k", "color": "blue"});
-        assert_eq!(shown.get(target).json(), badge);
-    }
+    let badge = |message: &str, color: &str| {
+        let badge = serde_json::json!({"schemaVersion": 1, "label": "installations", "message": message, "color": color});
+        for target in ["/badge.json", "/badge.json?by=all"] {
+            assert_eq!(shown.get(target).json(), badge);
+        }
+    };
+    let note = "; the server covered 0% of it</p>";
+    // The server was not running when these check-ins came in.
+    badge("unknown", "lightgrey");
+    assert!(shown.get("/").text().contains(note));
+    let now = jiff::Timestamp::now().as_second();
+    let last = now - now.rem_euclid(HOUR) - HOUR;
+    shown.cover(last);
+    badge("4", "blue");
+    assert!(shown.get("/").text().contains(note));
+    shown.cover(now);
+    badge("1.2k", "blue");
+    assert!(!shown.get("/").text().contains("the server covered"));
     assert_eq!(shown.get("/badge.json?by=country").status, 400);
     shown.server.terminate();
     let empty = Shown::new(|server| server, &[]);

@@ -26,15 +26,19 @@ const LINES: [(&str, &[usize]); 4] = [
 ];
 
 fn public() -> Shown {
-    let shown = Shown::new(
-        |server| server.arg("--public-page", "app_version, country"),
-        &LINES,
-    );
+    public_with("app_version, country", &LINES, "60")
+}
+
+/// A server with a public page of covered hours; `badge` is the total of the last one.
+fn public_with(dimensions: &str, lines: &[(&str, &[usize])], badge: &str) -> Shown {
+    let shown = Shown::new(|server| server.arg("--public-page", dimensions), lines);
+    shown.cover(i64::MAX);
     let address = shown.server.addr().clone();
     // The page is prepared at the start, before all records are counted, and then once a minute.
     wait_for(COUNTED * 5, "the public page", || {
         let page = get(&address, "/", &[]);
-        page.status == 200 && page.text().contains("data-value=\"v1.1.0\"")
+        let is_counted = page.status == 200 && page.text().contains("tr data-dimension");
+        is_counted && get(&address, "/badge.json", &[]).json()["message"] == badge
     });
     shown
 }
@@ -93,6 +97,55 @@ fn it_shows_only_the_chosen_dimensions_and_no_value_of_few_installations() {
         get(&address, "/", &[("If-None-Match", "\"other\"")]).status,
         200
     );
+    shown.server.terminate();
+}
+
+#[test]
+fn places_with_few_installations_are_a_row_of_the_table() {
+    let bern = "app_version=v1.1.0,city=Bern,country=Switzerland,country_isocode=CH value=1i";
+    let basel = "app_version=v1.1.0,city=Basel,country=Switzerland,country_isocode=CH value=1i";
+    let nuuk = "app_version=v1.1.0,city=Nuuk,country=Greenland,country_isocode=GL value=1i";
+    let lines: [(&str, &[usize]); 3] = [(bern, &[4]), (basel, &[4]), (nuuk, &[2])];
+    let shown = public_with("country, city", &lines, "10");
+    let page = get(shown.server.addr(), "/", &[]).text();
+    let of = |id: &str| {
+        let section = page.split(&format!("id=\"{id}\"")).nth(1).unwrap();
+        section.split("</section>").next().unwrap().to_owned()
+    };
+    let countries = of("countries");
+    for (value, now, share) in [("CH", 8, "80.0"), ("other", 2, "20.0")] {
+        let row = countries.split(&format!("data-value=\"{value}\"")).nth(1);
+        let cells = format!("<td class=\"now\">{now}</td><td class=\"share\">{share}\u{a0}%</td>");
+        assert!(row.is_some_and(|row| row.contains(&cells)), "{countries}");
+    }
+    let cities = of("cities");
+    assert!(
+        cities.contains("No city has at least 5 installations."),
+        "{cities}"
+    );
+    assert!(!cities.contains("had a place"), "{cities}");
+    assert!(cities.contains("<td class=\"now\">10</td>"), "{cities}");
+    shown.server.terminate();
+}
+
+#[test]
+fn a_value_that_may_be_a_part_of_other_is_unknown_and_never_zero() {
+    let lines: [(&str, &[usize]); 3] = [
+        ("app_version=v1.1.0 value=1i", &[20, 20]),
+        // Tagged neither as a release nor over the limit in the last hour.
+        ("app_version=v9.sometimes value=1i", &[3, 8]),
+        ("app_version=v9.secret value=1i", &[4, 4]),
+    ];
+    let shown = public_with("app_version", &lines, "27");
+    let page = get(shown.server.addr(), "/", &[]).text();
+    assert!(!page.contains("secret"), "{page}");
+    let row = page.split("data-value=\"v9.sometimes\"").nth(1).unwrap();
+    let row = row.split("</tr>").next().unwrap();
+    let cells = "<td class=\"now\">·</td><td class=\"share\">·</td>";
+    assert!(row.contains(cells), "{row}");
+    // Columns: all, v1.1.0, v9.sometimes, other.
+    let figures = "<td>27<td>20<td>·<td>7";
+    assert!(page.contains(figures), "{figures} is not in {page}");
     shown.server.terminate();
 }
 

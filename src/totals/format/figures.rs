@@ -36,6 +36,20 @@ pub fn is_comparable(row: &Row, every: Every, query_period: u64) -> bool {
     row.total.is_some() && (covered || is_mean(row, every, query_period))
 }
 
+/// Text to append to the time of a row: its coverage, or nothing if the row is wholly covered.
+pub fn coverage_note(row: &Row, every: Every) -> String {
+    let seconds = row.seconds.max(1);
+    let percent = row.covered_seconds.saturating_mul(100) / seconds;
+    match (row.total, every) {
+        (None, _) => "; not known, the server did not cover all of it".to_owned(),
+        (Some(_), _) if row.covered_seconds >= row.seconds => String::new(),
+        (Some(_), Every::Period) => format!("; the server covered {percent}% of it"),
+        (Some(_), Every::Hours(_) | Every::Days(_)) => {
+            format!("; the server covered {percent}% of the time")
+        }
+    }
+}
+
 /// Whether the row is a mean over periods; kept days are means even if the report is by period.
 fn is_mean(row: &Row, every: Every, query_period: u64) -> bool {
     const DAY: u64 = 86_400;

@@ -10,6 +10,7 @@ use cell::{fit, pad, width};
 use lines::{Change, Line, Rows, lines};
 use spark::GAP;
 
+use crate::totals::format::figures::coverage_note;
 use crate::totals::report::{Every, Report, Row};
 use crate::units::date::rfc3339;
 use crate::units::duration::short;
@@ -204,7 +205,7 @@ impl Text<'_> {
             Some(last) => notes.push(format!(
                 "{now}: {}{}",
                 between(last),
-                coverage(last, self.every)
+                coverage_note(last, self.every)
             )),
         }
         if let Some(running) = row(rows.running) {
@@ -302,20 +303,6 @@ fn between(row: &Row) -> String {
         _ => end,
     };
     format!("{start} to {end} UTC")
-}
-
-/// The coverage of a row, if it is not complete.
-fn coverage(row: &Row, every: Every) -> String {
-    let seconds = row.seconds.max(1);
-    let percent = row.covered_seconds.saturating_mul(100) / seconds;
-    match (row.total, every) {
-        (None, _) => "; not known, the server did not cover all of it".to_owned(),
-        (Some(_), _) if row.covered_seconds >= row.seconds => String::new(),
-        (Some(_), Every::Period) => format!("; the server covered {percent}% of it"),
-        (Some(_), Every::Hours(_) | Every::Days(_)) => {
-            format!("; the server covered {percent}% of the time")
-        }
-    }
 }
 
 #[cfg(test)]
