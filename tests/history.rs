@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::account::spool;
 use crate::support::influx::Influx;
-use crate::support::scratch::Scratch;
+use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{DATABASE, Ended, Running, Server, run};
 use crate::support::wait_for;
 
@@ -16,6 +16,22 @@ const HOUR: i64 = 3600;
 /// The start of a day whose periods are still kept one by one, in seconds.
 fn start() -> i64 {
     (jiff::Timestamp::now().as_second() / 86_400 - 10) * 86_400
+}
+
+/// An empty ledger would be another application of the state directory, so that `report` would need a name.
+#[test]
+fn an_import_that_finds_nothing_in_influxdb_creates_no_ledger() {
+    let scratch = Scratch::new();
+    let influx = Influx::start(&scratch);
+    influx.query("", &format!("CREATE DATABASE {DATABASE}"));
+    fs::create_dir(scratch.join("state")).unwrap();
+    let (empty, closed) = (influx.url(), format!("http://127.0.0.1:{}", free_port()));
+    for (url, code) in [(empty, 0), (closed, 1)] {
+        let import = ["import-totals", "--influxdb-url", &url, NAME[0], NAME[1]];
+        let ended = command(&scratch, "state", &import);
+        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+        assert_eq!(fs::read_dir(scratch.join("state")).unwrap().count(), 0);
+    }
 }
 
 /// Runs a command on the state directory `state` of the scratch folder.

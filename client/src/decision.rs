@@ -23,8 +23,12 @@ pub enum Decision {
         to: Version,
     },
     /// There is a newer version, but the application's version is below its `minUpgradableVersion`.
+    ///
+    /// If `first` is `None`, the server lists no version that the application can be upgraded to. Then the application
+    /// should not start or offer an upgrade. It should tell the user that `then` exists, and where the publisher
+    /// describes an upgrade from old versions, for example with a link from [`extra_info`](Version::extra_info).
     StepNeeded {
-        /// The highest version that the application can be upgraded to now, if there is one.
+        /// The highest version below `then` that the application can be upgraded to now; `None` if there is none.
         first: Option<Version>,
         /// The latest supported version.
         then: Version,

@@ -2,6 +2,7 @@
 
 use super::command::{For, Name};
 use super::flag::{Flag, of, switch, value};
+use crate::totals::asked::REPORT_LAST;
 
 pub(super) const BY: Flag = of(
     For::Only(Name::Report),
@@ -20,7 +21,7 @@ pub(super) const LAST: Flag = of(
         "--last",
         "",
         "SPAN",
-        "30d",
+        REPORT_LAST,
         "the time before --to or now: 30d, 12h, 90m, 1d12h",
     ),
 );

@@ -9,11 +9,11 @@ use arc_swap::ArcSwap;
 
 use super::answer::Answer;
 use super::served::Served;
-use super::wanted::Parameters;
+use super::wanted::{OF_BADGE, OF_REPORT, PAGE_LAST, Parameters};
 use crate::config::Snapshot;
 use crate::metrics::Metrics;
 use crate::page::{self, Audience, RELEASES, Range, Release, RuleCounts, Shown};
-use crate::totals::asked::{Asked, Span};
+use crate::totals::asked::{self, Asked, Span};
 use crate::totals::format::{csv, json};
 use crate::totals::overview::{Overview, Wanted};
 use crate::totals::public::Least;
@@ -83,7 +83,7 @@ impl Pages {
     }
 
     fn try_page(&self, parameters: &Parameters, now: i64) -> Result<String, NoPage> {
-        let (asked, range) = parameters.span(now).map_err(NoPage::Asked)?;
+        let (asked, range) = parameters.span(PAGE_LAST, now).map_err(NoPage::Asked)?;
         let ledger = LedgerReader::open(&self.ledger)?;
         let left_out = ledger.left_out(now - 30 * DAY, now + 1)?;
         let rules = self.rules();
@@ -189,9 +189,11 @@ impl Pages {
     }
 
     fn report(&self, parameters: &Parameters, now: i64) -> Result<Report, NoPage> {
+        parameters.expect_only(OF_REPORT).map_err(NoPage::Asked)?;
         let by = parameters.by().map_err(NoPage::Asked)?;
         let every = parameters.every().map_err(NoPage::Asked)?;
-        let (asked, _) = parameters.span(now).map_err(NoPage::Asked)?;
+        let span = parameters.span(asked::REPORT_LAST, now);
+        let (asked, _) = span.map_err(NoPage::Asked)?;
         let ledger = LedgerReader::open(&self.ledger)?;
         let from = asked.within(asked.from, ledger.span()?);
         let report = ledger.report(&Query {
@@ -209,12 +211,16 @@ impl Pages {
 
     /// The installations of the newest covered period, in the format of shields.io's endpoint badge.
     pub fn badge(&self, target: &str, now: i64) -> Answer {
-        let by = Parameters::of(target).by();
-        if by.as_deref().is_ok_and(|by| by != "all") {
-            return NoPage::Asked("by: expected all".to_owned()).answer();
+        let made = self.try_badge(&Parameters::of(target), now);
+        made.map_or_else(NoPage::answer, |total| data(JSON, badge(total)))
+    }
+
+    fn try_badge(&self, parameters: &Parameters, now: i64) -> Result<Option<f64>, NoPage> {
+        parameters.expect_only(OF_BADGE).map_err(NoPage::Asked)?;
+        if parameters.by().map_err(NoPage::Asked)? != "all" {
+            return Err(NoPage::Asked("by: expected all".to_owned()));
         }
-        let made = self.newest(now).map_err(NoPage::Ledger);
-        made.map_or_else(NoPage::answer, |newest| data(JSON, badge(newest.covered)))
+        Ok(self.newest(now)?.covered)
     }
 
     /// The newest totals.

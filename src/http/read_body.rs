@@ -71,7 +71,7 @@ pub fn read_body(
 }
 
 /// The refusal of a body that cannot be parsed; if it has a Content-Encoding, the refusal says that none is supported.
-/// Bodies that can be parsed are answered even if the client names an encoding.
+/// Bodies that can be parsed are answered even if the client names an encoding, because the original answers them.
 pub fn unreadable(request: &Request, error: &BadRequest) -> Refusal {
     let encoding = request.headers().get("Content-Encoding");
     match encoding.map(|encoding| encoding.as_str().trim()) {

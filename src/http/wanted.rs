@@ -8,7 +8,12 @@ use crate::totals::report::Every;
 use crate::units::date::rfc3339;
 
 /// The range of a page whose URL has none.
-const DEFAULT_LAST: &str = "90d";
+pub const PAGE_LAST: &str = "90d";
+/// The parameters of a report; they have the names and the meaning of the flags of the command.
+pub const OF_REPORT: &[&str] = &["by", "last", "from", "to", "every"];
+pub const OF_BADGE: &[&str] = &["by"];
+/// Longest name of an unknown parameter that an error repeats, in bytes.
+const LONGEST_NAME: usize = 32;
 
 /// The decoded parameters of a request target. The last of a repeated one is used.
 #[derive(Debug, Default)]
@@ -46,24 +51,46 @@ impl Parameters {
         self.get(name).map(read).transpose()
     }
 
+    /// Refuses parameters that are not in `known`: a misspelled one would have no effect. The error repeats a name only
+    /// if it is a plain word.
+    pub fn expect_only(&self, known: &[&str]) -> Result<(), String> {
+        let is_unknown = |name: &&str| !known.contains(name);
+        let Some(name) = self
+            .0
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .find(is_unknown)
+        else {
+            return Ok(());
+        };
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        let found = match (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_word) {
+            true => name,
+            false => "a name that is not a plain word",
+        };
+        let expected = known.join(", ");
+        Err(format!(
+            "unknown parameter: found {found}, expected {expected}"
+        ))
+    }
+
+    /// What is counted; by default all check-ins, as for the command `report`.
     pub fn by(&self) -> Result<String, String> {
         let by = self.typed("by", asked::by)?;
-        by.ok_or_else(|| {
-            "by is missing: expected all, app_version, country, city, a tag or a field".to_owned()
-        })
+        Ok(by.unwrap_or_else(|| "all".to_owned()))
     }
 
     pub fn every(&self) -> Result<Every, String> {
         Ok(self.typed("every", asked::every)?.unwrap_or(Every::Period))
     }
 
-    /// The span, and its form in links. `now` is in seconds since 1970.
-    pub fn span(&self, now: i64) -> Result<(Asked, Range), String> {
+    /// The span, and its form in links; `default` is the `last` of a URL without one. `now` is in seconds since 1970.
+    pub fn span(&self, default: &str, now: i64) -> Result<(Asked, Range), String> {
         let from = self.typed("from", asked::moment)?;
         let to = self.typed("to", asked::moment)?;
         let end = to.map_or_else(String::new, |to| format!("&to={}", rfc3339(to)));
         let Some(from) = from else {
-            let last = self.get("last").unwrap_or(DEFAULT_LAST);
+            let last = self.get("last").unwrap_or(default);
             let seconds =
                 asked::last(last).map_err(|expected| format!("last: expected {expected}"))?;
             let is_named = |(_, range): &(&str, &str)| *range == last && to.is_none();
@@ -92,7 +119,7 @@ mod tests {
     use super::*;
 
     fn span(target: &str) -> Result<(i64, i64, String, Option<&'static str>), String> {
-        let (asked, range) = Parameters::of(target).span(1_000_000_000)?;
+        let (asked, range) = Parameters::of(target).span(PAGE_LAST, 1_000_000_000)?;
         Ok((asked.from, asked.to, range.query, range.name))
     }
 
@@ -131,18 +158,33 @@ mod tests {
     }
 
     #[test]
-    fn a_report_needs_to_know_by_what() {
-        assert_eq!(
-            Parameters::of("/report.csv?by=country").by(),
-            Ok("country".to_owned())
-        );
-        assert!(Parameters::of("/report.csv").by().is_err());
-        assert!(
-            Parameters::of("/report.csv?by=%3Cscript%3E")
-                .by()
-                .is_err_and(|error| !error.contains('<'))
-        );
+    fn a_report_is_by_all_unless_something_else_is_named() {
+        let by = |target| Parameters::of(target).by();
+        assert_eq!(by("/report.csv"), Ok("all".to_owned()));
+        assert_eq!(by("/report.csv?by=country"), Ok("country".to_owned()));
+        assert!(by("/report.csv?by=").is_err());
+        assert!(by("/report.csv?by=%3Cscript%3E").is_err_and(|error| !error.contains('<')));
         assert_eq!(Parameters::of("/?every=7d").every(), Ok(Every::Days(7)));
         assert!(Parameters::of("/?every=0").every().is_err());
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_named_if_it_is_a_plain_word() {
+        let checked = |target| Parameters::of(target).expect_only(OF_REPORT);
+        assert_eq!(checked("/report.csv"), Ok(()));
+        let all = "/report.csv?by=all&last=1d&from=2001-01-01&to=2001-01-02&every=1d";
+        assert_eq!(checked(all), Ok(()));
+        let expected = "expected by, last, from, to, every";
+        for (target, found) in [
+            ("/?by=all&lsat=1d", "lsat"),
+            ("/?Last=1d", "Last"),
+            ("/?%3Cb%3E", "a name that is not a plain word"),
+            ("/?=1d", "a name that is not a plain word"),
+        ] {
+            let error = format!("unknown parameter: found {found}, {expected}");
+            assert_eq!(checked(target), Err(error), "{target}");
+        }
+        let long = format!("/?{}", "x".repeat(33));
+        assert!(checked(&long).is_err_and(|error| !error.contains("xx")));
     }
 }

@@ -38,11 +38,12 @@ struct Period {
     values: BTreeMap<(String, String), i64>,
 }
 
-/// Imports all periods, with a progress line on standard error for each span.
-pub fn run(source: &Source<'_>, importer: &mut Importer) -> Result<(), ReportError> {
-    let Some((first, last)) = source.bounds()? else {
-        return Ok(());
-    };
+/// Imports the periods from the first to the last, with a progress line on standard error for each span.
+pub fn run(
+    source: &Source<'_>,
+    (first, last): (i64, i64),
+    importer: &mut Importer,
+) -> Result<(), ReportError> {
     let mut before = None;
     let mut number = 0_u64;
     let mut from = first;
@@ -96,7 +97,7 @@ fn entry(start: i64, seconds: i64, period: Period) -> Entry {
 
 impl Source<'_> {
     /// The first and the last period that InfluxDB has, in seconds since 1970.
-    fn bounds(&self) -> Result<Option<(i64, i64)>, ReportError> {
+    pub fn bounds(&self) -> Result<Option<(i64, i64)>, ReportError> {
         let end = |function: &str| -> Result<Option<i64>, ReportError> {
             let statement = format!("SELECT {function}(\"total\") FROM {}", quoted(ALL));
             let series = self.query(&statement)?;

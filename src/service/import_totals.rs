@@ -70,14 +70,19 @@ fn from_influx(source: &InfluxSource, options: &ImportOptions) -> Result<(), Rep
         true => options.state.instance().unwrap_or_default(),
         false => String::new(),
     };
-    let mut importer = Importer::open(&options.opening, "influxdb")?;
     let source = import_influx::Source {
         influx,
         tags: &source.tags,
         instance: &instance,
         seconds: i64::try_from(options.opening.query_period.seconds()).unwrap_or(i64::MAX),
     };
-    import_influx::run(&source, &mut importer)?;
+    // Asked before the ledger is opened: without any totals no ledger must be created, because it would be another
+    // application of the state directory.
+    let Some(bounds) = source.bounds()? else {
+        return show(Imported::default());
+    };
+    let mut importer = Importer::open(&options.opening, "influxdb")?;
+    import_influx::run(&source, bounds, &mut importer)?;
     show(importer.finish()?)
 }
 

@@ -9,6 +9,9 @@ use crate::units::duration::parse_span;
 /// Dimensions by which every check-in is counted, besides extra tags and fields.
 pub const OF_EVERY_CHECK_IN: [&str; 4] = [ALL, APP_VERSION, COUNTRIES, CITIES];
 
+/// The span of a report for which none is given.
+pub const REPORT_LAST: &str = "30d";
+
 const HOUR: u64 = 3_600;
 const DAY: u64 = 86_400;
 /// A thousand years, in seconds.

@@ -32,7 +32,6 @@ fn commands_in_the_documents_run() {
         ),
         ("http://127.0.0.1:8315".to_owned(), format!("http://{page}")),
         ("http://127.0.0.1:8086".to_owned(), influx.url()),
-        ("upgrade-responder-data/".to_owned(), "state/".to_owned()),
     ];
     let mut count = 0;
     let mut all = documents();
@@ -48,15 +47,23 @@ fn commands_in_the_documents_run() {
         }
     }
     assert!(count >= 12, "{count} commands found");
+    // No command has added a second application to the state directory: then this one would need its name.
+    run(
+        &scratch,
+        "upgrade-responder report --by app_version",
+        "after all documents",
+    );
     running.terminate();
 }
 
-/// The state after following the README: a server with the sample files, and the program in PATH.
+/// The state after following the README: a server with the sample files, its state in the default directory, and the
+/// program in PATH. No environment variable sets a flag, so each command has to have the flags that it needs.
 fn sandbox(scratch: &Scratch, influx: &Influx, page: &Address) -> Server {
     let program = env!("CARGO_BIN_EXE_upgrade-responder");
     fs::create_dir(scratch.join("bin")).unwrap();
     symlink(program, scratch.join("bin/upgrade-responder")).unwrap();
     symlink(root().join("examples"), scratch.join("examples")).unwrap();
+    symlink("state", scratch.join("upgrade-responder-data")).unwrap();
     let rules = fs::read_to_string(root().join("docs/rules.md")).unwrap();
     let example = rules
         .split("```json\n")
@@ -125,9 +132,6 @@ fn run(scratch: &Scratch, command: &str, document: &str) {
         std::env::var("PATH").unwrap()
     );
     shell.env("PATH", path);
-    shell.env("STATE_DIR", scratch.join("state"));
-    shell.env("APPLICATION_NAME", "sample");
-    shell.env("UPGRADE_RESPONSE_CONFIG", scratch.join("new.json"));
     // Repeated until it succeeds, because a check-in is counted a moment after its answer.
     wait_for(LIMIT, &format!("success of {document}: {command}"), || {
         let mut process = Process::start(scratch.path(), {

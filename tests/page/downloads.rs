@@ -57,10 +57,18 @@ fn csv_and_json_are_the_output_of_the_command() {
             }
         }
     }
+    // The defaults are those of the command.
+    let answer = shown.get(&format!("/report.csv?to={to}"));
     assert_eq!(
-        shown.get("/report.csv?by=all").headers.get("Content-Type"),
-        Some("text/csv; charset=utf-8")
+        (answer.status, answer.headers.get("Content-Type")),
+        (200, Some("text/csv; charset=utf-8"))
     );
+    assert_eq!(
+        answer.text(),
+        report(&shown, &["--to", &to, "--format", "csv"])
+    );
+    // Links from other sites may add parameters to the page.
+    assert_eq!(shown.get("/?utm_source=mail").status, 200);
     shown.server.terminate();
 }
 
@@ -68,7 +76,14 @@ fn csv_and_json_are_the_output_of_the_command() {
 fn an_invalid_request_gets_a_reason_and_is_never_echoed() {
     let shown = Shown::new(|server| server, &LINES);
     for (target, status, piece) in [
-        ("/report.csv", 400, "by is missing"),
+        (
+            "/report.csv?lsat=1d",
+            400,
+            "unknown parameter: found lsat, expected by, last, from, to, every",
+        ),
+        ("/report.json?%3Cb%3E=1", 400, "expected by, last, from"),
+        ("/badge.json?last=1d", 400, "found last, expected by"),
+        ("/badge.json?by=", 400, "app_version"),
         ("/report.json?by=nothing_counted", 400, "app_version"),
         ("/report.json?by=A%3Cb%3E", 400, "snake case"),
         ("/report.csv?by=all&every=7", 400, "whole hours or days"),
