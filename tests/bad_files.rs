@@ -10,6 +10,7 @@ use mmdb_writer::{Value, Writer};
 use rustix::process::geteuid;
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::support::account::spool;
 use crate::support::geodb;
 use crate::support::scratch::Scratch;
 use crate::support::server::{Ended, Server};
@@ -161,6 +162,30 @@ fn a_state_directory_that_cannot_be_written_is_refused() {
             &["--state-dir", folder, "this process can write to"],
         );
     }
+}
+
+#[test]
+fn a_spool_of_another_owner_is_refused_with_advice_about_its_rights() {
+    let scratch = Scratch::new();
+    let mut server = Server::new(&scratch);
+    // The file of the lock stays writable.
+    drop(server.start().terminate());
+    let folder = spool(&scratch);
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o500)).unwrap();
+    if geteuid().is_root() {
+        server = server.under(&["setpriv", "--bounding-set", "-dac_override"]);
+    }
+    let path = folder.to_str().unwrap();
+    assert_refused(
+        &server,
+        &[
+            "--state-dir",
+            path,
+            "Permission denied",
+            "check owner and mode",
+        ],
+    );
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
 }
 
 #[test]
