@@ -12,7 +12,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::support::account::spool;
 use crate::support::geodb;
-use crate::support::scratch::Scratch;
+use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{Ended, Server};
 
 /// Requires that the start fails with status 78 and a message that contains all these texts.
@@ -202,6 +202,13 @@ fn an_address_that_cannot_be_used_is_refused() {
         &in_use,
         &[&format!("0.0.0.0:{port}"), "in use by another process"],
     );
+    let all = format!("0.0.0.0:{}", free_port());
+    let both = server.clone().arg("--listen", &all);
+    let both = both.arg("--metrics-listen", all.replace("0.0.0.0", "127.0.0.1"));
+    assert_refused(
+        &both,
+        &["(--metrics-listen)", "--listen or --port is 0.0.0.0:"],
+    );
     let in_use = server.clone().arg("--metrics-listen", &address);
     assert_refused(&in_use, &[&address, "(--metrics-listen)", "in use"]);
     let elsewhere = server.clone().arg("--listen", "203.0.113.1:8314");
@@ -219,7 +226,14 @@ fn an_address_that_cannot_be_used_is_refused() {
     assert_refused(&listen(&file), &["/file", "not a socket", "remove it"]);
     assert_eq!(fs::read(&file).unwrap(), b"precious");
     let below_nothing = scratch.join("missing/socket");
-    assert_refused(&listen(&below_nothing), &["missing/socket", "No such file"]);
+    assert_refused(
+        &listen(&below_nothing),
+        &[
+            "missing/socket",
+            "No such file",
+            "create the socket's directory",
+        ],
+    );
     let live = scratch.join("live");
     let _live = UnixListener::bind(&live).unwrap();
     assert_refused(&listen(&live), &["/live", "another process listens there"]);

@@ -309,7 +309,7 @@ fn the_history_in_influxdb_is_imported_without_this_servers_own_totals() {
         let message = format!("{imported} periods and days imported");
         assert!(ended.stdout.starts_with(&message), "{}", ended.stdout);
         assert!(
-            ended.stderr.contains("47 periods read, up to "),
+            ended.stderr.contains("periods read: 47, up to "),
             "{}",
             ended.stderr
         );

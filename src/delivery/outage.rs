@@ -184,7 +184,7 @@ fn jitter() -> f64 {
 fn repeated(times: Burst) -> String {
     match times.count {
         0 | 1 => String::new(),
-        _ => format!("failed {times} times; "),
+        _ => format!("failed {}; ", times.times()),
     }
 }
 

@@ -58,7 +58,7 @@ pub fn run(source: &Source<'_>, importer: &mut Importer) -> Result<(), ReportErr
                 .map_err(|error| ReportError::Ledger(error.to_string()))?;
             number += 1;
         }
-        eprintln!("{number} periods read, up to {}", rfc3339(to.min(last)));
+        eprintln!("periods read: {number}, up to {}", rfc3339(to.min(last)));
         from = to;
     }
     Ok(())
