@@ -142,6 +142,20 @@ pub struct Burst {
     pub since: Option<Duration>,
 }
 
+impl Burst {
+    /// The number as `once` or `3 times`.
+    pub fn times(self) -> String {
+        let times = match self.count {
+            1 => "once".to_owned(),
+            count => format!("{count} times"),
+        };
+        match self.since {
+            None => times,
+            Some(since) => format!("{times} in the last {} s", since.as_secs()),
+        }
+    }
+}
+
 impl std::fmt::Display for Burst {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.since {
@@ -161,10 +175,11 @@ mod tests {
         assert_eq!(throttle.tick(2).unwrap().to_string(), "2");
         assert!(throttle.tick(3).is_none());
         throttle.said = Instant::now().checked_sub(REPEAT_AFTER);
-        assert_eq!(
-            throttle.tick(1).unwrap().to_string(),
-            "4 (in the last 60 s)"
-        );
+        let burst = throttle.tick(1).unwrap();
+        assert_eq!(burst.to_string(), "4 (in the last 60 s)");
+        assert_eq!(burst.times(), "4 times in the last 60 s");
+        let first = Throttle::default().tick(1).unwrap();
+        assert_eq!(first.times(), "once");
         assert!(throttle.tick(1).is_none());
     }
 }

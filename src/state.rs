@@ -68,7 +68,31 @@ pub fn instance_of(directory: &Path) -> Option<String> {
     is_name(name).then(|| name.to_owned())
 }
 
+/// The action that can fix an error of reading or writing in the state directory, for the end of a message.
+pub fn disk_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "check that the server's user owns the directory and its files and can write to them"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "mount the file system writable, or repair the disk",
+        _ => "free disk space or repair the disk",
+    }
+}
+
 fn is_name(text: &str) -> bool {
     let sound = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     (1..=64).contains(&text.len()) && text.bytes().all(sound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_depends_on_the_error() {
+        let advice = |kind: io::ErrorKind| disk_advice(&kind.into());
+        assert!(advice(io::ErrorKind::PermissionDenied).contains("owns"));
+        assert!(advice(io::ErrorKind::ReadOnlyFilesystem).contains("mount"));
+        assert!(advice(io::ErrorKind::StorageFull).contains("free disk space"));
+    }
 }

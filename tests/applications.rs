@@ -102,7 +102,7 @@ fn new_application_writes_valid_files_and_overwrites_none() {
     );
     assert_eq!(nowhere.code, Some(78));
     assert!(
-        nowhere.stderr.contains("nowhere: No such file"),
+        nowhere.stderr.contains("nowhere: No such file") && nowhere.stderr.contains("--directory"),
         "{}",
         nowhere.stderr
     );

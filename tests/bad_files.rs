@@ -10,8 +10,9 @@ use mmdb_writer::{Value, Writer};
 use rustix::process::geteuid;
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::support::account::spool;
 use crate::support::geodb;
-use crate::support::scratch::Scratch;
+use crate::support::scratch::{Scratch, free_port};
 use crate::support::server::{Ended, Server};
 
 /// Requires that the start fails with status 78 and a message that contains all these texts.
@@ -164,6 +165,30 @@ fn a_state_directory_that_cannot_be_written_is_refused() {
 }
 
 #[test]
+fn a_spool_of_another_owner_is_refused_with_advice_about_its_rights() {
+    let scratch = Scratch::new();
+    let mut server = Server::new(&scratch);
+    // The file of the lock stays writable.
+    drop(server.start().terminate());
+    let folder = spool(&scratch);
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o500)).unwrap();
+    if geteuid().is_root() {
+        server = server.under(&["setpriv", "--bounding-set", "-dac_override"]);
+    }
+    let path = folder.to_str().unwrap();
+    assert_refused(
+        &server,
+        &[
+            "--state-dir",
+            path,
+            "Permission denied",
+            "check owner and mode",
+        ],
+    );
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
 fn an_address_that_cannot_be_used_is_refused() {
     let scratch = Scratch::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -176,6 +201,13 @@ fn an_address_that_cannot_be_used_is_refused() {
     assert_refused(
         &in_use,
         &[&format!("0.0.0.0:{port}"), "in use by another process"],
+    );
+    let all = format!("0.0.0.0:{}", free_port());
+    let both = server.clone().arg("--listen", &all);
+    let both = both.arg("--metrics-listen", all.replace("0.0.0.0", "127.0.0.1"));
+    assert_refused(
+        &both,
+        &["(--metrics-listen)", "--listen or --port is 0.0.0.0:"],
     );
     let in_use = server.clone().arg("--metrics-listen", &address);
     assert_refused(&in_use, &[&address, "(--metrics-listen)", "in use"]);
@@ -194,7 +226,14 @@ fn an_address_that_cannot_be_used_is_refused() {
     assert_refused(&listen(&file), &["/file", "not a socket", "remove it"]);
     assert_eq!(fs::read(&file).unwrap(), b"precious");
     let below_nothing = scratch.join("missing/socket");
-    assert_refused(&listen(&below_nothing), &["missing/socket", "No such file"]);
+    assert_refused(
+        &listen(&below_nothing),
+        &[
+            "missing/socket",
+            "No such file",
+            "create the socket's directory",
+        ],
+    );
     let live = scratch.join("live");
     let _live = UnixListener::bind(&live).unwrap();
     assert_refused(&listen(&live), &["/live", "another process listens there"]);

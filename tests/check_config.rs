@@ -273,7 +273,20 @@ fn online_it_checks_everything_that_the_server_needs_of_influxdb() {
         "--influxdb-url",
         format!("http://127.0.0.1:{}", free_port()),
     );
-    check(&away, online, 78, &[], &["is not reachable"]);
+    let refused =
+        "is not reachable: io: Connection refused (os error 111); make sure that InfluxDB runs";
+    check(&away, online, 78, &[], &[refused]);
+    let https = influx.url().replace("http://", "https://");
+    let https = as_user("owner", "sesame").arg("--influxdb-url", https);
+    check(&https, online, 78, &[], &["http:// instead of https://"]);
+    let unknown = as_user("owner", "sesame").arg("--influxdb-url", "http://nosuch.invalid:8086");
+    check(
+        &unknown,
+        online,
+        78,
+        &[],
+        &["the host name in --influxdb-url"],
+    );
     check(&away, &[], 0, &[], &[]);
 }
 

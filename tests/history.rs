@@ -175,6 +175,54 @@ fn reports_are_the_same_after_an_export_and_one_or_two_imports() {
 }
 
 #[test]
+fn rows_that_no_server_can_have_counted_are_refused_with_their_line() {
+    const HEAD: &str = "kind,start,seconds,covered_seconds,periods,dimension,type,value,name,country,total,least,\
+                        greatest,count,sum\n";
+    let scratch = Scratch::new();
+    fs::create_dir_all(scratch.join("state")).unwrap();
+    let import = |rows: &str| {
+        let file = scratch.write("rows.csv", format!("{HEAD}{rows}"));
+        let file = file.to_str().unwrap();
+        command(
+            &scratch,
+            "state",
+            &["import-totals", file, NAME[0], NAME[1]],
+        )
+    };
+    let all = "period,2026-01-01T00:00:00Z,3600,3600,1,all,,,,,5,5,5,,\n";
+    let v1 = "period,2026-01-01T00:00:00Z,3600,3600,1,app_version,tag,v1,,,";
+    let day = "day,2026-01-01T00:00:00Z,86400,86400,24,";
+    #[rustfmt::skip]
+    let rows: &[(String, &[&str])] = &[
+        ("period,9999-11-01T00:00:00Z,3600,3600,1,all,,,,,5,5,5,,\n".to_owned(),
+            &["line 2: start: found \"9999-11-01T00:00:00Z\"", "not after now"]),
+        (all.replace(",3600,3600,", ",3600,9999999,"),
+            &["line 2: covered_seconds: found \"9999999\"", "at most the 3600 seconds"]),
+        (format!("{all}{v1}100,100,100,,\n"),
+            &["line 3: total: found \"100\"", "at most 5, the total of the period"]),
+        (all.replace(",5,5,5,", ",9223372036854775808,1,1,"),
+            &["line 2: total: found \"9223372036854775808\"", "from 0 to 9007199254740991"]),
+        (all.replace(",5,5,5,", ",9223372036854775807,9223372036854775807,9223372036854775807,"),
+            &["line 2: total: found \"9223372036854775807\"", "from 0 to 9007199254740991"]),
+        (all.replace(",5,5,5,", ",5,1,5,"), &["line 2: greatest: found \"5\"", "for a period"]),
+        (format!("{day}all,,,,,5,6,7,,\n"), &["line 2: least: found \"6\"", "at most the total, 5"]),
+        (format!("{day}all,,,,,5,1,4,,\n"), &["line 2: greatest: found \"4\"", "at least the total, 5"]),
+        (format!("{all}{}", v1.replace(",tag,v1,,,", ",number,,,,,2,1,1,2\n")),
+            &["line 3: greatest: found \"1\"", "at least the value of least, 2"]),
+    ];
+    for (rows, pieces) in rows {
+        let ended = import(rows);
+        assert_eq!(ended.code, Some(2), "{rows}: {}", ended.stderr);
+        for piece in *pieces {
+            assert!(ended.stderr.contains(piece), "{piece:?}: {}", ended.stderr);
+        }
+    }
+    // The means of a day are rounded, and a value's mean can be that of another pass over the day.
+    let rounded = format!("{day}all,,,,,5,1,9,,\n{day}app_version,tag,v1,,,5.000000001,0,9,,\n");
+    assert_eq!(import(&rounded).code, Some(0));
+}
+
+#[test]
 fn a_running_server_continues_counting_during_an_import() {
     let scratch = Scratch::new();
     counted(&scratch);
@@ -277,7 +325,7 @@ fn the_history_in_influxdb_is_imported_without_this_servers_own_totals() {
         let message = format!("{imported} periods and days imported");
         assert!(ended.stdout.starts_with(&message), "{}", ended.stdout);
         assert!(
-            ended.stderr.contains("47 periods read, up to "),
+            ended.stderr.contains("periods read: 47, up to "),
             "{}",
             ended.stderr
         );

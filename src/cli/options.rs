@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::influxdb::influxdb;
+use super::influxdb::{idle, influxdb};
 use super::lowargs::LowArgs;
 use super::sources::sources;
 use super::typed::{Env, database, source, state_dir, switch, typed};
@@ -58,6 +58,7 @@ pub(super) fn start(low: &LowArgs, env: Env<'_>) -> Result<StartOptions, UsageEr
             None => None,
         },
         public: public(low)?,
+        idle_influxdb: idle(low),
         scarf_given: low.get("--scarf-endpoint").is_some() || low.get("--scarf-timeout").is_some(),
     })
 }

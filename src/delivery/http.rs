@@ -16,6 +16,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are read; an answer to a write can quote every line of it.
 const MAX_ANSWER: u64 = 8 * 1024 * 1024;
 
+/// What is logged for a host name that has no address.
+const HOST_NOT_FOUND: &str = "the host name cannot be resolved";
+
 /// An HTTP client.
 #[derive(Clone, Debug)]
 pub(super) struct Http {
@@ -161,7 +164,7 @@ impl Answer {
     /// The trouble of a database that is overloaded or restarting.
     pub(super) fn later(&self, error: &str) -> Trouble {
         Trouble::Later {
-            what: self.first_line(error),
+            what: format!("{}; make sure that InfluxDB runs", self.first_line(error)),
             retry_after: self.retry_after,
         }
     }
@@ -182,28 +185,29 @@ fn unreachable(error: &ureq::Error) -> Trouble {
             return Trouble::Unreadable(error.to_string());
         }
         ureq::Error::Timeout(_) => "no answer in time".to_owned(),
-        ureq::Error::HostNotFound => "the host name cannot be resolved".to_owned(),
-        other => {
-            let what = other.to_string();
-            format!("{what}{}", certificate_advice(&what))
-        }
+        ureq::Error::HostNotFound => HOST_NOT_FOUND.to_owned(),
+        other => other.to_string(),
     };
     Trouble::Later {
-        what,
+        what: format!("{what}; {}", advice(&what)),
         retry_after: None,
     }
 }
 
-/// Advice for a certificate that was not accepted. rustls gives the reason as text only.
-fn certificate_advice(what: &str) -> &'static str {
-    if what.contains("UnknownIssuer") {
-        "; give the certificate of its authority, or the certificate itself, with --influxdb-ca-file"
+/// The action that can fix a failed connection. rustls and the system's resolver give the reason as text only.
+fn advice(what: &str) -> &'static str {
+    if what.contains(HOST_NOT_FOUND) || what.contains("failed to lookup address") {
+        "check the host name in --influxdb-url, and the name servers of this machine"
+    } else if what.contains("received corrupt message") {
+        "the server there does not answer with TLS; check --influxdb-url (http:// instead of https://?) and its port"
+    } else if what.contains("UnknownIssuer") {
+        "give the certificate of its authority, or the certificate itself, with --influxdb-ca-file"
     } else if what.contains("CaUsedAsEndEntity") {
         // `openssl req -x509` makes such a certificate unless told otherwise.
-        "; the certificate is marked as an authority's, which is not accepted for a server; create it again \
+        "the certificate is marked as an authority's, which is not accepted for a server; create it again \
          with openssl's -addext basicConstraints=critical,CA:FALSE"
     } else {
-        ""
+        "make sure that InfluxDB runs at --influxdb-url"
     }
 }
 
@@ -227,4 +231,33 @@ fn read_authorities(path: &Path) -> Result<RootCerts, CaFileError> {
         return Err(unusable("no certificate found".to_owned()));
     }
     Ok(RootCerts::from(certificates))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_fits_the_failure() {
+        let unknown = "io: failed to lookup address information: Name or service not known";
+        for (what, part) in [
+            (unknown, "host name in --influxdb-url"),
+            (HOST_NOT_FOUND, "host name in --influxdb-url"),
+            (
+                "io: received corrupt message of type InvalidContentType",
+                "http:// instead of",
+            ),
+            (
+                "io: invalid peer certificate: UnknownIssuer",
+                "--influxdb-ca-file",
+            ),
+            (
+                "io: Connection refused (os error 111)",
+                "runs at --influxdb-url",
+            ),
+            ("no answer in time", "runs at --influxdb-url"),
+        ] {
+            assert!(advice(what).contains(part), "{what}");
+        }
+    }
 }

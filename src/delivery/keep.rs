@@ -6,6 +6,7 @@ use std::path::Path;
 use super::batch::Batch;
 use super::rejected::{Rejected, RejectedDir, one_line};
 use crate::logging::Throttle;
+use crate::state::disk_advice;
 
 /// The rejected files, and the limits on log lines about them.
 #[derive(Debug)]
@@ -62,8 +63,8 @@ impl Keep {
                 && let Some(times) = self.lost.tick(1)
             {
                 log::error!(
-                    "{times} damaged lines of the spool could not be kept in {dir} and are lost: {error}; \
-                     free disk space or repair the disk"
+                    "{times} damaged lines of the spool could not be kept in {dir} and are lost: {error}; {}",
+                    disk_advice(&error)
                 );
             }
         }
@@ -94,7 +95,8 @@ impl Keep {
             {
                 log::error!(
                     "InfluxDB refused {times} records: {reason:?}; they could not be kept in {dir} and \
-                     are lost: {error}; free disk space or repair the disk"
+                     are lost: {error}; {}",
+                    disk_advice(&error)
                 );
             }
             if kept > 0

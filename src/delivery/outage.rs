@@ -70,26 +70,23 @@ impl Outage {
             let times = repeated(times);
             match trouble {
                 Trouble::Later { .. } | Trouble::DatabaseMissing => {
-                    log::warn!(
-                        "InfluxDB at {url}: {trouble}{times}; {waiting}, trying again; make sure \
-                         that InfluxDB runs"
-                    );
+                    log::warn!("InfluxDB at {url}: {trouble}; {times}{waiting}, trying again");
                 }
                 Trouble::Denied(_) => {
                     log::error!(
-                        "InfluxDB at {url}: {trouble}{times}; {waiting}, trying again slowly; \
+                        "InfluxDB at {url}: {trouble}; {times}{waiting}, trying again slowly; \
                          {password}"
                     );
                 }
                 Trouble::Unreadable(_) => {
                     log::error!(
-                        "InfluxDB at {url}: {trouble}{times}; {waiting}, trying again; if a line is the \
-                         cause, the server finds and rejects that line; check proxies in front of InfluxDB"
+                        "InfluxDB at {url}: {trouble}; {times}{waiting}, trying again; if a line is the \
+                         cause, the server finds and rejects that line"
                     );
                 }
                 Trouble::NotUnderstood(_) => {
                     log::error!(
-                        "InfluxDB at {url}: {trouble}{times}; {waiting}, trying again slowly"
+                        "InfluxDB at {url}: {trouble}; {times}{waiting}, trying again slowly"
                     );
                 }
             }
@@ -183,11 +180,11 @@ fn jitter() -> f64 {
     0.8 + 0.4 * f64::from(nanos % 1000) / 1000.0
 }
 
-/// The number of outages since the last one that was logged, for the log; empty for one.
+/// The number of outages since the last one that was logged, for the log; nothing for one.
 fn repeated(times: Burst) -> String {
     match times.count {
         0 | 1 => String::new(),
-        _ => format!(", {times} times"),
+        _ => format!("failed {}; ", times.times()),
     }
 }
 

@@ -51,7 +51,11 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Trouble::Later { what, .. } => f.write_str(what),
-            Trouble::Unreadable(what) => write!(f, "an answer that cannot be parsed ({what})"),
+            Trouble::Unreadable(what) => write!(
+                f,
+                "an answer that cannot be parsed ({what}); check --influxdb-url (https:// instead of http://?) \
+                 and proxies in front of InfluxDB"
+            ),
             Trouble::DatabaseMissing => f.write_str("the database does not exist"),
             Trouble::Denied(what) => {
                 write!(

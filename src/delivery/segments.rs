@@ -264,8 +264,9 @@ impl Delivery {
     /// Logs an error of the spool's disk, with a limit on how often.
     pub fn say_disk(&mut self, error: &io::Error) {
         if let Some(times) = self.disk.tick(1) {
+            let times = times.times();
             log::error!(
-                "{}: {error}; failed {times} times; check the disk, and the files' owner and mode",
+                "{}: {error}; failed {times}; check the disk, and the files' owner and mode",
                 self.spool.dir().display()
             );
         }

@@ -118,8 +118,9 @@ impl Totals {
         self.wait = (self.wait * 2).clamp(LOOK, LONGEST_WAIT);
         self.next_look = Instant::now() + self.wait;
         if let Some(times) = self.trouble.tick(1) {
+            let times = times.times();
             log::warn!(
-                "InfluxDB: totals are not sent: {trouble}; failed {times} times, trying again; records are \
+                "InfluxDB: totals are not sent: {trouble}; failed {times}, trying again; records are \
                  still delivered"
             );
         }
@@ -129,7 +130,8 @@ impl Totals {
     fn hindered(&mut self, why: &str) {
         self.next_look = Instant::now() + LOOK;
         if let Some(times) = self.trouble.tick(1) {
-            log::warn!("totals are not sent: {why}; failed {times} times, trying again");
+            let times = times.times();
+            log::warn!("totals are not sent: {why}; failed {times}, trying again");
         }
     }
 }

@@ -204,8 +204,9 @@ impl AcceptLoop {
 
     fn back_off(&mut self, what: &str) {
         if let Some(times) = self.trouble.tick(1) {
+            let times = times.times();
             log::warn!(
-                "cannot accept connections: {what}; trying again, failed {times} times; check the \
+                "cannot accept connections: {what}; trying again, failed {times}; check the \
                  limits on open files and threads (LimitNOFILE= and TasksMax= in the unit)"
             );
         }

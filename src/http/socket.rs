@@ -28,6 +28,23 @@ impl fmt::Display for Listen {
     }
 }
 
+impl Listen {
+    /// Whether only one process can listen on both at once.
+    pub fn overlaps(&self, other: &Listen) -> bool {
+        let covers = |a: &SocketAddr, b: &SocketAddr| {
+            let all = a.ip().is_unspecified() && (a.is_ipv6() || b.is_ipv4());
+            a.ip() == b.ip() || all
+        };
+        match (self, other) {
+            (Listen::Tcp(a), Listen::Tcp(b)) => {
+                a.port() != 0 && a.port() == b.port() && (covers(a, b) || covers(b, a))
+            }
+            (Listen::Unix(a), Listen::Unix(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
 /// Connections that may wait to be accepted; the kernel caps it at net.core.somaxconn.
 const BACKLOG: i32 = 4096;
 
@@ -67,6 +84,11 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// Whether systemd passed the socket.
+    pub fn is_passed(&self) -> bool {
+        !self.is_ours
+    }
+
     /// The socket file, if this process created one.
     pub fn file(&self) -> Option<SocketFile> {
         match &self.reach {
@@ -238,6 +260,9 @@ fn bind_unix(path: &Path) -> Result<Listener, String> {
         io::ErrorKind::PermissionDenied => {
             "permission denied; the user who runs this must be able to write to the socket's directory"
                 .to_owned()
+        }
+        io::ErrorKind::NotFound => {
+            format!("{error}; create the socket's directory, or choose another path")
         }
         _ => error.to_string(),
     })?;

@@ -12,17 +12,16 @@ use rustix::fs::{Access, access};
 
 use super::connect::connect;
 use super::error::RunError;
-use super::offers;
+use super::{offers, settings};
 use crate::config::Snapshot;
 use crate::config::response::{self, ResponseConfig};
-use crate::config::schema::{DataType, RequestSchema};
+use crate::config::schema::RequestSchema;
 use crate::config::warnings::warnings;
 use crate::config::watch::Fingerprints;
 use crate::delivery::protocol::Protocol;
 use crate::service::influx_options::InfluxOptions;
 use crate::service::options::StartOptions;
 use crate::state::StateDir;
-use crate::totals::asked::OF_EVERY_CHECK_IN;
 
 /// The result of a check: the text for standard output, and every error.
 #[derive(Debug, Default)]
@@ -59,7 +58,9 @@ pub fn run(options: &StartOptions, online: bool, in_use: Option<&Path>) -> Repor
     }
     let schema = snapshot.ok().and_then(|snapshot| snapshot.schema);
     if let (Some(public), Some(schema)) = (&options.public, &schema) {
-        public_page(&public.dimensions, schema, &mut report);
+        for warning in settings::not_counted(&public.dimensions, schema) {
+            report.warn(warning);
+        }
     }
     report.say("query period", options.sources.query_period);
     report.say("listen", &options.listen);
@@ -82,6 +83,9 @@ pub fn run(options: &StartOptions, online: bool, in_use: Option<&Path>) -> Repor
             "InfluxDB",
             "none (--influxdb-url): records stay in the spool",
         ),
+    }
+    if let Some(warning) = options.without_url() {
+        report.warn(warning);
     }
     let warnings = report.warnings;
     match report.errors.len() {
@@ -149,27 +153,6 @@ fn describe(snapshot: &Snapshot, report: &mut Report) {
     }
     for warning in warnings(snapshot, Timestamp::now()) {
         report.warn(warning);
-    }
-}
-
-/// Warns of names for which nothing is counted: the page ignores them, so a misspelt one would go unnoticed.
-fn public_page(dimensions: &[String], schema: &RequestSchema, report: &mut Report) {
-    let tags = schema.tags().iter();
-    let counted_fields = schema
-        .fields()
-        .iter()
-        .filter(|(_, rule)| rule.data_type != DataType::String);
-    let mut known = OF_EVERY_CHECK_IN.to_vec();
-    known.extend(tags.chain(counted_fields).map(|(_, rule)| &*rule.point_key));
-    for name in dimensions
-        .iter()
-        .filter(|name| !known.contains(&name.as_str()))
-    {
-        report.warn(format!(
-            "--public-page: found {name:?}, for which nothing is counted, so the page cannot show it; expected some of: \
-             {}",
-            known.join(", ")
-        ));
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::error::RunError;
 use super::options::StartOptions;
-use crate::http::socket::{self, Bound, Reach, SocketFile};
+use crate::http::socket::{self, Bound, Listen, Reach, SocketFile};
 
 /// How long a client of the operator's listener may be silent.
 pub(super) const OPERATOR_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,6 +23,15 @@ impl Doors {
         let check_ins = socket::open(&options.listen, options.client_timeout)?;
         let files = check_ins.iter().filter_map(Bound::file).collect();
         let listen = options.metrics_listen.as_ref();
+        let is_taken =
+            |at: &&Listen| at.overlaps(&options.listen) && !check_ins.iter().any(Bound::is_passed);
+        if let Some(at) = listen.filter(is_taken) {
+            return Err(RunError::Configuration(format!(
+                "cannot listen on {at} (--metrics-listen): --listen or --port is {}, the same address; choose another \
+                 port for one of them",
+                options.listen
+            )));
+        }
         let operator = listen.map(|at| socket::bind("--metrics-listen", at, OPERATOR_TIMEOUT));
         Ok(Doors {
             check_ins,

@@ -54,7 +54,7 @@ pub fn run(options: &ExportOptions) -> Result<(), ReportError> {
     let written = match options.format {
         Format::Csv => {
             let mut csv = csv::Writer::from_writer(out);
-            let head = csv.write_record(COLUMNS).map_err(io::Error::from);
+            let head = csv.write_record(COLUMNS).map_err(io_error);
             match head {
                 Ok(()) => {
                     let written = ledger.history(|entry| write_csv(entry, &mut csv))?;
@@ -82,6 +82,14 @@ pub fn run(options: &ExportOptions) -> Result<(), ReportError> {
     }
 }
 
+/// The error of the writer. The library's own conversion hides its kind, so a closed pipe would not be recognised.
+fn io_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
+}
+
 fn write_csv(entry: &Entry, out: &mut csv::Writer<impl Write>) -> io::Result<()> {
     let kind = match entry.kind {
         Kind::Period => "period",
@@ -94,7 +102,7 @@ fn write_csv(entry: &Entry, out: &mut csv::Writer<impl Write>) -> io::Result<()>
         let first = [kind, &start, seconds, covered, periods];
         let cells = first.into_iter().chain(of);
         let record = cells.chain(figures.iter().map(String::as_str));
-        out.write_record(record).map_err(io::Error::from)
+        out.write_record(record).map_err(io_error)
     };
     write(["all", "", "", "", ""], figures(entry.all))?;
     for of in &entry.values {
@@ -189,4 +197,31 @@ fn point_of(of: &OfValue) -> Option<(String, String)> {
             (format!("by_{tag}"), format!("{tag}={value}"))
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A closed pipe.
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_is_recognised_below_the_csv() {
+        let mut csv = csv::WriterBuilder::new()
+            .buffer_capacity(16)
+            .from_writer(Closed);
+        let error = csv.write_record(COLUMNS).map_err(io_error).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
 }

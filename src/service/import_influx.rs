@@ -59,7 +59,7 @@ pub fn run(
                 .map_err(|error| ReportError::Ledger(error.to_string()))?;
             number += 1;
         }
-        eprintln!("{number} periods read, up to {}", rfc3339(to.min(last)));
+        eprintln!("periods read: {number}, up to {}", rfc3339(to.min(last)));
         from = to;
     }
     Ok(())

@@ -1,10 +1,13 @@
 //! `upgrade-responder import-totals`: adds the totals of another server to the ledger, while the server
 //! runs or not. It never changes what the ledger counted itself.
 
+mod cells;
+
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
+use cells::{Cells, kind_of};
 use csv::StringRecord;
 
 use super::connect::connect;
@@ -13,8 +16,9 @@ use super::import_influx;
 use super::report::ReportError;
 use crate::service::influx_options::InfluxOptions;
 use crate::service::options::Database;
+use crate::spool::clock::now_seconds;
 use crate::state::StateDir;
-use crate::totals::history::{Entry, Figure, Kind, OfField, OfValue, Type};
+use crate::totals::history::Entry;
 use crate::totals::{Imported, Importer, Opening};
 use crate::units::date::parse_moment;
 
@@ -158,7 +162,7 @@ impl<R: Read> Reader<R> {
                 |what: String| ReportError::Usage(format!("{}: line {line}: {what}", self.name));
             let cells = Cells(&self.line);
             if cells.get(5) == "all" {
-                let entry = cells.entry().map_err(refused)?;
+                let entry = cells.entry(now_seconds()).map_err(refused)?;
                 if let Some(complete) = self.next.replace(entry) {
                     return Ok(Some(complete));
                 }
@@ -181,106 +185,4 @@ fn broken(name: &str, error: &csv::Error) -> ReportError {
     ReportError::Usage(format!(
         "{name}: {error}; expected the CSV of export-totals"
     ))
-}
-
-fn kind_of(text: &str) -> Option<Kind> {
-    match text {
-        "period" => Some(Kind::Period),
-        "day" => Some(Kind::Day),
-        _ => None,
-    }
-}
-
-/// One line.
-struct Cells<'a>(&'a StringRecord);
-
-impl Cells<'_> {
-    fn get(&self, at: usize) -> &str {
-        self.0.get(at).unwrap_or_default()
-    }
-
-    fn wrong(&self, at: usize, expected: &str) -> String {
-        let column = COLUMNS.get(at).copied().unwrap_or_default();
-        format!("{column}: found {:?}, expected {expected}", self.get(at))
-    }
-
-    fn whole(&self, at: usize, least: i64) -> Result<i64, String> {
-        let number = self.get(at).parse().ok();
-        // The limit keeps sums of such numbers from overflowing.
-        number
-            .filter(|number| (least..1 << 53).contains(number))
-            .ok_or_else(|| self.wrong(at, &format!("a whole number of at least {least}")))
-    }
-
-    fn number(&self, at: usize) -> Result<f64, String> {
-        let number = self.get(at).parse().ok();
-        number
-            .filter(|number: &f64| number.is_finite())
-            .ok_or_else(|| self.wrong(at, "a number"))
-    }
-
-    fn figure(&self) -> Result<Figure, String> {
-        let total = self.number(10)?;
-        if total < 0.0 {
-            return Err(self.wrong(10, "a number that is not negative"));
-        }
-        Ok(Figure {
-            total,
-            least: self.whole(11, 0)?,
-            greatest: self.whole(12, 0)?,
-        })
-    }
-
-    fn entry(&self) -> Result<Entry, String> {
-        let kind = kind_of(self.get(0)).ok_or_else(|| self.wrong(0, "period or day"))?;
-        let start = parse_moment(self.get(1)).filter(|start| *start >= 0);
-        let start = start.ok_or_else(|| self.wrong(1, "an RFC 3339 time since 1970"))?;
-        let seconds = self.whole(2, 1)?;
-        if kind == Kind::Day && (seconds != 86_400 || start % 86_400 != 0) {
-            return Err(self.wrong(2, "86400 seconds from midnight (UTC) for a day"));
-        }
-        let known = !self.get(10).is_empty();
-        Ok(Entry {
-            kind,
-            start,
-            seconds,
-            covered_seconds: self.whole(3, 0)?.min(seconds),
-            periods: self.whole(4, 0)?,
-            all: known.then(|| self.figure()).transpose()?,
-            values: Vec::new(),
-            numbers: Vec::new(),
-        })
-    }
-
-    fn add_to(&self, entry: &mut Entry) -> Result<(), String> {
-        let name = self.get(5).to_owned();
-        if name.is_empty() {
-            return Err(self.wrong(5, "the name of a dimension"));
-        }
-        let of = match self.get(6) {
-            "tag" => Type::Tag,
-            "boolean" => Type::Boolean,
-            "number" => {
-                entry.numbers.push(OfField {
-                    field: name,
-                    count: self.number(13)?,
-                    sum: self.number(14)?,
-                    least: self.number(11)?,
-                    greatest: self.number(12)?,
-                });
-                return Ok(());
-            }
-            _ => return Err(self.wrong(6, "tag, boolean or number")),
-        };
-        let country_name = Some(self.get(8)).filter(|name| !name.is_empty());
-        entry.values.push(OfValue {
-            dimension: name,
-            of,
-            value: self.get(7).to_owned(),
-            name: country_name.map(str::to_owned),
-            country: self.get(9).to_owned(),
-            figure: self.figure()?,
-        });
-        Ok(())
-    }
 }

@@ -44,6 +44,13 @@ impl fmt::Display for NotWritten {
             io::ErrorKind::PermissionDenied => {
                 write!(f, "{path}: {}; run this as root", self.error)
             }
+            io::ErrorKind::NotFound => {
+                write!(
+                    f,
+                    "{path}: {}; create the directory, or give another one with --directory",
+                    self.error
+                )
+            }
             _ => write!(f, "{path}: {}", self.error),
         }
     }

@@ -45,6 +45,26 @@ pub struct StartOptions {
     pub max_metric_values: usize,
     /// Whether the original's Scarf flags were given; they have no effect.
     pub scarf_given: bool,
+    /// The flags of InfluxDB that were given without `--influxdb-url`; they have no effect.
+    pub idle_influxdb: Vec<&'static str>,
+}
+
+impl StartOptions {
+    /// The names in `--public-page`.
+    pub fn public_dimensions(&self) -> &[String] {
+        let public = self.public.as_ref();
+        public.map_or(&[], |public| &public.dimensions)
+    }
+
+    /// A warning if flags of InfluxDB were given without its URL.
+    pub fn without_url(&self) -> Option<String> {
+        (!self.idle_influxdb.is_empty()).then(|| {
+            format!(
+                "no effect without --influxdb-url: {}; give --influxdb-url, or remove them",
+                self.idle_influxdb.join(", ")
+            )
+        })
+    }
 }
 
 /// The options of `take-over`.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use super::serving::Serving;
 use super::settings;
 use crate::config::listed::listed;
 use crate::config::sources::ConfigSources;
@@ -44,6 +45,8 @@ pub struct Reload {
     changing: Option<(Instant, bool)>,
     /// Whether the files were loaded so soon after a change that they must be loaded once more.
     once_more: bool,
+    /// The names in `--public-page`.
+    public: Vec<String>,
     app: Arc<App>,
     listed: Arc<ArcSwap<Listed>>,
     metrics: Arc<Metrics>,
@@ -78,14 +81,13 @@ enum GeoDb {
 impl Reload {
     /// `loaded` has the fingerprints of the files from which the snapshot in use was loaded. `once_more` is true
     /// if the files had changed just before.
-    pub fn new(
+    pub(super) fn new(
         sources: ConfigSources,
         interval: Option<Duration>,
+        public: Vec<String>,
         loaded: Fingerprints,
         once_more: bool,
-        app: Arc<App>,
-        listed: Arc<ArcSwap<Listed>>,
-        metrics: Arc<Metrics>,
+        serving: &Serving,
     ) -> Reload {
         let mut reload = Reload {
             sources,
@@ -95,9 +97,10 @@ impl Reload {
             refused: None,
             changing: None,
             once_more: false,
-            app,
-            listed,
-            metrics,
+            public,
+            app: Arc::clone(&serving.app),
+            listed: Arc::clone(&serving.listed),
+            metrics: Arc::clone(&serving.metrics),
         };
         if once_more {
             reload.load_once_more();
@@ -231,7 +234,7 @@ impl Reload {
             &self.sources.down_sample_tags,
         );
         self.listed.store(Arc::new(listed));
-        settings::warn_of_keys_without_effect(&snapshot, Some(current));
+        settings::warn_of_names_without_effect(&snapshot, Some(current), &self.public);
         self.metrics.rules.show(&snapshot.rule_counters);
         self.app.served.store(Arc::new(Served::new(snapshot)));
         counts.reloaded.add(1);

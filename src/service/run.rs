@@ -40,14 +40,14 @@ pub fn run(options: StartOptions) -> Result<(), RunError> {
     let serving = Serving::start(&options, snapshot, influx, doors, &tell)?;
     notify::ready();
 
+    let public = options.public_dimensions().to_vec();
     let reload = Reload::new(
         options.sources,
         options.reload_interval,
+        public,
         files,
         changed_lately,
-        Arc::clone(&serving.app),
-        Arc::clone(&serving.listed),
-        Arc::clone(&serving.metrics),
+        &serving,
     );
     let summary = Summary::new(Arc::clone(&serving.metrics));
     let ended = serve_until_stopped(&signals, &fatal, reload, summary);

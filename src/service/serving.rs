@@ -73,7 +73,7 @@ impl Serving {
             pipeline_options(options, influx, Arc::clone(&listed), Arc::clone(&left_out));
         let (pipeline, recorder) = Pipeline::start(pipeline, Arc::clone(&metrics), tell)?;
         settings::say(options);
-        settings::warn_of_keys_without_effect(&snapshot, None);
+        settings::warn_of_names_without_effect(&snapshot, None, options.public_dimensions());
         let ready = ready_line(options, &doors, &snapshot, &metrics);
         let prepared = options.public.as_ref();
         let prepared = prepared.map(|_| Arc::new(PublicPages::default()));

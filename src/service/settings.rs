@@ -4,9 +4,11 @@
 use std::path::PathBuf;
 
 use crate::config::Snapshot;
+use crate::config::schema::{DataType, RequestSchema};
 use crate::config::warnings::without_effect;
 use crate::service::influx_options::{Api, InfluxOptions, Password};
 use crate::service::options::StartOptions;
+use crate::totals::asked::OF_EVERY_CHECK_IN;
 
 /// Logs the settings, and which features are off because a flag is missing.
 pub fn say(options: &StartOptions) {
@@ -58,19 +60,56 @@ pub fn say(options: &StartOptions) {
              them"
         );
     }
+    if let Some(warning) = options.without_url() {
+        log::warn!("{warning}");
+    }
     for warning in options.influxdb.iter().flat_map(InfluxOptions::warnings) {
         log::warn!("{warning}");
     }
 }
 
-/// Logs the keys of the files that have no effect, except those that the snapshot before had too.
-pub fn warn_of_keys_without_effect(snapshot: &Snapshot, before: Option<&Snapshot>) {
-    let known = before.map(without_effect).unwrap_or_default();
-    for key in without_effect(snapshot) {
-        if !known.contains(&key) {
-            log::warn!("{key}");
+/// Logs the keys of the files, and the names of `--public-page`, that have no effect, except those that had none with
+/// the snapshot before too.
+pub fn warn_of_names_without_effect(
+    snapshot: &Snapshot,
+    before: Option<&Snapshot>,
+    public: &[String],
+) {
+    let all = |snapshot: &Snapshot| {
+        let mut all = without_effect(snapshot);
+        let schema = snapshot.schema.as_ref();
+        all.extend(schema.map_or_else(Vec::new, |schema| not_counted(public, schema)));
+        all
+    };
+    let known = before.map(all).unwrap_or_default();
+    for warning in all(snapshot) {
+        if !known.contains(&warning) {
+            log::warn!("{warning}");
         }
     }
+}
+
+/// A warning for each name of `--public-page` for which nothing is counted: the page ignores it, so a misspelt one
+/// would go unnoticed.
+pub fn not_counted(dimensions: &[String], schema: &RequestSchema) -> Vec<String> {
+    let tags = schema.tags().iter();
+    let counted_fields = schema
+        .fields()
+        .iter()
+        .filter(|(_, rule)| rule.data_type != DataType::String);
+    let mut known = OF_EVERY_CHECK_IN.to_vec();
+    known.extend(tags.chain(counted_fields).map(|(_, rule)| &*rule.point_key));
+    let unknown = dimensions
+        .iter()
+        .filter(|name| !known.contains(&name.as_str()));
+    let warning = |name: &String| {
+        format!(
+            "--public-page: found {name:?}, for which nothing is counted, so the page cannot show it; expected some of: \
+             {}",
+            known.join(", ")
+        )
+    };
+    unknown.map(warning).collect()
 }
 
 fn path(path: &Option<PathBuf>) -> String {

@@ -34,10 +34,10 @@ pub fn run(options: &StartOptions) -> Result<Suggestion, String> {
         lines.join("\n")
     })?;
     let state = StateDir::new(&options.state_dir, &options.database.application);
-    let ledger = LedgerReader::open(&state.totals()).map_err(|error| error.to_string())?;
+    let ledger = LedgerReader::open(&state.totals()).map_err(|error| error.for_a_command())?;
     let rows = ledger
         .left_out(0, i64::MAX)
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| error.for_a_command())?;
     let wanted: Vec<Wanted> = rows.iter().filter_map(wanted).collect();
     let suggested = suggest(&text, &schema, &wanted)
         .ok_or_else(|| format!("--request-schema {at}: found no JSON object, expected one"))?;

@@ -46,11 +46,16 @@ impl Summary {
         }
     }
 
-    /// The summary of what happened since the last one; `None` for nothing.
+    /// The summary of what happened since the last one; `None` for nothing. Answers alone are nothing: views of the
+    /// public page are no check-ins.
     pub fn since_last(&mut self) -> Option<String> {
         let now = Counts::of(&self.metrics);
         let last = std::mem::replace(&mut self.last, now);
-        (now != last).then(|| {
+        let counted = Counts {
+            handling: last.handling,
+            ..now
+        };
+        (counted != last).then(|| {
             let handling = std::array::from_fn(|i| now.handling[i] - last.handling[i]);
             format!(
                 "{} check-ins, {} recorded, {} requests refused, {} records delivered, {} waiting, \
@@ -107,4 +112,28 @@ pub fn totals(metrics: &Metrics, waiting: u64) -> String {
         records.dropped(),
         records.expired.get(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_line_comes_only_if_one_of_its_numbers_has_changed() {
+        let metrics = Arc::new(Metrics::default());
+        let mut summary = Summary::new(Arc::clone(&metrics));
+        assert_eq!(summary.since_last(), None);
+        // A view of the public page.
+        metrics.http.handling.observe(Duration::from_millis(1));
+        assert_eq!(summary.since_last(), None);
+        metrics.check_ins.recorded.add(1);
+        let line = summary.since_last().unwrap_or_default();
+        assert!(
+            line.starts_with("1 check-ins, 1 recorded, 0 requests refused"),
+            "{line}"
+        );
+        assert_eq!(summary.since_last(), None);
+    }
 }

@@ -32,8 +32,9 @@ impl Clock {
         let next = self.last.saturating_add(1);
         if next.saturating_sub(now) > CLOCK_TOLERANCE_NS {
             if let Some(times) = self.set_back.tick(1) {
+                let times = times.times();
                 log::warn!(
-                    "the clock was set back by {} s, {times} times; new records get the new time; if this \
+                    "the clock was set back by {} s, {times}; new records get the new time; if this \
                      was not intended, check the machine's time synchronization",
                     next.saturating_sub(now) / 1_000_000_000
                 );

@@ -8,6 +8,7 @@ use super::append::Gone;
 use super::drops::Drops;
 use crate::logging::Throttle;
 use crate::metrics::Metrics;
+use crate::state::disk_advice;
 
 /// Time without a drop after which the disk counts as repaired.
 const DISK_QUIET: Duration = Duration::from_secs(5);
@@ -54,8 +55,9 @@ impl Losses {
         if self.refusals.tick(1).is_some() {
             log::error!(
                 "{}: cannot write: {error}; check-ins are answered, and their records wait in memory until \
-                 they can be written; free disk space or repair the disk",
-                self.dir.display()
+                 they can be written; {}",
+                self.dir.display(),
+                disk_advice(error)
             );
         }
     }

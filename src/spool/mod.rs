@@ -82,6 +82,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::{Access, access};
+
 use reading::Cursor;
 use rejected::RejectedDir;
 use segment::Segment;
@@ -173,8 +175,13 @@ impl fmt::Display for SpoolError {
         match self {
             SpoolError::Unusable { path, error } => write!(
                 f,
-                "--state-dir: {}: {error}; expected a directory this process can write to",
-                path.display()
+                "--state-dir: {}: {error}; expected a directory this process can write to{}",
+                path.display(),
+                match error.kind() {
+                    io::ErrorKind::PermissionDenied =>
+                        "; check owner and mode of the directory and its files",
+                    _ => "",
+                }
             ),
             SpoolError::Locked { path } => write!(
                 f,
@@ -197,6 +204,9 @@ impl Spool {
         };
         fs::create_dir_all(dir).map_err(unusable)?;
         let lock = take_lock(dir)?;
+        // The lock's file can be writable in a directory in which no segment can be created.
+        let rights = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+        access(dir, rights).map_err(|error| unusable(error.into()))?;
         let stamp = Stamp::read(dir);
         // The stamp is written when no segment is left, so readers are past its number.
         let oldest = options

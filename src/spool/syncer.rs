@@ -29,8 +29,9 @@ pub fn run(spool: &Spool, appended: &Receiver<()>, written: &Receiver<()>, synce
         let began = Instant::now();
         for trouble in spool.sync() {
             if let Some(times) = said.tick(1) {
+                let times = times.times();
                 log::error!(
-                    "{}: cannot sync: {trouble}; failed {times} times; a loss of power now would \
+                    "{}: cannot sync: {trouble}; failed {times}; a loss of power now would \
                      lose records; check the disk",
                     spool.dir().display()
                 );

@@ -74,7 +74,8 @@ pub fn by(text: &str) -> Result<String, String> {
 /// Parses a moment, in seconds since 1970.
 pub fn moment(text: &str) -> Result<i64, String> {
     parse_moment(text).ok_or_else(|| {
-        "an RFC 3339 date with time, such as 2024-05-31T12:00:00Z, or a date".to_owned()
+        "an RFC 3339 date with time, such as 2024-05-31T12:00:00Z, or a date, up to 9999-12-30"
+            .to_owned()
     })
 }
 

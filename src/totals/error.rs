@@ -23,12 +23,19 @@ pub enum Fault {
     Busy,
     /// The disk is full, failing or read-only, or permissions are missing.
     Disk(String),
+    /// The path leads to a directory.
+    Directory,
     /// The ledger does not exist, or does not have what was asked for.
     Missing(String),
 }
 
 impl LedgerError {
     pub(super) fn new(path: &Path, fault: Fault) -> LedgerError {
+        // The system and SQLite report a directory as a failing disk.
+        let fault = match fault {
+            Fault::Disk(_) if path.is_dir() => Fault::Directory,
+            other => other,
+        };
         LedgerError {
             path: path.to_owned(),
             fault,
@@ -69,7 +76,25 @@ impl fmt::Display for LedgerError {
                 "{path}: {what}; free disk space, and let the server read and write the file and its \
                  directory"
             ),
+            Fault::Directory => write!(
+                f,
+                "{path}: found a directory, expected the file of the ledger; move the directory away"
+            ),
             Fault::Missing(what) => write!(f, "{path}: {what}"),
+        }
+    }
+}
+
+impl LedgerError {
+    /// The error for a command that only reads the ledger. The server, which replaces a damaged one, logs its own
+    /// advice.
+    pub fn for_a_command(&self) -> String {
+        match self.fault {
+            Fault::Corrupt(_) => format!(
+                "{self}; restore a backup while the server is stopped, or start the server: it renames the file and \
+                 counts in a new ledger"
+            ),
+            _ => self.to_string(),
         }
     }
 }

@@ -56,6 +56,36 @@ fn unknown_keys_get_a_warning_in_the_check_at_start_and_at_reload() {
 }
 
 #[test]
+fn settings_without_effect_get_a_warning_in_the_check_at_start_and_at_reload() {
+    let scratch = Scratch::new();
+    let schema = |tag: &str| {
+        format!("{{\"extraTagInfoSchema\": {{{tag:?}: {{\"dataType\": \"string\"}}}}}}")
+    };
+    let path = scratch.write("s.json", schema("kubernetesVersion"));
+    let server = Server::new(&scratch)
+        .arg("--request-schema", &path)
+        .arg("--public-page", "kuberntes_version,kubernetes_version")
+        .arg("--influxdb-token", "x");
+    let misspelt = "--public-page: found \"kuberntes_version\", for which nothing is counted";
+    let idle = "no effect without --influxdb-url: --influxdb-token";
+    check(&server, &[], 0, &[misspelt, idle], &[]);
+
+    let mut running = server.start();
+    for text in [misspelt, idle] {
+        assert_eq!(lines_with(&running.log(), text), 1, "{}", running.log());
+    }
+    fs::write(&path, schema("other")).unwrap();
+    running.signal(Signal::HUP);
+    let new = "--public-page: found \"kubernetes_version\", for which nothing is counted";
+    wait_for(
+        Duration::from_secs(30),
+        "the warning about the second name",
+        || lines_with(&running.log(), new) == 1,
+    );
+    running.terminate();
+}
+
+#[test]
 fn a_versions_key_in_two_spellings_is_an_error() {
     let scratch = Scratch::new();
     let config = r#"{"versions": [{"name": "v1.0.0", "Name": "v2.0.0", "Tags": ["latest"],

@@ -90,6 +90,7 @@ fn report_checks_its_own_flags_and_needs_a_state_directory() {
         (&["--last", "30"], 2, &["--last", "\"30\"", "30d, 12h or 1d12h"]),
         (&["--last", "30s"], 2, &["--last", "at least 1m"]),
         (&["--from", "yesterday"], 2, &["--from", "2024-05-31T12:00:00Z, or a date"]),
+        (&["--to", "9999-12-31T23:59:59Z"], 2, &["--to", "or a date, up to 9999-12-30"]),
         (&["--from", "2026-11-23", "--to", "2026-11-23T00:00:00Z"], 2, &["--from", "before --to"]),
         (&["--from", "2026-11-23", "--last", "1d"], 2, &["--from and --last exclude each other"]),
         (&["--every", "90m"], 2, &["--every", "1d or 7d"]),

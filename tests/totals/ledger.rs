@@ -9,7 +9,7 @@ use super::{SOON, check_in, total, try_rows};
 use crate::support::account::{lines_with, spooled, state};
 use crate::support::load::Load;
 use crate::support::scratch::Scratch;
-use crate::support::server::Server;
+use crate::support::server::{Server, run};
 use crate::support::wait_for;
 
 fn overwrite_with_garbage(scratch: &Scratch) {
@@ -28,6 +28,31 @@ fn set_aside(scratch: &Scratch) -> usize {
                 && !name.ends_with("-shm")
         })
         .count()
+}
+
+#[test]
+fn a_directory_or_other_bytes_in_place_of_the_ledger_get_advice() {
+    let scratch = Scratch::new();
+    let ledger = scratch.join("state/myapp/totals.db");
+    fs::create_dir_all(&ledger).unwrap();
+    let server = Server::new(&scratch);
+    let directory = "found a directory, expected the file of the ledger; move the directory away";
+    let running = server.start();
+    wait_for(SOON, "the advice in the log", || {
+        running.log().contains(directory)
+    });
+    running.terminate();
+    let report = ["report", "--state-dir", "state"];
+    let ended = run(&scratch, &report);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains(directory), "{}", ended.stderr);
+
+    fs::remove_dir(&ledger).unwrap();
+    fs::write(&ledger, "no database".repeat(1000)).unwrap();
+    let ended = run(&scratch, &report);
+    assert_eq!(ended.code, Some(1));
+    let advice = "the ledger is damaged (file is not a database); restore a backup";
+    assert!(ended.stderr.contains(advice), "{}", ended.stderr);
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub(super) fn run(options: &ReportOptions) -> Result<(), ReportError> {
         },
     );
     let mut sum = sum.map_err(|error| match error {
-        MergeError::Ledger(error) => ReportError::Ledger(error.to_string()),
+        MergeError::Ledger(error) => error.into(),
         MergeError::Periods(what) => ReportError::Usage(what),
     })?;
     for (server, copy) in sum.servers.iter_mut().zip(&copies) {

@@ -70,7 +70,7 @@ impl fmt::Display for ReportError {
 
 impl From<LedgerError> for ReportError {
     fn from(error: LedgerError) -> Self {
-        ReportError::Ledger(error.to_string())
+        ReportError::Ledger(error.for_a_command())
     }
 }
 

@@ -111,7 +111,8 @@ impl Text<'_> {
                 f,
                 "{application}: nothing was counted in this time; there are totals from {} to {} UTC.",
                 moment(from),
-                moment(to)
+                // The running period or day ends in the future.
+                moment(to.min(self.now))
             ),
             None => {
                 writeln!(f, "{application}: no check-in has been counted yet.\n")?;
@@ -218,6 +219,11 @@ impl Text<'_> {
                 short(running.seconds),
                 passed * 100 / running.seconds.max(1)
             ));
+        }
+        // No ledger has totals from before 1970; `--last all` begins earlier.
+        if self.from <= 0 {
+            notes.push("change: not known, as the span begins before all totals".to_owned());
+            return notes;
         }
         let length = self.to.saturating_sub(self.from).max(0).unsigned_abs();
         // Rounded up, because the current second is not part of the span.

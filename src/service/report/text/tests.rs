@@ -81,6 +81,18 @@ change: the mean per period, compared with the 3h36m before
 }
 
 #[test]
+fn a_span_of_all_totals_is_not_compared_with_a_time_before() {
+    let report = report("all", vec![row(0, 12.0, Vec::new())]);
+    let mut text = text(&report, 0, 1);
+    text.from = -1;
+    let shown = text.to_string();
+    assert!(
+        shown.contains("change: not known, as the span begins before all totals\n"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn in_the_first_period_there_is_only_what_is_so_far() {
     let rows = vec![running(row(5, 1.0, vec![value("v1.0.0", 1.0)]))];
     let report = report("app_version", rows);
@@ -255,6 +267,10 @@ fn without_any_data_it_says_what_to_do() {
         shown.contains("there are totals from 2026-11-23 00:00 to"),
         "{shown}"
     );
+    // The running day ends in the future.
+    asked.known = Some((MIDNIGHT, MIDNIGHT + 24 * HOUR as i64));
+    let shown = asked.to_string();
+    assert!(shown.contains("to 2026-11-23 01:35 UTC"), "{shown}");
     asked.known = None;
     let shown = asked.to_string();
     assert!(
