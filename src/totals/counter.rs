@@ -173,9 +173,10 @@ impl Counter {
             Err(error) => {
                 if let Some(times) = self.unreadable.tick(1) {
                     log::error!(
-                        "{}: cannot read the spool to count records: {error}; failed {times} times; check the \
+                        "{}: cannot read the spool to count records: {error}; failed {}; check the \
                          disk and the owner of the files",
-                        self.spool.dir().display()
+                        self.spool.dir().display(),
+                        times.times()
                     );
                 }
                 false
@@ -260,9 +261,10 @@ impl Counter {
             && let Some(times) = self.unreadable.tick(1)
         {
             log::error!(
-                "{}: cannot delete a segment: {error}; failed {times} times; check the disk and the owner of the \
+                "{}: cannot delete a segment: {error}; failed {}; check the disk and the owner of the \
                  files",
-                self.spool.dir().display()
+                self.spool.dir().display(),
+                times.times()
             );
         }
         self.works();
@@ -306,8 +308,9 @@ impl Counter {
         }
         if let Some(times) = self.trouble.tick(1) {
             log::error!(
-                "{error}; failed {times} times; check-ins are answered and spooled, and counted when the ledger \
-                 can be written again"
+                "{error}; failed {}; check-ins are answered and spooled, and counted when the ledger \
+                 can be written again",
+                times.times()
             );
         }
     }
@@ -328,7 +331,10 @@ impl Counter {
             ),
             Err(error) => {
                 if let Some(times) = self.trouble.tick(1) {
-                    log::error!("{why}; cannot rename the file: {error}; failed {times} times");
+                    log::error!(
+                        "{why}; cannot rename the file: {error}; failed {}",
+                        times.times()
+                    );
                 }
             }
         }

@@ -141,14 +141,6 @@ impl Cells<'_> {
             _ => return Err(self.wrong(6, "tag, boolean or number")),
         };
         let figure = self.figure(entry.kind)?;
-        // The figures of a day are means, which are rounded.
-        if entry.kind == Kind::Period
-            && let Some(all) = entry.all
-            && figure.greatest > all.greatest
-        {
-            let expected = format!("at most {}, the total of the period", all.greatest);
-            return Err(self.wrong(10, &expected));
-        }
         let country_name = Some(self.get(8)).filter(|name| !name.is_empty());
         entry.values.push(OfValue {
             dimension: name,
