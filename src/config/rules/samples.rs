@@ -9,7 +9,11 @@ use super::constraint::Constraint;
 
 /// The versions at which the result of one of the constraints can change.
 fn around(constraints: &[&Constraint]) -> Vec<Version> {
-    let mut samples = vec![Version::new(0, 0, 0), Version::new(0, 0, 1)];
+    let mut samples = Vec::new();
+    for lowest in [Version::new(0, 0, 0), Version::new(0, 0, 1)] {
+        samples.extend(with_pre_releases(&lowest, &Prerelease::EMPTY));
+        samples.push(lowest);
+    }
     for named in constraints.iter().flat_map(|constraint| constraint.named()) {
         let (major, minor, patch) = (named.major, named.minor, named.patch);
         let (next_major, next_minor) = (major.saturating_add(1), minor.saturating_add(1));
@@ -94,6 +98,8 @@ mod tests {
             (">=1 <2 || >=3", "^1.2 || ~2.5", false),
             ("!=1.2.3", "1.2.4", true),
             ("!=1.2.3", ">=1.2.3", false),
+            // `0.0.0-a` meets the second only.
+            ("!=1", "<1-0", false),
         ] {
             let (wide, narrow) = (read(wide), read(narrow));
             assert_eq!(covers(&[&wide], &[&narrow]), expected, "{wide} {narrow}");
