@@ -143,7 +143,11 @@ impl Abused {
             peak / 1024,
             memory / 1024
         );
-        tried(FAMILY, &format!("{case}: what is given back"), outcome);
+        tried(
+            FAMILY,
+            &format!("{case}: memory and threads afterwards"),
+            outcome,
+        );
     }
 
     /// Stops the server. It must have recorded each normal check-in once, and besides them only check-ins with the tags

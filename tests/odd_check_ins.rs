@@ -87,7 +87,7 @@ const ROWS: &[Row<'_>] = &[
     encoded("gzip", &[("Content-Encoding", "gzip")], GZIP, 415, ""),
     encoded("identity", &[("Content-Encoding", "Identity")], br#"{"appVersion":"v1"}"#, 200, V1),
     encoded("identity, and no JSON", &[("Content-Encoding", "identity")], b"{", 400, ""),
-    encoded("gzip is said, and plain JSON sent", &[("Content-Encoding", "gzip")], br#"{"appVersion":"v1"}"#, 200, V1),
+    encoded("the header says gzip, the body is plain JSON", &[("Content-Encoding", "gzip")], br#"{"appVersion":"v1"}"#, 200, V1),
     encoded("a made-up encoding", &[("Content-Encoding", "secret")], GZIP, 415, ""),
     encoded("Content-Type of a form", &[("Content-Type", "application/x-www-form-urlencoded")], br#"{"appVersion":"v1"}"#, 200, V1),
     encoded("Content-Type with another character set", &[("Content-Type", "application/json; charset=iso-8859-1")], b"{\"appVersion\":\"v1\xe9\"}", 200, "upgrade_request,app_version=v1\u{fffd} value=1i"),

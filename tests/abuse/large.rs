@@ -98,7 +98,7 @@ fn many_hops_delay_only_their_sender() {
             format!("all are proxies, answered 200 after {took:.1} s"),
         )
     });
-    abused.gives_back("hops without end");
+    abused.gives_back("endless hops");
     // All hops are trusted proxies, so the first address is the client.
     let zurich = "city=Zürich,country=Switzerland,country_isocode=CH";
     assert_eq!(abused.finish_with(zurich), 1);
@@ -226,7 +226,7 @@ fn slow_senders_keep_their_slots_and_delay_nobody() {
         assert_eq!(open, 20, "a slow sender keeps its slot");
         ((), "all 20 keep their slots for 15 s".to_string())
     });
-    abused.gives_back("dripping clients, once they have gone");
+    abused.gives_back("clients that send single bytes, after their end");
     abused.finish();
 }
 

@@ -45,10 +45,10 @@ fn lengths() -> Vec<Case> {
         ("two transfer encodings", with("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity"), 400),
         ("chunked twice", with("Transfer-Encoding: chunked, chunked"), 400),
         ("unknown transfer encoding", with("Transfer-Encoding: xchunked"), 400),
-        ("transfer encoding that ends otherwise", with("Transfer-Encoding: chunked, gzip"), 400),
+        ("chunked is not the last transfer encoding", with("Transfer-Encoding: chunked, gzip"), 400),
         ("blank before the colon of a length", with("Content-Length : 2"), 400),
-        ("length larger than what comes", format!("{CHECK_IN}Content-Length: 900\r\n\r\n{{}}").into(), 400),
-        ("large length larger than what comes", format!("{CHECK_IN}Content-Length: 9000\r\n\r\n{{}}").into(), 400),
+        ("length larger than the body", format!("{CHECK_IN}Content-Length: 900\r\n\r\n{{}}").into(), 400),
+        ("large length larger than the body", format!("{CHECK_IN}Content-Length: 9000\r\n\r\n{{}}").into(), 400),
         ("chunk size that is no number", chunked("xyz\r\n{}\r\n0\r\n\r\n"), 400),
         ("encoding in capitals", with("Transfer-Encoding: Chunked"), 400),
         ("trailers behind the chunks", chunked("2\r\n{}\r\n0\r\nX: y\r\n\r\n"), 400),
@@ -57,7 +57,7 @@ fn lengths() -> Vec<Case> {
         ("chunk size of 2^64 - 1", chunked("ffffffffffffffff\r\n{}"), 400),
         ("chunk without its end", chunked("2\r\n{}0\r\n\r\n"), 400),
         ("chunk larger than what comes", format!("{CHECK_IN}Transfer-Encoding: chunked\r\n\r\n20\r\n{{\"appVersion\"").into(), 400),
-        ("chunks without an end", format!("{CHECK_IN}Transfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n").into(), 400),
+        ("chunks that do not end", format!("{CHECK_IN}Transfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n").into(), 400),
     ]
 }
 
@@ -67,7 +67,7 @@ fn heads() -> Vec<Case> {
     vec![
         ("HTTP/0.9 without a version", raw("GET /v1/healthcheck\r\n\r\n"), 400),
         ("HTTP/0.9 with a version and a body", raw("POST /v1/checkupgrade HTTP/0.9\r\n\r\n"), 400),
-        ("version that there is not", raw("POST /v1/checkupgrade HTTP/1.2\r\n\r\n"), 400),
+        ("unknown HTTP version", raw("POST /v1/checkupgrade HTTP/1.2\r\n\r\n"), 400),
         ("TLS on a plain port", tls, 400),
         ("random bytes", (0..=255).cycle().take(4096).collect(), 400),
         ("bytes over 127 in the target", b"GET /\xff\xfe HTTP/1.1\r\n\r\n".to_vec(), 400),
@@ -117,7 +117,7 @@ fn incomplete_requests_and_idle_connections_are_closed_at_the_time_out() {
         ("silence", String::new()),
         ("silence after a check-in", whole_check_in("normal")),
         ("half a request line", "POST /v1/che".to_string()),
-        ("headers without an end", CHECK_IN.to_string()),
+        ("headers that do not end", CHECK_IN.to_string()),
         (
             "small body that stops",
             format!("{CHECK_IN}Content-Length: 20\r\n\r\n{{"),
@@ -135,7 +135,7 @@ fn incomplete_requests_and_idle_connections_are_closed_at_the_time_out() {
             format!("{CHECK_IN}Content-Length: 90000\r\n\r\n{{"),
         ),
         (
-            "Expect and no body for good",
+            "Expect: 100-continue without a body",
             format!("{CHECK_IN}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"),
         ),
     ];

@@ -54,7 +54,7 @@ fn a_million_short_header_lines_delay_only_their_sender() {
         kept < peak - peak / 10
     });
     note(
-        &format!("{CASE}: what is given back"),
+        &format!("{CASE}: memory and threads afterwards"),
         format!(
             "memory {} MiB before, {} MiB at most, {} MiB after: the allocator keeps some",
             abused.memory / 1024,
@@ -112,9 +112,9 @@ fn endless_headers_end_the_process_at_its_memory_limit_and_lose_nothing() {
     assert_eq!(ids.len(), stored.len(), "a check-in is stored twice: {log}");
     Totals::of(&log).assert_add_up(&scratch);
     note(
-        &format!("{CLIENTS} clients send short header lines without end"),
+        &format!("{CLIENTS} clients send endless short header lines"),
         format!(
-            "after {:.1} s and {} MB the limit is passed, and the process ends with status 1 and says why, \
+            "after {:.1} s and {} MB the limit is passed, and the process ends with status 1 and logs the reason, \
              {:.1} s later; {} check-ins acknowledged beside, all in the spool",
             noticed.as_secs_f64(),
             sent / 1_000_000,

@@ -156,7 +156,7 @@ fn crowds(nginx: &Nginx, abused: &mut Abused) {
         }
     };
     note(
-        "through nginx: 200 silent and half-sent requests, 50 pipelines that are not read, a dripped header",
+        "through nginx: 200 silent and half-sent requests, 50 pipelines that are not read, a header in single bytes",
         format!(
             "cut off after {:.1} s; {answered} normal check-ins are answered in time",
             cut_off.as_secs_f64()
@@ -213,7 +213,7 @@ fn an_answer_without_a_request_reaches_no_client() {
     }
     assert_eq!(running.terminate().code, Some(0));
     note(
-        "through nginx: kept connections that time out, with the library's unasked-for 400",
+        "through nginx: kept connections that time out, with the library's 400 without a request",
         "the next requests are answered with 200",
     );
 }

@@ -55,8 +55,8 @@ fn deleted_socket_file_ends_the_process_with_advice() {
         assert!(before.contains(words), "no {words:?}: {}", ended.stderr);
     }
     note(
-        "the socket file is removed",
-        "the process ends with status 1, and says at once why and what to do",
+        "the socket file is deleted",
+        "the process ends with status 1, and logs immediately the reason and what to do",
     );
 }
 
@@ -75,7 +75,7 @@ fn unresponsive_metrics_listener_ends_the_process_too() {
     note(
         "HTTP/2.0 in the request line, every slot of the metrics lost",
         format!(
-            "the process ends with status 1 and says why after {:.1} s",
+            "the process ends with status 1 and logs the reason after {:.1} s",
             took.as_secs_f64()
         ),
     );

@@ -62,7 +62,7 @@ fn a_lack_of_open_files_is_survived_if_it_passes_and_ends_the_process_if_not() {
     limit_open_files(pid, 1000);
     let took = check_in(running.addr()).unwrap();
     note(
-        "no file left for 20 connections, then some again",
+        "no file descriptor left for 20 connections, then some again",
         format!(
             "all accepted, a normal client is answered after {} ms",
             took.as_millis()
@@ -73,9 +73,9 @@ fn a_lack_of_open_files_is_survived_if_it_passes_and_ends_the_process_if_not() {
     limit_open_files(pid, 3);
     let took = ends_unresponsive(running, Instant::now(), BELOW_THE_CAP);
     note(
-        "no file left for good",
+        "no file descriptor left",
         format!(
-            "the process ends with status 1 and says why after {:.1} s",
+            "the process ends with status 1 and logs the reason after {:.1} s",
             took.as_secs_f64()
         ),
     );
@@ -136,7 +136,7 @@ fn a_lack_of_threads_ends_the_process_below_the_cap() {
     note(
         CASE,
         format!(
-            "{threads} threads and room for {}: the process ends with status 1 and says why after {:.1} s",
+            "{threads} threads and room for {}: the process ends with status 1 and logs the reason after {:.1} s",
             20 - threads,
             took.as_secs_f64()
         ),

@@ -49,7 +49,7 @@ fn stuck_connections_end_the_process_when_no_slot_is_left() {
     note(
         "HTTP/2.0 in the request line, every slot lost",
         format!(
-            "the process ends with status 1 and says why after {:.1} s",
+            "the process ends with status 1 and logs the reason after {:.1} s",
             took.as_secs_f64()
         ),
     );
@@ -93,7 +93,7 @@ fn stuck_connections_end_the_process_while_idle_clients_take_the_last_slot_in_tu
     note(
         "7 of 8 slots lost to HTTP/2.0, 3 idle clients take the last one in turns",
         format!(
-            "the process ends with status 1 and says why after {:.1} s",
+            "the process ends with status 1 and logs the reason after {:.1} s",
             took.as_secs_f64()
         ),
     );
