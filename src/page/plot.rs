@@ -68,7 +68,7 @@ pub fn anchor(at: f64) -> &'static str {
 }
 
 /// A coordinate with at most one decimal; further ones cannot be seen.
-pub fn px(at: f64) -> String {
+fn px(at: f64) -> String {
     let text = format!("{at:.1}");
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
@@ -79,14 +79,40 @@ pub fn percent(part: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned() + "%"
 }
 
-/// A line through points, as the data of a path. Horizontal positions are whole units, of two pixels at most.
+/// A line through points, as the data of a path: the first point, then steps, which take a third less text than points.
+/// Horizontal positions are whole units, of two pixels at most; vertical ones have one decimal.
 pub fn line(points: &[(f64, f64)]) -> String {
     let mut data = String::new();
+    let mut last = (0, 0);
     for (at, (x, y)) in points.iter().enumerate() {
-        let command = if at == 0 { 'M' } else { 'L' };
-        data.push_str(&format!("{command}{x:.0} {}", px(*y)));
+        let point = (x.round() as i64, (y * 10.0).round() as i64);
+        match at {
+            0 => data.push('M'),
+            1 => data.push('l'),
+            _ => {}
+        }
+        push_number(&mut data, (point.0 - last.0) * 10);
+        push_number(&mut data, point.1 - last.1);
+        last = point;
     }
     data
+}
+
+/// Adds a number of tenths to the data of a path. A sign also separates two numbers.
+fn push_number(data: &mut String, tenths: i64) {
+    if tenths >= 0 && data.ends_with(|c: char| c.is_ascii_digit()) {
+        data.push(' ');
+    }
+    if tenths < 0 {
+        data.push('-');
+    }
+    let (whole, rest) = (tenths.unsigned_abs() / 10, tenths.unsigned_abs() % 10);
+    if whole > 0 || rest == 0 {
+        data.push_str(&whole.to_string());
+    }
+    if rest > 0 {
+        data.push_str(&format!(".{rest}"));
+    }
 }
 
 /// The area between a line and the bottom, as the data of a path.
@@ -100,4 +126,17 @@ pub fn filled(points: &[(f64, f64)]) -> String {
         px(*last),
         px(*first)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_its_first_point_and_steps() {
+        let points = [(0.0, 58.44), (6.2, 57.9), (17.0, 70.0), (28.0, 70.0)];
+        assert_eq!(line(&points), "M0 58.4l6-.5 11 12.1 11 0");
+        assert_eq!(line(&points[..1]), "M0 58.4");
+        assert_eq!(filled(&points[..2]), "M0 58.4l6-.5L6.2 240L0 240z");
+    }
 }
