@@ -191,7 +191,7 @@ fn plot<'a>(curves: &[Curve<'_>], days: usize) -> Plot<'a> {
                 @if let Some((day, share)) = curve.end() {
                     circle.(curve.class) cx=(percent(across(day))) cy=(percent(scale.down(share))) r="2.5" {}
                     text.name.(curve.class) x=(percent(across(day))) dx="7" y=(format!("{down:.0}")) {
-                        (value::text(&curve.release.name)) " " (figures::share(share, 1.0))
+                        (value::text(&curve.release.name)) tspan.share { " " (figures::share(share, 1.0)) }
                     }
                 }
             }

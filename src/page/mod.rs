@@ -37,7 +37,7 @@ pub use palette::RELEASES;
 /// The page's only style sheet.
 const STYLE: &str = include_str!("style.css");
 /// `Content-Security-Policy` of a page: allows only its own style sheet. A test compares the hash.
-pub const POLICY: &str = "default-src 'none'; style-src 'sha256-+7TYxNxHWcgOxlxl5Y9IJJIgurWQo9w0NO7IHr4daek='; \
+pub const POLICY: &str = "default-src 'none'; style-src 'sha256-zAjZ2w9O7i71LYEtt/n7W7lI95Z6HgtZfY0pbzDfRpg='; \
                           base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The content of a page, and its audience.
