@@ -186,7 +186,7 @@ impl Counter {
 
     /// Whether the ledger is open and its file intact. Opens the ledger if it is not open.
     fn is_open(&mut self) -> bool {
-        let intact = self.ledger.as_ref().map(Ledger::is_intact);
+        let intact = self.ledger.as_ref().map(|ledger| ledger.file().is_intact());
         if intact == Some(true) {
             return self.has_log();
         }
@@ -206,13 +206,15 @@ impl Counter {
 
     /// Whether the ledger has its write-ahead log. Without it nothing is committed, and the records wait in the spool.
     fn has_log(&mut self) -> bool {
-        match self.ledger.as_ref().map(Ledger::expect_log) {
-            Some(Err(error)) => {
-                self.hindered_by(&error);
-                false
-            }
-            _ => true,
-        }
+        let log = self
+            .ledger
+            .as_ref()
+            .map(|ledger| ledger.file().expect_log());
+        let Some(Err(error)) = log else {
+            return true;
+        };
+        self.hindered_by(&error);
+        false
     }
 
     fn opened(&mut self) -> Result<Ledger, LedgerError> {

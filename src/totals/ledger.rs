@@ -1,22 +1,16 @@
 //! The ledger: the embedded database of totals. This module is the side that writes.
-//!
-//! The process must never open `totals.db` without SQLite while a connection is open: closing that descriptor would
-//! drop SQLite's locks on the file (POSIX locks belong to the process). Another program that ends would then delete
-//! the write-ahead log under this one, and a crash would lose the totals in it.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::commit::Ids;
 use super::counts::Counts;
 use super::error::{Fault, LedgerError};
+use super::file::LedgerFile;
 use super::periods::{Length, Lengths};
-use super::{days, schema, untouched};
+use super::{days, schema};
 use crate::spool::Position;
 use crate::units::duration::QueryPeriod;
 
@@ -34,8 +28,7 @@ const CACHE_KIB: i64 = 256;
 pub struct Ledger {
     path: PathBuf,
     connection: Connection,
-    /// Device and inode of the opened file.
-    file: (u64, u64),
+    file: LedgerFile,
     keep: Duration,
     lengths: Lengths,
     position: Position,
@@ -53,8 +46,8 @@ impl Ledger {
         now: i64,
     ) -> Result<Ledger, LedgerError> {
         let failed = |error: rusqlite::Error| LedgerError::of(path, &error);
-        let file =
-            create(path).map_err(|error| LedgerError::new(path, Fault::Disk(error.to_string())))?;
+        let file = LedgerFile::create(path)
+            .map_err(|error| LedgerError::new(path, Fault::Disk(error.to_string())))?;
         let mut connection = connect(path, BUSY)?;
         let (position, oldest) = read_position(&connection).map_err(failed)?;
         let lengths = take_length(&mut connection, query_period, now).map_err(failed)?;
@@ -177,67 +170,10 @@ impl Ledger {
         reserved.map_err(|error| LedgerError::of(&self.path, &error))
     }
 
-    /// Whether the path still leads to the opened file, and the file begins like a database.
-    pub fn is_intact(&self) -> bool {
-        match fs::metadata(&self.path) {
-            Ok(found) => {
-                identity(&found) == self.file && found.len() > 0 && is_database(&self.path)
-            }
-            Err(error) => error.kind() != ErrorKind::NotFound,
-        }
+    /// The file of the ledger.
+    pub fn file(&self) -> &LedgerFile {
+        &self.file
     }
-
-    /// Fails if the write-ahead log was deleted. SQLite would write on into the deleted file, so a crash would lose
-    /// every commit. At the end of the process the commits so far are still copied to the database.
-    pub fn expect_log(&self) -> Result<(), LedgerError> {
-        let log = with_ending(&self.path, "-wal");
-        if log.exists() {
-            return Ok(());
-        }
-        let what = format!("{} was deleted; restart the server", log.display());
-        Err(LedgerError::new(&self.path, Fault::Missing(what)))
-    }
-}
-
-/// Whether the file begins like a database. Any other fault is left to the queries: read without locks, a checkpoint
-/// in progress looks like damage.
-fn is_database(path: &Path) -> bool {
-    let read = |connection: Connection| {
-        connection.query_row("PRAGMA schema_version", (), |row| row.get::<_, i64>(0))
-    };
-    let read = untouched::immutable(path).and_then(read);
-    !read.is_err_and(|error| error.sqlite_error_code() == Some(ErrorCode::NotADatabase))
-}
-
-/// Renames an unusable ledger and its `-wal` and `-shm` files. The new name has the time in it.
-pub fn set_aside(path: &Path, now: i64) -> io::Result<PathBuf> {
-    let time = jiff::Timestamp::from_second(now).unwrap_or_default();
-    let time = time.strftime("%Y-%m-%dT%H-%M-%SZ").to_string();
-    let named = |number: u32| with_ending(path, &format!(".corrupt-{time}{}", ending(number)));
-    // A second rename in the same second must not overwrite the first.
-    let aside = (0..=u32::MAX)
-        .map(named)
-        .find(|aside| !aside.exists())
-        .unwrap_or_else(|| named(0));
-    for ending in ["-wal", "-shm"] {
-        // These files may not exist.
-        let _ = fs::rename(with_ending(path, ending), with_ending(&aside, ending));
-    }
-    fs::rename(path, &aside)?;
-    Ok(aside)
-}
-
-fn ending(number: u32) -> String {
-    match number {
-        0 => String::new(),
-        number => format!("-{number}"),
-    }
-}
-
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }
 
 /// Opens a writable connection and migrates the tables to the current version. `busy` is the longest wait for
@@ -253,30 +189,6 @@ pub(super) fn connect(path: &Path, busy: Duration) -> Result<Connection, LedgerE
     set_up(&connection).map_err(failed)?;
     schema::migrate(&mut connection).map_err(failed)?;
     Ok(connection)
-}
-
-/// Creates the file before SQLite does, for its mode: SQLite gives `-wal` and `-shm` the same permissions. An existing
-/// file is not opened.
-fn create(path: &Path) -> io::Result<(u64, u64)> {
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir)?;
-    }
-    let mut options = OpenOptions::new();
-    let created = options.write(true).create_new(true).mode(0o600).open(path);
-    match created {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    let found = fs::metadata(path)?;
-    if !found.is_file() {
-        return Err(ErrorKind::InvalidInput.into());
-    }
-    Ok(identity(&found))
-}
-
-/// Device and inode.
-fn identity(file: &fs::Metadata) -> (u64, u64) {
-    (file.dev(), file.ino())
 }
 
 /// Sets up the connection. With a write-ahead log, readers and commits do not wait for each other. `FULL` makes a

@@ -13,6 +13,7 @@ mod days;
 mod error;
 mod export;
 mod fields;
+mod file;
 pub mod format;
 pub mod history;
 mod import;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::LedgerError;
-use super::ledger::{self, Ledger};
+use super::file;
+use super::ledger::Ledger;
 use crate::units::duration::QueryPeriod;
 
 /// Path and settings of the ledger.
@@ -25,7 +26,7 @@ impl Opening {
 
     /// Renames an unusable ledger and returns its new path; `None` if the file does not exist any more.
     pub fn set_aside(&self, now: i64) -> io::Result<Option<PathBuf>> {
-        match ledger::set_aside(&self.path, now) {
+        match file::set_aside(&self.path, now) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             renamed => renamed.map(Some),
         }

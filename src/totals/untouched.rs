@@ -52,7 +52,8 @@ fn with(path: &Path, parameter: &str) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(format!("file:{path}?{parameter}"), flags)
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+/// The path with more text at its end.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)

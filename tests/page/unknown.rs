@@ -1,4 +1,4 @@
-//! Figures that are not known. If these tests fail, the page shows a zero for something that nobody knows, or gives a
+//! Figures that are not known. If these tests fail, the page shows a zero where the figure is unknown, or gives a
 //! wrong reason for a gap.
 
 use super::{COUNTED, Shown};
