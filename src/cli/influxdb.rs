@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::flags::FLAGS;
 use super::lowargs::LowArgs;
 use super::typed::{Env, path, source, switch, text, typed};
 use super::usage::UsageError;
@@ -25,24 +26,12 @@ pub(super) fn influxdb(low: &LowArgs, env: Env<'_>) -> Result<Option<InfluxOptio
 
 /// The flags that were given although nothing is sent without a URL.
 pub(super) fn idle(low: &LowArgs) -> Vec<&'static str> {
-    const FLAGS: [&str; 11] = [
-        "--influxdb-api",
-        "--influxdb-user",
-        "--influxdb-pass",
-        "--influxdb-pass-file",
-        "--influxdb-token",
-        "--influxdb-token-file",
-        "--influxdb-org",
-        "--influxdb-bucket",
-        "--influxdb-send",
-        "--influxdb-ca-file",
-        "--influxdb-insecure-tls",
-    ];
     if low.get("--influxdb-url").is_some() {
         return Vec::new();
     }
-    let flags = FLAGS.into_iter();
-    flags.filter(|flag| low.get(flag).is_some()).collect()
+    let names = FLAGS.iter().map(|flag| flag.name);
+    let names = names.filter(|name| name.starts_with("--influxdb-"));
+    names.filter(|name| low.get(name).is_some()).collect()
 }
 
 /// The protocol of `--influxdb-api`. Without that flag, v2 if a token, organization or bucket is given, else v1.

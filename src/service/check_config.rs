@@ -57,8 +57,8 @@ pub fn run(options: &StartOptions, online: bool, in_use: Option<&Path>) -> Repor
         Err(error) => report.errors.extend(error.lines()),
     }
     let schema = snapshot.ok().and_then(|snapshot| snapshot.schema);
-    if let (Some(public), Some(schema)) = (&options.public, &schema) {
-        for warning in settings::not_counted(&public.dimensions, schema) {
+    if let Some(schema) = &schema {
+        for warning in settings::not_counted(options.public_dimensions(), schema) {
             report.warn(warning);
         }
     }
